@@ -1,0 +1,241 @@
+"""Where weights are and what is in them: registry, verified files, downloads, the model file format.
+
+A model is one safetensors file (no pickle, so reading it runs no code).  `registry.json` names every released
+model with the size and the SHA-256 of its file; a file that differs from its entry is never used.  `find` looks in
+
+1. the folder that the package brings along,
+2. the folder that `AGVAE_WEIGHTS_URL` names, if it names one,
+3. the user's cache folder, into which it downloads on first need unless `AGVAE_OFFLINE` is set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from agvae.networks import ModelConfig
+
+URL_VARIABLE = "AGVAE_WEIGHTS_URL"
+OFFLINE_VARIABLE = "AGVAE_OFFLINE"
+FILE_FORMAT = "agvae-model-1"
+WEIGHT_SCALE = 2.0**-16
+"""Unit of the integers that hold the weights of the entropy model."""
+
+_TIMEOUT = 30.0
+"""Seconds without a byte after which a download is given up."""
+
+
+def _bundled_folder() -> Path:
+    """`agvae/bundled` of a wheel, or `weights` at the top of a source tree."""
+    package = Path(__file__).parent
+    installed = package / "bundled"
+    return installed if installed.is_dir() else package.parents[1] / "weights"
+
+
+BUNDLED = _bundled_folder()
+
+
+class WeightsError(OSError):
+    """Weights are unknown, unreadable, or not to be had; the message says what to do."""
+
+
+class ModelEntry(TypedDict):
+    """What the registry says of one model.
+
+    Attributes:
+        preset: the architecture, a name in `agvae.networks.PRESETS`.
+        file: name of the model file.
+        size: of the file, in bytes.
+        sha256: of the file, 64 hexadecimal digits.
+        quality_range: lowest and highest quality that it was trained for.
+        metric: the distortion that it was trained for, "mse" or "ms-ssim".
+    """
+
+    preset: str
+    file: str
+    size: int
+    sha256: str
+    quality_range: list[float]
+    metric: str
+
+
+class Registry(TypedDict):
+    """The released models: where to get them (an address without the file's name, or ""), and each one's entry."""
+
+    base_url: str
+    default: str
+    models: dict[str, ModelEntry]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """The content of a model file.
+
+    Attributes:
+        config: shape of the network.
+        state: the entries of `AGVAE.state_dict()` needed for coding: those of the entropy model float64 on the
+            grid of 2^-16, others float32.
+        tables: integer tables of the entropy coder, by name without the prefix "tables.".
+        card: the model card.
+        sha256: of the file, 64 hexadecimal digits.
+    """
+
+    config: ModelConfig
+    state: dict[str, Tensor]
+    tables: dict[str, Tensor]
+    card: dict[str, Any]
+    sha256: str
+
+
+def registry() -> Registry:
+    """The released models known to this version."""
+    return cast(Registry, json.loads((BUNDLED / "registry.json").read_text(encoding="utf-8")))
+
+
+def cache_folder() -> Path:
+    """The folder for downloaded weights; it need not exist."""
+    import appdirs
+
+    return Path(appdirs.user_cache_dir("agvae", appauthor=False)) / "weights"
+
+
+def locate(name: str) -> Path | None:
+    """The verified file of a model on this machine, or None; never downloads.
+
+    Raises:
+        WeightsError: no such model in the registry.
+    """
+    entry = _entry(name)
+    for folder in (BUNDLED, _local_mirror(), cache_folder()):
+        if folder is not None and _is_intact(folder / entry["file"], entry):
+            return folder / entry["file"]
+    return None
+
+
+def find(name: str) -> Path:
+    """The verified file of a model, downloaded on first need.
+
+    Safe to call from several processes at once: one downloads while the others wait for it.
+
+    Raises:
+        WeightsError: no such model in the registry, or its file is not here and cannot be had.
+    """
+    return locate(name) or _download(name)
+
+
+def _entry(name: str) -> ModelEntry:
+    models = registry()["models"]
+    if name not in models:
+        known = ", ".join(sorted(models)) or "none"
+        msg = f"unknown model {name!r} (this version of agvae knows: {known}); a newer agvae may know it"
+        raise WeightsError(msg)
+    return models[name]
+
+
+def _local_mirror() -> Path | None:
+    """The folder that AGVAE_WEIGHTS_URL names, as a path or a file: address."""
+    source = os.environ.get(URL_VARIABLE, "")
+    if not source or source.startswith(("http://", "https://")):
+        return None
+    return Path(url2pathname(urlsplit(source).path) if source.startswith("file:") else source).expanduser()
+
+
+def _is_intact(path: Path, entry: ModelEntry) -> bool:
+    try:
+        return path.stat().st_size == entry["size"] and _sha256(path) == entry["sha256"]
+    except OSError:
+        return False
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _download(name: str) -> Path:
+    """Fetch into the cache; the file appears there complete and verified, or not at all."""
+    entry, folder = _entry(name), cache_folder()
+    base = os.environ.get(URL_VARIABLE) or registry()["base_url"]
+    url = f"{base.rstrip('/')}/{entry['file']}"
+    if os.environ.get(OFFLINE_VARIABLE, "0") not in ("", "0"):
+        raise _unavailable(name, f"{OFFLINE_VARIABLE} forbids downloads")
+    if _local_mirror() is not None:
+        raise _unavailable(name, f"{url} is missing or is not the released file")
+    if not base:
+        raise _unavailable(name, "no address to download it from is known")
+
+    import pooch
+    from filelock import FileLock
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{entry['file']}.lock"):
+            fetch = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=_TIMEOUT)
+            return Path(pooch.retrieve(url, f"sha256:{entry['sha256']}", entry["file"], folder, downloader=fetch))
+    except (OSError, ValueError) as error:
+        raise _unavailable(name, f"the download of {url} failed: {error}") from error
+
+
+def _unavailable(name: str, reason: str) -> WeightsError:
+    entry = _entry(name)
+    return WeightsError(
+        f"the weights of model {name!r} are not on this machine: {reason}. Either set {URL_VARIABLE} to an address "
+        f"or a folder that has {entry['file']}, or copy that file into {cache_folder()}"
+    )
+
+
+def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
+    """Read and restore an exported model.
+
+    In the file, metadata are the strings `format`, `config` (JSON of `ModelConfig`) and `card` (JSON), float16
+    tensors stand for float32, integer tensors named "entropy.*" count units of 2^-16, and tensors named "tables.*"
+    are coder tables.
+
+    Raises:
+        WeightsError: the file cannot be read, or is not a model file of this format.
+    """
+    import safetensors.torch
+    from safetensors import SafetensorError
+
+    from agvae.networks import ModelConfig
+
+    try:
+        data = Path(path).read_bytes()
+        tensors = safetensors.torch.load(data)
+        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        if metadata["format"] != FILE_FORMAT:
+            msg = f"format {metadata['format']!r}; this version of agvae reads {FILE_FORMAT!r}"
+            raise ValueError(msg)
+        config = ModelConfig.from_dict(json.loads(metadata["config"]))
+        card = json.loads(metadata["card"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        msg = f"cannot read model file {os.fspath(path)!r}: {error or type(error).__name__}"
+        raise WeightsError(msg) from error
+    return ModelFile(
+        config=config,
+        state={name: _restore(name, tensor) for name, tensor in tensors.items() if not name.startswith("tables.")},
+        tables={name[len("tables.") :]: tensor for name, tensor in tensors.items() if name.startswith("tables.")},
+        card=card,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _restore(name: str, tensor: Tensor) -> Tensor:
+    import torch
+
+    if name.startswith("entropy.") and not tensor.is_floating_point():
+        return tensor.to(torch.float64) * WEIGHT_SCALE
+    return tensor.float() if tensor.dtype == torch.float16 else tensor

@@ -1,0 +1,317 @@
+"""Registry, verified files and downloads against a real HTTP server, and the model file reader."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agvae import weights
+
+CONTENT = bytes(range(256)) * 4096
+ENTRY: weights.ModelEntry = {
+    "preset": "light",
+    "file": "tiny-1.safetensors",
+    "size": len(CONTENT),
+    "sha256": hashlib.sha256(CONTENT).hexdigest(),
+    "quality_range": [1.0, 6.0],
+    "metric": "mse",
+}
+FIND = """
+import pathlib, sys
+from agvae import weights
+weights.BUNDLED = pathlib.Path(sys.argv[1])
+weights.find("tiny-1")
+"""
+
+
+class Server(ThreadingHTTPServer):
+    """Serves CONTENT on the loopback interface, well or badly."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.behaviour = "complete"
+        self.requests: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/models"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.requests.append(self.path)
+        behaviour = self.server.behaviour
+        if behaviour == "refused":
+            self.send_error(403)
+            return
+        body = CONTENT[::-1] if behaviour == "wrong" else CONTENT
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if behaviour == "slow":
+            time.sleep(0.5)
+        self.wfile.write(body[: len(body) // 2] if behaviour == "truncated" else body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own, a registry of one model that is not bundled, and no settings from outside."""
+    home = tmp_path / "home"
+    home.mkdir()
+    bundled = tmp_path / "bundled"
+    bundled.mkdir()
+    write_registry(bundled)
+    monkeypatch.setattr(weights, "BUNDLED", bundled)
+    for name in ("HOME", "USERPROFILE", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(home))
+    for name in ("XDG_CACHE_HOME", weights.URL_VARIABLE, weights.OFFLINE_VARIABLE, "http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+def write_registry(folder: Path, base_url: str = "") -> None:
+    content: weights.Registry = {"base_url": base_url, "default": "tiny-1", "models": {"tiny-1": ENTRY}}
+    (folder / "registry.json").write_text(json.dumps(content))
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_bundled_file_is_used_without_a_network(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, server.url)
+    (weights.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)
+    assert weights.find("tiny-1") == weights.BUNDLED / ENTRY["file"]
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("damage", [CONTENT[:-1], CONTENT + b"\0", b"\1" + CONTENT[1:], b""])
+def test_damaged_files_on_disk_are_not_used_but_fetched_anew(
+    damage: bytes, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, server.url)
+    cached = weights.cache_folder() / ENTRY["file"]
+    cached.parent.mkdir(parents=True)
+    for path in (weights.BUNDLED / ENTRY["file"], cached):
+        path.write_bytes(damage)
+    assert weights.locate("tiny-1") is None
+    assert weights.find("tiny-1") == cached
+    assert cached.read_bytes() == CONTENT
+
+
+def test_download_goes_to_the_cache_once_and_nowhere_else(
+    server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_registry(weights.BUNDLED, server.url + "/")
+    monkeypatch.chdir(home)
+    path = weights.find("tiny-1")
+    assert path.parent == weights.cache_folder()
+    assert weights.find("tiny-1") == weights.locate("tiny-1") == path
+    assert server.requests == [f"/models/{ENTRY['file']}"]
+    written = files_below(home)
+    assert written.pop(path.relative_to(home).as_posix()) == CONTENT
+    assert all(name.endswith(".lock") and (home / name).parent == path.parent for name in written)
+
+
+@pytest.mark.parametrize("behaviour", ["truncated", "wrong", "refused"])
+def test_bad_downloads_leave_nothing_and_say_what_to_do(
+    behaviour: str, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, server.url)
+    server.behaviour = behaviour
+    with pytest.raises(weights.WeightsError, match=weights.URL_VARIABLE) as caught:
+        weights.find("tiny-1")
+    assert f"{server.url}/{ENTRY['file']}" in str(caught.value)
+    assert all(name.endswith(".lock") for name in files_below(home))
+    server.behaviour = "complete"
+    assert weights.find("tiny-1").read_bytes() == CONTENT
+
+
+def test_no_server_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server() as closed:
+        url = closed.url
+    monkeypatch.setenv(weights.URL_VARIABLE, url)
+    with pytest.raises(weights.WeightsError, match=r"download of .* failed"):
+        weights.find("tiny-1")
+
+
+def test_offline_forbids_downloads_only(server: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, server.url)
+    monkeypatch.setenv(weights.OFFLINE_VARIABLE, "1")
+    with pytest.raises(weights.WeightsError, match=r"AGVAE_OFFLINE forbids downloads.* copy that file into") as caught:
+        weights.find("tiny-1")
+    assert str(weights.cache_folder()) in str(caught.value)
+    assert server.requests == []
+    assert files_below(home) == {}
+    weights.cache_folder().mkdir(parents=True)
+    (weights.cache_folder() / ENTRY["file"]).write_bytes(CONTENT)
+    assert weights.find("tiny-1").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("as_address", [False, True])
+def test_a_local_folder_serves_in_place(
+    as_address: bool, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "my models"
+    folder.mkdir()
+    monkeypatch.setenv(weights.URL_VARIABLE, folder.as_uri() if as_address else str(folder))
+    with pytest.raises(weights.WeightsError, match="is missing or is not the released file"):
+        weights.find("tiny-1")
+    (folder / ENTRY["file"]).write_bytes(CONTENT)
+    assert weights.find("tiny-1") == folder / ENTRY["file"]
+    assert files_below(home) == {}
+
+
+def test_without_any_address_the_error_says_what_to_set() -> None:
+    with pytest.raises(weights.WeightsError, match=r"no address .* Either set AGVAE_WEIGHTS_URL"):
+        weights.find("tiny-1")
+
+
+def test_unknown_model_names_the_known_ones() -> None:
+    with pytest.raises(weights.WeightsError, match=r"unknown model 'other-9'.*tiny-1.*newer agvae"):
+        weights.find("other-9")
+
+
+def test_unwritable_cache_is_a_weights_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, server.url)
+    weights.cache_folder().parent.mkdir(parents=True)
+    weights.cache_folder().write_bytes(b"a file where the folder should be")
+    with pytest.raises(weights.WeightsError, match=r"download of .* failed"):
+        weights.find("tiny-1")
+
+
+def test_processes_that_need_a_model_at_once_download_it_once(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, server.url)
+    server.behaviour = "slow"
+    command = [sys.executable, "-c", FIND, str(weights.BUNDLED)]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    errors = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], errors
+    assert len(server.requests) == 1
+    assert weights.find("tiny-1").read_bytes() == CONTENT
+
+
+def test_finding_weights_does_not_import_torch() -> None:
+    (weights.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)
+    check = FIND + "assert not {'torch', 'numpy', 'pooch'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", check, str(weights.BUNDLED)], check=True, timeout=60)
+
+
+def model_bytes(**metadata: str) -> bytes:
+    import torch
+    from safetensors.torch import save
+
+    from agvae.networks import PRESETS
+
+    tensors = {
+        "analysis.weight": torch.tensor([[0.5, -1.25]], dtype=torch.float16),
+        "gain.log2": torch.tensor([1 / 3], dtype=torch.float32),
+        "entropy.prior": torch.tensor([-32768, 1, 98304], dtype=torch.int32),
+        "entropy.context.bias": torch.tensor([-32768, 16384], dtype=torch.int16),
+        "tables.y": torch.tensor([3, 5, 7], dtype=torch.int32),
+    }
+    defaults = {
+        "format": weights.FILE_FORMAT,
+        "config": json.dumps(PRESETS["light"].to_dict()),
+        "card": json.dumps({"data": "none"}),
+    }
+    return save(tensors, {**defaults, **metadata})
+
+
+def test_model_file_restores_tensors(tmp_path: Path) -> None:
+    import torch
+
+    from agvae.networks import PRESETS
+
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(model_bytes())
+    model = weights.read_model_file(path)
+    assert model.config == PRESETS["light"]
+    assert model.card == {"data": "none"}
+    assert model.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    expected = {
+        "analysis.weight": torch.tensor([[0.5, -1.25]], dtype=torch.float32),
+        "gain.log2": torch.tensor([1 / 3], dtype=torch.float32),
+        "entropy.prior": torch.tensor([-0.5, 2.0**-16, 1.5], dtype=torch.float64),
+        "entropy.context.bias": torch.tensor([-0.5, 0.25], dtype=torch.float64),
+    }
+    assert model.state.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert model.state[name].dtype == tensor.dtype
+        assert torch.equal(model.state[name], tensor)
+    assert model.tables.keys() == {"y"}
+    assert model.tables["y"].dtype == torch.int32
+    assert model.tables["y"].tolist() == [3, 5, 7]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"format": "agvae-model-2"}, "agvae-model-2.*this version of agvae reads"),
+        ({"config": "{"}, "cannot read model file"),
+        ({"config": "{}"}, "cannot read model file"),
+        ({"config": "[" * 100_000}, "cannot read model file"),
+        ({"card": "no JSON"}, "cannot read model file"),
+    ],
+)
+def test_model_file_with_other_metadata_is_refused(metadata: dict[str, str], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(model_bytes(**metadata))
+    with pytest.raises(weights.WeightsError, match=message):
+        weights.read_model_file(path)
+
+
+def test_model_file_without_metadata_or_absent_is_refused(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.zeros(1)}, tmp_path / "plain.safetensors")
+    for name in ("plain.safetensors", "absent.safetensors"):
+        with pytest.raises(weights.WeightsError, match=name):
+            weights.read_model_file(tmp_path / name)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_damaged_model_file_is_an_error_or_read(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    good = model_bytes()
+    content = bytearray(good)
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.integers(0, len(content)))]
+    path = tmp_path_factory.getbasetemp() / "damaged.safetensors"
+    path.write_bytes(content)
+    try:
+        model = weights.read_model_file(path)
+    except weights.WeightsError:
+        assert content != good
+    else:
+        assert model.sha256 == hashlib.sha256(content).hexdigest()
