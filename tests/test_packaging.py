@@ -1,0 +1,126 @@
+"""What a user gets: the built wheel, import costs, and what the README promises about them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+from agvae import weights
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def run(code: str, *arguments: str, path: Path | None = None) -> str:
+    """What a new interpreter prints, importing from `path` before anything installed."""
+    environment = {**os.environ, "PYTHONPATH": str(path)} if path else {**os.environ}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120, env=environment).stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", build, str(folder)], check=True, capture_output=True, cwd=ROOT, timeout=120)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def test_wheel_holds_all_that_is_needed(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    modules = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*.py")}
+    shipped = {f"agvae/bundled/{p.name}" for p in (ROOT / "weights").iterdir()}
+    assert {*modules, *shipped, "agvae/py.typed", "pillow_agvae/py.typed"} <= names
+    tops = {Path(name).parts[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"agvae", "pillow_agvae"}
+
+
+def test_default_weights_are_bundled(unpacked: Path) -> None:
+    code = "from agvae import weights; print(weights.find(weights.registry()['default']))"
+    found = Path(run(code, path=unpacked).strip())
+    assert found.parent == unpacked / "agvae" / "bundled"
+    assert found.stat().st_size <= 10_000_000
+    default = weights.registry()["default"]
+    assert weights.find(default).parent == ROOT / "weights"
+    assert (ROOT / "weights" / f"{default}.md").read_text(encoding="utf-8").strip()
+
+
+def test_every_registered_model_has_a_complete_entry() -> None:
+    registry = weights.registry()
+    assert registry["default"] in registry["models"]
+    for name, entry in registry["models"].items():
+        assert entry.keys() == weights.ModelEntry.__annotations__.keys(), name
+        assert re.fullmatch("[0-9a-f]{64}", entry["sha256"])
+        assert Path(entry["file"]).name == entry["file"]
+
+
+@pytest.mark.parametrize("module", ["agvae", "agvae.container", "agvae.quality", "agvae.weights", "pillow_agvae"])
+def test_import_is_light(module: str) -> None:
+    loaded = run(f"import sys, {module}; print(*sys.modules)").split()
+    assert module in loaded
+    assert {"torch", "numpy", "constriction", "safetensors", "pooch"}.isdisjoint(loaded)
+
+
+def test_entry_points(unpacked: Path) -> None:
+    (distribution,) = distributions(path=[str(unpacked)])
+    entries = {(e.group, e.name): e.value for e in distribution.entry_points}
+    assert entries == {("console_scripts", "agvae"): "agvae.cli:main", ("pillow.plugins", "agvae"): "pillow_agvae"}
+
+
+def test_readme_starts_with_two_commands_and_ci_runs_the_second() -> None:
+    first, second = [line for line in README.splitlines() if line.startswith("python3 -m venv ")]
+    assert first.endswith("agvae demo")
+    assert second.endswith("pytest")
+    first_screen = README.splitlines()[:25]
+    assert first in first_screen
+    assert second in first_screen
+    assert "grep '^python3 -m venv .*pytest' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'Image.open("photo.agv")',
+        'img.save("photo.agv")',
+        'img.save("photo", "AGV")',
+        'Image.open("photo.agv", formats=["AGV"])',
+    ],
+)
+def test_readme_quotes_the_errors_of_a_missing_import(call: str, tmp_path: Path) -> None:
+    code = f"""
+import os, traceback
+from PIL import Image
+os.chdir({str(tmp_path)!r})
+open("photo.agv", "wb").write(bytes(100))
+img = Image.new("RGB", (8, 8))
+try:
+    {call}
+except Exception as error:
+    print(traceback.format_exception_only(error)[-1].strip())
+"""
+    message = run(code).strip()
+    assert f"`{message}`" in README
+
+
+def test_readme_paths_exist() -> None:
+    table = README.split("## Where is what")[1]
+    paths = re.findall(r"`((?:src|docs|weights|\.ci|CHANGELOG)[\w./]*)`", table)
+    assert len(paths) > 10
+    assert [path for path in paths if not (ROOT / path).exists()] == []
