@@ -1,0 +1,40 @@
+"""Rate-distortion plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+
+from matplotlib.figure import Figure
+
+from agvae.evaluation.report import METRICS, Columns
+
+
+def rate_distortion_plot(curves: Mapping[str, Columns], test: str, metric: str = "psnr") -> bytes:
+    """PNG of quality over bits per pixel, `test` drawn strongest and over its own range of rates with a margin.
+
+    Raises:
+        ValueError: the test curve has no point.
+    """
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.add_subplot()
+    for name, entry in curves.items():
+        pairs = zip(entry.get("bpp", ()), entry.get(metric, ()), strict=False)
+        points = sorted((rate, quality) for rate, quality in pairs if rate is not None and quality is not None)
+        if name == test and not points:
+            msg = f"{test} has no points in {METRICS[metric]}"
+            raise ValueError(msg)
+        if points:
+            width, order = (2.5, 3) if name == test else (1.2, 2)
+            axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name, linewidth=width, zorder=order)
+        if name == test:
+            margin = 0.1 * (points[-1][0] - points[0][0])
+            axes.set_xlim(0, points[-1][0] + margin)
+            axes.set_ylim(points[0][1] - 1, points[-1][1] + 1)
+    axes.set_xlabel("bits per pixel")
+    axes.set_ylabel(f"{METRICS[metric]} (dB)")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=120)
+    return file.getvalue()

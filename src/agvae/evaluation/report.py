@@ -1,0 +1,171 @@
+"""What the measurements say: Bjontegaard deltas, continuity of the quality scale, tables."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+
+from agvae.evaluation.bdrate import Curve, bd_quality, bd_rate, shared_range
+from agvae.evaluation.measure import Point, Row
+
+Columns = Mapping[str, Sequence[float | None]]
+"""A rate-distortion curve as columns of equal length: "bpp" and any of `METRICS`."""
+METRICS = {"psnr": "PSNR", "ms_ssim_db": "MS-SSIM"}
+
+
+@dataclass(frozen=True)
+class Delta:
+    """One codec against an anchor.
+
+    Attributes:
+        metric: a key of `METRICS`.
+        rate: BD-rate in percent over the qualities that both reach; negative is fewer bits at equal quality.
+        quality: BD-PSNR or BD-MS-SSIM in dB over the rates that both reach; None if there are none.
+        low, high: the qualities that both reach, dB.
+    """
+
+    anchor: str
+    metric: str
+    rate: float
+    quality: float | None
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Continuity:
+    """How evenly quality and size follow the quality scale of a variable-rate codec.
+
+    Attributes:
+        deviation: {quality between two trained levels: how far its PSNR lies above (+) or below (-) the monotone
+            cubic through the trained levels at its rate, in dB, in the mean over the images; inf if its rate lies
+            outside theirs}.
+        mean_size_rises: whether the mean bpp strictly rises from each quality to the next.
+        not_larger: (image, quality) wherever a file is not larger than that of the trained level before.
+    """
+
+    deviation: dict[float, float]
+    mean_size_rises: bool
+    not_larger: list[tuple[str, float]]
+
+    @property
+    def max_deviation(self) -> float:
+        """Largest absolute deviation in dB."""
+        return max(map(abs, self.deviation.values()), default=0.0)
+
+
+def columns(points: Sequence[Point]) -> dict[str, list[float | None]]:
+    """The points as columns, one for every attribute; values that are not finite become None."""
+    return {f.name: [finite(getattr(point, f.name)) for point in points] for f in fields(Point)}
+
+
+def read_anchors(path: Path) -> dict[str, Columns]:
+    """Published curves from a JSON file {codec: {"bpp": [...], "psnr": [...], "ms_ssim_db": [...]}}.
+
+    Names that begin with an underscore are notes and ignored, and so are columns of other names.
+
+    Raises:
+        ValueError: the file is not JSON of this layout.
+        OSError: it cannot be read.
+    """
+    try:
+        return {
+            name: {key: [float(v) for v in entry[key]] for key in ("bpp", *METRICS) if key in entry}
+            for name, entry in json.loads(path.read_text(encoding="utf-8")).items()
+            if not name.startswith("_")
+        }
+    except (AttributeError, TypeError, ValueError) as error:
+        msg = f'{path} is not a JSON file of curves {{codec: {{"bpp": [...], "psnr": [...]}}}}: {error}'
+        raise ValueError(msg) from error
+
+
+def deltas(curves: Mapping[str, Columns], test: str, metric: str = "psnr") -> list[Delta]:
+    """The curve `test` against every other one with which it has a range of qualities in common."""
+    found = {name: _curve(entry, metric) for name, entry in curves.items()}
+    mine = found.pop(test)
+    results = []
+    for name, anchor in found.items():
+        if mine is None or anchor is None:
+            continue
+        low, high = shared_range(anchor, mine)
+        if low < high:
+            results.append(Delta(name, metric, bd_rate(anchor, mine), _bd_quality(anchor, mine), low, high))
+    return results
+
+
+def continuity(rows: Iterable[Row], points: Sequence[Point]) -> Continuity:
+    """Continuity of the codec whose rows and means these are; its trained levels are the whole qualities.
+
+    Raises:
+        ValueError: fewer than two trained levels of rising size and quality were measured.
+    """
+    trained = [point for point in points if float(point.setting).is_integer()]
+    through = Curve([point.bpp for point in trained], [point.psnr for point in trained])
+    deviation = {}
+    for point in points:
+        if point not in trained and trained[0].setting < point.setting < trained[-1].setting:
+            difference = point.psnr - through.quality_at(point.bpp)
+            deviation[point.setting] = math.inf if math.isnan(difference) else difference
+    sizes: dict[str, dict[float, int]] = {}
+    for row in rows:
+        if float(row.setting).is_integer():
+            sizes.setdefault(row.image, {})[row.setting] = row.bytes
+    not_larger = [
+        (image, high)
+        for image, by_quality in sizes.items()
+        for low, high in pairwise(sorted(by_quality))
+        if by_quality[high] <= by_quality[low]
+    ]
+    return Continuity(deviation, all(a.bpp < b.bpp for a, b in pairwise(points)), not_larger)
+
+
+def markdown(points: Mapping[str, Sequence[Point]], found: Sequence[Delta], even: Continuity | None) -> str:
+    """Tables of the mean curves, of the Bjontegaard deltas and of the continuity."""
+    lines = ["| codec | setting | bpp | PSNR (dB) | MS-SSIM (dB) | encode (s) | decode (s) |", "|---|" + "---:|" * 6]
+    for codec, curve in points.items():
+        for p in curve:
+            quality = f"{p.psnr:.2f} | {_number(p.ms_ssim_db, '.2f')}"
+            lines.append(f"| {codec} | {p.setting:g} | {p.bpp:.4f} | {quality} | {p.encode_s:.3f} | {p.decode_s:.3f} |")
+    for metric, label in METRICS.items():
+        rows = sorted((delta for delta in found if delta.metric == metric), key=lambda delta: delta.rate)
+        if rows:
+            lines += ["", f"| {label} against | BD-rate (%) | BD-{label} (dB) | over (dB) |", "|---|" + "---:|" * 3]
+        for d in rows:
+            quality = _number(d.quality, "+.2f")
+            lines.append(f"| {d.anchor} | {d.rate:+.1f} | {quality} | {d.low:.1f} to {d.high:.1f} |")
+    if even is not None:
+        lines += ["", f"Largest deviation between trained levels: {even.max_deviation:.3f} dB."]
+        lines.append(f"Mean size rises with every step: {'yes' if even.mean_size_rises else 'NO'}.")
+        exceptions = ", ".join(f"{image} at {quality:g}" for image, quality in even.not_larger) or "none"
+        lines.append(f"Files not larger than at the trained level before: {exceptions}.")
+    return "\n".join(lines) + "\n"
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None (null in JSON) where it is not finite."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _curve(entry: Columns, metric: str) -> Curve | None:
+    """The usable part of a curve, None if it is less than two points."""
+    pairs = zip(entry.get("bpp", ()), entry.get(metric, ()), strict=False)
+    usable = [(rate, quality) for rate, quality in pairs if rate is not None and quality is not None]
+    try:
+        return Curve([rate for rate, _ in usable], [quality for _, quality in usable])
+    except ValueError:
+        return None
+
+
+def _bd_quality(anchor: Curve, test: Curve) -> float | None:
+    try:
+        return bd_quality(anchor, test)
+    except ValueError:
+        return None
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,184 @@
+"""A whole evaluation: this codec and its peers on a folder of images, into a folder of results."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+import agvae
+from agvae.evaluation.measure import Row, find_images, measure_all, summarise
+from agvae.evaluation.peers import Codec, make_peers
+from agvae.evaluation.plots import rate_distortion_plot
+from agvae.evaluation.report import (
+    METRICS,
+    Columns,
+    Continuity,
+    columns,
+    continuity,
+    deltas,
+    finite,
+    markdown,
+    read_anchors,
+)
+from agvae.weights import registry
+
+OWN_NAME = "agvae"
+DEFAULT_QUALITIES = tuple(1 + step / 2 for step in range(11))
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What to measure.
+
+    Attributes:
+        folder: of images; sub-folders are not read.
+        output: folder for rows.csv, summary.json, report.md and the plots; made if missing.
+        qualities: of this codec, in [1, 6].
+        peers: names of `agvae.evaluation.peers.PEER_NAMES`.
+        model: weights to use, None for the default model.
+        anchors: JSON file of published curves to compare with, or None.
+        limit: measure only the first so many images, None for all.
+    """
+
+    folder: Path
+    output: Path
+    qualities: Sequence[float] = DEFAULT_QUALITIES
+    peers: Sequence[str] = ()
+    model: str | None = None
+    anchors: Path | None = None
+    limit: int | None = None
+
+
+def evaluate(options: EvaluationOptions, command: str = "", progress: Callable[[str], None] = lambda _: None) -> str:
+    """Measure and write all results; returns the report in Markdown.
+
+    Args:
+        command: the command line, recorded in the summary.
+        progress: called with a line of text after every image.
+
+    Raises:
+        ValueError: no images, an unknown codec or model, or a bad quality.
+        OSError: a file cannot be read or written.
+    """
+    images = find_images(options.folder)[: options.limit]
+    anchors = read_anchors(options.anchors) if options.anchors else {}
+    codecs = [own_codec(options.qualities, options.model), *make_peers(options.peers)]
+    options.output.mkdir(parents=True, exist_ok=True)
+    rows = _measure_into(options.output / "rows.csv", images, codecs, progress)
+
+    points = summarise(rows)
+    curves: dict[str, Columns] = {name: columns(curve) for name, curve in points.items()}
+    found = [delta for metric in METRICS for delta in deltas({**anchors, **curves}, OWN_NAME, metric)]
+    try:
+        even = continuity([row for row in rows if row.codec == OWN_NAME], points[OWN_NAME])
+    except ValueError:
+        even = None
+    report = markdown(points, found, even)
+    summary = {
+        "command": command,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "images": [path.name for path in images],
+        "machine": machine(),
+        "model": _model(options.model),
+        "codecs": {codec.name: codec.description for codec in codecs},
+        "curves": curves,
+        "bd": [asdict(delta) for delta in found],
+        "continuity": None if even is None else _entry(even),
+    }
+    text = json.dumps(summary, indent=1, allow_nan=False)
+    (options.output / "summary.json").write_text(text + "\n", encoding="utf-8")
+    (options.output / "report.md").write_text(report, encoding="utf-8")
+    for metric in METRICS:
+        if any(value is not None for value in curves[OWN_NAME][metric]):
+            plot = rate_distortion_plot({**anchors, **curves}, OWN_NAME, metric)
+            (options.output / f"{metric}.png").write_bytes(plot)
+    return report
+
+
+def own_codec(qualities: Sequence[float] = DEFAULT_QUALITIES, model: str | None = None) -> Codec:
+    """This codec through its public functions, at these qualities; the default model if None."""
+
+    def encode(image: Image.Image, quality: float) -> bytes:
+        return agvae.encode(image, quality=quality, model=model)
+
+    def decode(data: bytes) -> Image.Image:
+        return Image.fromarray(agvae.decode(data))
+
+    return Codec(OWN_NAME, f"AG-VAE; agvae {_version('agvae')}", tuple(sorted(set(qualities))), encode, decode)
+
+
+def machine() -> dict[str, Any]:
+    """Where the seconds were measured: processor, cores, threads, software versions."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "pillow": _version("pillow"),
+        "agvae": _version("agvae"),
+    }
+
+
+def _measure_into(
+    path: Path, images: Sequence[Path], codecs: Sequence[Codec], progress: Callable[[str], None]
+) -> list[Row]:
+    """Measure, writing every row as soon as it is known."""
+    rows = []
+    per_image = sum(len(codec.settings) for codec in codecs)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [f.name for f in fields(Row)])
+        writer.writeheader()
+        for row in measure_all(images, codecs):
+            writer.writerow(asdict(row))
+            rows.append(row)
+            if len(rows) % per_image == 0:
+                file.flush()
+                progress(f"{len(rows) // per_image} of {len(images)} images, {row.image}")
+    return rows
+
+
+def _entry(even: Continuity) -> dict[str, Any]:
+    return {
+        "deviation": {f"{quality:g}": finite(deviation) for quality, deviation in even.deviation.items()},
+        "max_deviation": finite(even.max_deviation),
+        "mean_size_rises": even.mean_size_rises,
+        "not_larger": even.not_larger,
+    }
+
+
+def _model(name: str | None) -> dict[str, str]:
+    known = registry()
+    name = name or known["default"]
+    return {"name": name, "sha256": known["models"][name]["sha256"]}
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
