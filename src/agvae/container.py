@@ -1,0 +1,493 @@
+"""The .agv container: chunks with checksums around independent tiles.
+
+A file is a signature, a header chunk, metadata chunks, an index of the tiles' lengths if there is more than one,
+and one chunk per tile.  docs/FORMAT.md is the specification.  Tile payloads are opaque bytes here.  `Reader`
+trusts nothing: it holds in memory only bytes that the file really has, and whatever is wrong with a file becomes
+one of the errors below or a tile marked as damaged.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+import sys
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import IO
+
+from agvae.quality import MAX_LEVEL
+
+SIGNATURE = b"\x96AGV\r\n\x1a\n"
+VERSION = 1
+MODES = ("L", "LA", "RGB", "RGBA")
+TILE_SIZE = 1024
+"""Default side of tiles in pixels."""
+
+MAX_SIDE = 2**31 - 1
+MAX_FRAMES = 2**31 - 1
+MAX_TILE_SIZE = 4096
+MAX_METADATA = 2**26
+"""Largest payload of a metadata chunk in bytes."""
+MAX_TILE = 2**28
+"""Largest payload of a tile's chunk in bytes."""
+
+Box = tuple[int, int, int, int]
+
+_HEADER = struct.Struct(">BBBBHIII8sB")
+_CHUNK_START = struct.Struct(">4sI")
+_CRC = struct.Struct(">I")
+_DPI = struct.Struct(">dd")
+_ALPHA_SPLIT = struct.Struct(">I")
+_OVERHEAD = _CHUNK_START.size + _CRC.size
+_GREY = 1
+_TILE_UNIT = 64
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_METADATA_KINDS = {"icc_profile": b"iccp", "exif": b"exif", "xmp": b"xmpp", "comment": b"cmnt", "dpi": b"phys"}
+_METADATA_NAMES = {kind: name for name, kind in _METADATA_KINDS.items()}
+_READ_BLOCK = 2**16
+
+
+class AgvError(OSError):
+    """An .agv file cannot be read."""
+
+
+class TruncatedFileError(AgvError):
+    """The file ends too early."""
+
+
+class UnsupportedFileError(AgvError):
+    """The file is sound but needs something that this installation lacks."""
+
+
+class DamagedFileError(AgvError):
+    """The file holds what no writer writes."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"broken data stream when reading image file ({detail})")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its image.
+
+    Attributes:
+        width, height: in pixels, 1 .. 2^31 - 1.
+        mode: "L", "LA", "RGB" or "RGBA", 8 bits a band.
+        level: quality in fixed point, 0 .. 20480, see `agvae.quality`.
+        model: name of the model that coded the tiles, 1 to 64 of the characters A-Z a-z 0-9 . _ -
+        digest: the first 8 bytes of the SHA-256 of the model's file.
+        tile_size: side of the tiles in pixels, a multiple of 64 up to 4096.
+        frames: number of frames, each width x height.
+        grey: the three bands of a mode with colour are equal.
+
+    Raises:
+        ValueError: a value is outside its range.
+    """
+
+    width: int
+    height: int
+    mode: str
+    level: int
+    model: str
+    digest: bytes
+    tile_size: int = TILE_SIZE
+    frames: int = 1
+    grey: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range("width", self.width, 1, MAX_SIDE)
+        _check_range("height", self.height, 1, MAX_SIDE)
+        _check_range("level", self.level, 0, MAX_LEVEL)
+        _check_range("frames", self.frames, 1, MAX_FRAMES)
+        _check_range("tile_size", self.tile_size, _TILE_UNIT, MAX_TILE_SIZE)
+        if self.tile_size % _TILE_UNIT:
+            msg = f"tile_size must be a multiple of {_TILE_UNIT}, not {self.tile_size}"
+            raise ValueError(msg)
+        if self.mode not in MODES:
+            msg = f"mode must be one of {', '.join(MODES)}, not {self.mode!r}"
+            raise ValueError(msg)
+        if self.grey and not self.mode.startswith("RGB"):
+            msg = f"mode {self.mode} has no colour bands to be grey"
+            raise ValueError(msg)
+        if not _MODEL_NAME.fullmatch(self.model):
+            msg = f"not a model name: {self.model!r}"
+            raise ValueError(msg)
+        if len(self.digest) != 8:
+            msg = "digest must have 8 bytes"
+            raise ValueError(msg)
+
+    @property
+    def has_alpha(self) -> bool:
+        return self.mode.endswith("A")
+
+    @property
+    def tiles_per_frame(self) -> int:
+        return -(-self.width // self.tile_size) * -(-self.height // self.tile_size)
+
+    @property
+    def tile_count(self) -> int:
+        """Tiles of all frames."""
+        return self.tiles_per_frame * self.frames
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a file holds besides pixels; None, or empty, is absent.
+
+    Attributes:
+        icc_profile: an ICC profile.
+        exif: Exif data from the TIFF header on, without the prefix "Exif\\0\\0".
+        xmp: an XMP packet.
+        comment: any bytes.
+        dpi: horizontal and vertical resolution in pixels per inch, finite and positive.
+
+    Bytes are stored as they are and never parsed.
+
+    Raises:
+        ValueError: more than 64 MiB of one kind, or an impossible resolution.
+    """
+
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    comment: bytes | None = None
+    dpi: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("icc_profile", "exif", "xmp", "comment"):
+            if len(getattr(self, name) or b"") > MAX_METADATA:
+                msg = f"{name} has more than {MAX_METADATA} bytes"
+                raise ValueError(msg)
+        if self.dpi is not None and not all(math.isfinite(value) and value > 0 for value in self.dpi):
+            msg = f"dpi must be positive and finite, not {self.dpi}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class TileData:
+    """One tile of one frame.
+
+    Attributes:
+        payload: the coded colour, or None if it could not be read.
+        alpha: the coded alpha of a mode that has one.
+        error: why there is no payload.
+    """
+
+    payload: bytes | None
+    alpha: bytes | None = None
+    error: AgvError | None = None
+
+
+def grid_boxes(width: int, height: int, tile_size: int) -> list[Box]:
+    """(left, top, right, bottom) of the tiles of an image, row by row; those at the right and bottom are smaller."""
+    return [
+        (left, top, min(left + tile_size, width), min(top + tile_size, height))
+        for top in range(0, height, tile_size)
+        for left in range(0, width, tile_size)
+    ]
+
+
+def tile_boxes(header: Header) -> list[Box]:
+    """(left, top, right, bottom) of the tiles of every frame, in the order of the file."""
+    return grid_boxes(header.width, header.height, header.tile_size)
+
+
+def write_container(header: Header, metadata: Metadata, tiles: Iterable[TileData]) -> bytes:
+    """The bytes of a file.
+
+    Args:
+        tiles: those of every frame in turn, each in the order of `tile_boxes`.
+
+    Raises:
+        ValueError: the number of tiles or their alpha does not fit the header, or a tile exceeds 256 MiB.
+    """
+    payloads = [_join_alpha(header, tile) for tile in tiles]
+    if len(payloads) != header.tile_count:
+        msg = f"the header asks for {header.tile_count} tiles, not {len(payloads)}"
+        raise ValueError(msg)
+    parts = [SIGNATURE, _chunk(b"HEAD", _pack_header(header))]
+    for field in fields(metadata):
+        if value := getattr(metadata, field.name):
+            parts.append(_chunk(_METADATA_KINDS[field.name], _DPI.pack(*value) if field.name == "dpi" else value))
+    if len(payloads) > 1:
+        parts.append(_chunk(b"INDX", struct.pack(f">{len(payloads)}I", *map(len, payloads))))
+    parts += (_chunk(b"TILE", payload) for payload in payloads)
+    return b"".join(parts)
+
+
+class Reader:
+    """Reads a file: header and metadata at once, tiles on demand.
+
+    Args:
+        fp: a seekable binary file, positioned at the signature; it stays open and is used as long as tiles
+            are read.
+        damaged_ok: leave out damaged metadata instead of refusing the file.
+
+    Attributes:
+        header: the `Header`.
+        metadata: the `Metadata`.
+
+    Raises:
+        SyntaxError: the signature is another one.
+        TruncatedFileError: the file ends before the first tile.
+        UnsupportedFileError: the file needs a newer reader.
+        DamagedFileError: header, metadata or index are damaged.
+    """
+
+    def __init__(self, fp: IO[bytes], *, damaged_ok: bool = False) -> None:
+        self._fp = fp
+        if _read(fp, len(SIGNATURE)) != SIGNATURE:
+            msg = "not an AGV file"
+            raise SyntaxError(msg)
+        kind, length = self._chunk_start()
+        if kind != b"HEAD":
+            msg = "no header"
+            raise DamagedFileError(msg)
+        self.header = _unpack_header(self._payload(kind, length, _HEADER.size + 255))
+        self.metadata = Metadata()
+        self._lengths = self._read_preamble(damaged_ok)
+
+    def tiles(self, frame: int | None = None) -> Iterator[TileData]:
+        """Every tile of one frame, 0 .. frames - 1, or of all frames in turn.
+
+        A tile that is damaged or missing comes without a payload and with the reason; the others are not affected.
+        """
+        count = self.header.tiles_per_frame
+        first, last = (0, len(self._lengths)) if frame is None else (frame * count, (frame + 1) * count)
+        position = self._first_tile + sum(self._lengths[:first]) + first * _OVERHEAD
+        for length in self._lengths[first:last]:
+            try:
+                yield self._tile(position, length)
+            except AgvError as error:
+                yield TileData(None, None, error)
+            position += length + _OVERHEAD
+
+    def verify(self) -> None:
+        """Check the checksum of every tile, without decoding.
+
+        Raises:
+            AgvError: the error of the first tile that is damaged or missing.
+        """
+        for tile in self.tiles():
+            if tile.error is not None:
+                raise tile.error
+
+    def _read_preamble(self, damaged_ok: bool) -> array[int]:
+        """Read the chunks between header and tiles; sets the metadata and gives the tiles' lengths."""
+        seen: dict[str, bytes | tuple[float, float]] = {}
+        count = self.header.tile_count
+        while True:
+            kind, length = self._chunk_start()
+            if kind == b"TILE" and count == 1:
+                self._first_tile = self._fp.tell() - _CHUNK_START.size
+                lengths = array("I", (length,))
+                break
+            if kind == b"INDX" and count > 1 and length == 4 * count:
+                lengths = array("I", self._payload(kind, length, length))
+                if sys.byteorder == "little":
+                    lengths.byteswap()
+                self._first_tile = self._fp.tell()
+                break
+            if kind in (b"HEAD", b"INDX", b"TILE"):
+                msg = f"misplaced chunk {kind.decode()}"
+                raise DamagedFileError(msg)
+            if kind in _METADATA_NAMES:
+                try:
+                    name, value = _metadata_item(kind, self._payload(kind, length, MAX_METADATA))
+                    if name in seen:
+                        msg = f"two chunks {kind.decode()}"
+                        raise DamagedFileError(msg)
+                    seen[name] = value
+                except DamagedFileError:
+                    if not damaged_ok:
+                        raise
+            else:
+                self._skip(kind, length)
+        if max(lengths) > MAX_TILE:
+            msg = "a tile is too long"
+            raise DamagedFileError(msg)
+        self.metadata = Metadata(**seen)  # type: ignore[arg-type]
+        return lengths
+
+    def _chunk_start(self) -> tuple[bytes, int]:
+        start = _read(self._fp, _CHUNK_START.size)
+        if len(start) < _CHUNK_START.size:
+            raise _truncated_header()
+        kind, length = _CHUNK_START.unpack(start)
+        if not kind.isalpha():
+            msg = "not a chunk"
+            raise DamagedFileError(msg)
+        return kind, length
+
+    def _payload(self, kind: bytes, length: int, limit: int) -> bytes:
+        """The rest of a chunk whose start was read."""
+        if length > limit:
+            msg = f"chunk {kind.decode()} is too long"
+            raise DamagedFileError(msg)
+        data = _read(self._fp, length + _CRC.size)
+        if len(data) < length + _CRC.size:
+            raise _truncated_header()
+        payload = data[:length]
+        _check_crc(kind, zlib.crc32(payload, zlib.crc32(kind)), data[length:])
+        return payload
+
+    def _skip(self, kind: bytes, length: int) -> None:
+        """Pass over an unknown chunk, or refuse it if it is critical."""
+        crc = zlib.crc32(kind)
+        while length > 0:
+            block = _read(self._fp, min(length, _READ_BLOCK))
+            if not block:
+                raise _truncated_header()
+            crc = zlib.crc32(block, crc)
+            length -= len(block)
+        stored = _read(self._fp, _CRC.size)
+        if len(stored) < _CRC.size:
+            raise _truncated_header()
+        _check_crc(kind, crc, stored)
+        if kind[:1].isupper():
+            msg = f"unsupported AGV chunk {kind.decode()!r}: a newer version of agvae is needed"
+            raise UnsupportedFileError(msg)
+
+    def _tile(self, position: int, length: int) -> TileData:
+        self._fp.seek(position)
+        data = _read(self._fp, length + _OVERHEAD)
+        if len(data) < length + _OVERHEAD:
+            msg = f"image file is truncated ({len(data)} bytes not processed)"
+            raise TruncatedFileError(msg)
+        payload = data[_CHUNK_START.size : -_CRC.size]
+        if data[: _CHUNK_START.size] != _CHUNK_START.pack(b"TILE", length):
+            msg = "no tile where the index says"
+            raise DamagedFileError(msg)
+        _check_crc(b"TILE", zlib.crc32(payload, zlib.crc32(b"TILE")), data[-_CRC.size :])
+        return _split_alpha(self.header, payload)
+
+
+def _check_range(name: str, value: object, low: int, high: int) -> None:
+    if not isinstance(value, int) or not low <= value <= high:
+        msg = f"{name} must be an integer from {low} to {high}, not {value!r}"
+        raise ValueError(msg)
+
+
+def _truncated_header() -> TruncatedFileError:
+    return TruncatedFileError("Truncated File Read")
+
+
+def _chunk(kind: bytes, payload: bytes) -> bytes:
+    return _CHUNK_START.pack(kind, len(payload)) + payload + _CRC.pack(zlib.crc32(payload, zlib.crc32(kind)))
+
+
+def _check_crc(kind: bytes, crc: int, stored: bytes) -> None:
+    if _CRC.pack(crc) != stored:
+        msg = f"wrong checksum of chunk {kind.decode()}"
+        raise DamagedFileError(msg)
+
+
+def _read(fp: IO[bytes], length: int) -> bytes:
+    """Up to `length` bytes, fewer only at the end of the file; allocates what the file has, not what it claims."""
+    parts = []
+    while length > 0:
+        part = fp.read(min(length, _READ_BLOCK))
+        if not part:
+            break
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+def _pack_header(header: Header) -> bytes:
+    name = header.model.encode("ascii")
+    return (
+        _HEADER.pack(
+            VERSION,
+            MODES.index(header.mode) + 1,
+            _GREY if header.grey else 0,
+            header.tile_size // _TILE_UNIT,
+            header.level,
+            header.width,
+            header.height,
+            header.frames,
+            header.digest,
+            len(name),
+        )
+        + name
+    )
+
+
+def _unpack_header(payload: bytes) -> Header:
+    if payload and payload[0] > VERSION:
+        msg = f"unsupported AGV version {payload[0]} (this build reads up to {VERSION}): install a newer agvae"
+        raise UnsupportedFileError(msg)
+    if len(payload) < _HEADER.size:
+        msg = "header too short"
+        raise DamagedFileError(msg)
+    version, mode, flags, tile_units, level, width, height, frames, digest, length = _HEADER.unpack_from(payload)
+    name = payload[_HEADER.size :]
+    if version == 0 or mode == 0 or len(name) != length:
+        msg = "impossible header"
+        raise DamagedFileError(msg)
+    if mode > len(MODES):
+        msg = f"unsupported AGV mode {mode}: a newer version of agvae is needed"
+        raise UnsupportedFileError(msg)
+    if flags & ~_GREY:
+        msg = f"unsupported AGV flags {flags:#04x}: a newer version of agvae is needed"
+        raise UnsupportedFileError(msg)
+    try:
+        return Header(
+            width=width,
+            height=height,
+            mode=MODES[mode - 1],
+            level=level,
+            model=name.decode("ascii"),
+            digest=digest,
+            tile_size=tile_units * _TILE_UNIT,
+            frames=frames,
+            grey=bool(flags & _GREY),
+        )
+    except ValueError as error:
+        raise DamagedFileError(str(error)) from error
+
+
+def _metadata_item(kind: bytes, payload: bytes) -> tuple[str, bytes | tuple[float, float]]:
+    """Name and value of a metadata chunk."""
+    name = _METADATA_NAMES[kind]
+    if name != "dpi":
+        return name, payload
+    if len(payload) != _DPI.size:
+        msg = "wrong length of chunk phys"
+        raise DamagedFileError(msg)
+    horizontal, vertical = _DPI.unpack(payload)
+    try:
+        Metadata(dpi=(horizontal, vertical))
+    except ValueError as error:
+        raise DamagedFileError(str(error)) from error
+    return name, (horizontal, vertical)
+
+
+def _join_alpha(header: Header, tile: TileData) -> bytes:
+    if tile.payload is None or (tile.alpha is not None) != header.has_alpha:
+        msg = f"a tile of mode {header.mode} must have {'colour and alpha' if header.has_alpha else 'no alpha'}"
+        raise ValueError(msg)
+    payload = tile.payload
+    if tile.alpha is not None:
+        payload = _ALPHA_SPLIT.pack(len(payload)) + payload + tile.alpha
+    if len(payload) > MAX_TILE:
+        msg = f"a tile has more than {MAX_TILE} bytes"
+        raise ValueError(msg)
+    return payload
+
+
+def _split_alpha(header: Header, payload: bytes) -> TileData:
+    if not header.has_alpha:
+        return TileData(payload)
+    if len(payload) < _ALPHA_SPLIT.size:
+        msg = "a tile without alpha"
+        raise DamagedFileError(msg)
+    (length,) = _ALPHA_SPLIT.unpack_from(payload)
+    rest = payload[_ALPHA_SPLIT.size :]
+    if length > len(rest):
+        msg = "a tile without alpha"
+        raise DamagedFileError(msg)
+    return TileData(rest[:length], rest[length:])

@@ -1,0 +1,95 @@
+"""Coverage-guided fuzzing of the container reader with atheris (not run by the tests).
+
+    pip install atheris
+    python tests/fuzz_container.py -max_total_time=600 -rss_limit_mb=512 CORPUS_FOLDER
+
+Without a corpus folder it starts from nothing; `--seeds CORPUS_FOLDER` writes small valid files to start from.
+Checksums are made right in half of the inputs, so that the fuzzer gets past them.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+import atheris  # type: ignore[import-untyped]
+
+with atheris.instrument_imports(include=["agvae"]):
+    from agvae.alpha import decode_alpha
+    from agvae.container import (
+        SIGNATURE,
+        AgvError,
+        DamagedFileError,
+        Header,
+        Metadata,
+        Reader,
+        TileData,
+        tile_boxes,
+        write_container,
+    )
+
+MAX_PIXELS = 1 << 16
+
+
+def repair_checksums(data: bytes) -> bytes:
+    """Make the checksum of every complete chunk right."""
+    fixed, position = bytearray(data), len(SIGNATURE)
+    while position + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position + 4)
+        end = position + 8 + length
+        if end + 4 > len(data):
+            break
+        kind, payload = data[position : position + 4], data[position + 8 : end]
+        struct.pack_into(">I", fixed, end, zlib.crc32(kind + payload))
+        position = end + 4
+    return bytes(fixed)
+
+
+def one_input(data: bytes) -> None:
+    """Read a file as far as the container goes; any exception but the documented ones is a finding."""
+    repair, data = data[:1] > b"\x7f", SIGNATURE + data[1:]
+    try:
+        reader = Reader(io.BytesIO(repair_checksums(data) if repair else data))
+    except (AgvError, SyntaxError):
+        return
+    header, count = reader.header, 0
+    for tile in reader.tiles():
+        assert (tile.payload is None) == (tile.error is not None)
+        count += 1
+    assert count == header.tile_count
+    try:
+        reader.verify()
+    except AgvError:
+        return
+    if header.has_alpha and header.width * header.height <= MAX_PIXELS:
+        for tile, (left, top, right, bottom) in zip(reader.tiles(0), tile_boxes(header), strict=True):
+            assert tile.alpha is not None
+            try:
+                plane = decode_alpha(tile.alpha, right - left, bottom - top)
+            except DamagedFileError:
+                continue
+            assert plane.shape == (bottom - top, right - left)
+
+
+def write_seeds(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    everything = Metadata(b"icc", b"II*\0", b"<x/>", b"comment", (72.0, 72.0))
+    cases = [
+        (Header(9, 7, "RGB", 10240, "light-1", bytes(8)), Metadata(), [TileData(b"payload")]),
+        (Header(9, 7, "LA", 0, "m", bytes(8)), everything, [TileData(b"payload", b"\x04\xff")]),
+        (Header(70, 65, "L", 0, "m", bytes(8), 64, 2), Metadata(), [TileData(b"x")] * 8),
+    ]
+    for number, case in enumerate(cases):
+        data = write_container(*case)[len(SIGNATURE) :]
+        (folder / f"seed-{number}").write_bytes(b"\xff" + data)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--seeds"]:
+        write_seeds(Path(sys.argv[2]))
+    else:
+        atheris.Setup(sys.argv, one_input)
+        atheris.Fuzz()

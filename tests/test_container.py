@@ -1,0 +1,535 @@
+"""The container: round trips, every kind of damage, and limits on what a file may claim."""
+
+from __future__ import annotations
+
+import io
+import random
+import struct
+import tracemalloc
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agvae.container import (
+    MAX_FRAMES,
+    MAX_METADATA,
+    MAX_SIDE,
+    MODES,
+    SIGNATURE,
+    AgvError,
+    DamagedFileError,
+    Header,
+    Metadata,
+    Reader,
+    TileData,
+    TruncatedFileError,
+    UnsupportedFileError,
+    grid_boxes,
+    tile_boxes,
+    write_container,
+)
+
+DIGEST = bytes(range(8))
+HEADER = Header(100, 70, "RGB", 10240, "light-1", DIGEST)
+
+
+def chunk(kind: bytes, payload: bytes) -> bytes:
+    """A chunk as docs/FORMAT.md describes it, made independently of the writer."""
+    return kind + struct.pack(">I", len(payload)) + payload + struct.pack(">I", zlib.crc32(kind + payload))
+
+
+def head(
+    version: int = 1,
+    mode: int = 3,
+    flags: int = 0,
+    tile: int = 16,
+    level: int = 10240,
+    width: int = 100,
+    height: int = 70,
+    frames: int = 1,
+    digest: bytes = DIGEST,
+    model: bytes = b"light-1",
+) -> bytes:
+    fixed = struct.pack(">BBBBHIII8sB", version, mode, flags, tile, level, width, height, frames, digest, len(model))
+    return chunk(b"HEAD", fixed + model)
+
+
+def read(data: bytes, **options: Any) -> Reader:
+    return Reader(io.BytesIO(data), **options)
+
+
+@contextmanager
+def peak_below(limit: int) -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < limit
+
+
+models = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
+headers = st.builds(
+    Header,
+    width=st.integers(1, 300),
+    height=st.integers(1, 300),
+    mode=st.sampled_from(MODES),
+    level=st.integers(0, 20480),
+    model=models,
+    digest=st.binary(min_size=8, max_size=8),
+    tile_size=st.sampled_from([64, 128, 1024, 4096]),
+    frames=st.integers(1, 3),
+)
+blobs = st.none() | st.binary(min_size=1, max_size=50)
+densities = st.floats(1e-3, 1e6)
+metadatas = st.builds(
+    Metadata,
+    icc_profile=blobs,
+    exif=blobs,
+    xmp=blobs,
+    comment=blobs,
+    dpi=st.none() | st.tuples(densities, densities),
+)
+
+
+def random_tiles(header: Header, seed: int) -> list[TileData]:
+    rng = random.Random(seed)
+    return [
+        TileData(rng.randbytes(rng.randrange(40)), rng.randbytes(rng.randrange(20)) if "A" in header.mode else None)
+        for _ in range(header.tile_count)
+    ]
+
+
+def small_files() -> list[tuple[Header, list[TileData], bytes]]:
+    cases = [
+        (HEADER, Metadata()),
+        (Header(150, 100, "RGBA", 3, "m", DIGEST, 64), Metadata(icc_profile=b"icc", dpi=(72.0, 72.0))),
+        (Header(70, 60, "L", 0, "x", DIGEST, 64, 2), Metadata(exif=b"II*", xmp=b"<x/>", comment=b"hello")),
+    ]
+    return [
+        (header, tiles, write_container(header, metadata, tiles))
+        for header, metadata in cases
+        for tiles in [random_tiles(header, 1)]
+    ]
+
+
+SMALL_FILES = small_files()
+
+
+@settings(max_examples=200)
+@given(headers, metadatas, st.integers(0, 2**32))
+def test_round_trip(header: Header, metadata: Metadata, seed: int) -> None:
+    tiles = random_tiles(header, seed)
+    data = write_container(header, metadata, tiles)
+    reader = read(data)
+    assert reader.header == header
+    assert reader.metadata == metadata
+    assert list(reader.tiles()) == tiles
+    assert list(reader.tiles()) == tiles
+    reader.verify()
+    for frame in range(header.frames):
+        count = header.tiles_per_frame
+        assert list(reader.tiles(frame)) == tiles[frame * count : (frame + 1) * count]
+
+
+def test_grey_flag_round_trips() -> None:
+    header = replace(HEADER, grey=True)
+    assert read(write_container(header, Metadata(), [TileData(b"x")])).header == header
+
+
+def test_bytes_are_as_documented() -> None:
+    metadata = Metadata(b"icc", b"exif", b"xmp", b"comment", (300.0, 72.009))
+    written = write_container(HEADER, metadata, [TileData(b"payload")])
+    expected = (
+        b"\x96AGV\r\n\x1a\n"
+        + head()
+        + chunk(b"iccp", b"icc")
+        + chunk(b"exif", b"exif")
+        + chunk(b"xmpp", b"xmp")
+        + chunk(b"cmnt", b"comment")
+        + chunk(b"phys", struct.pack(">dd", 300, 72.009))
+        + chunk(b"TILE", b"payload")
+    )
+    assert written == expected
+
+
+def test_tiled_bytes_with_alpha_are_as_documented() -> None:
+    header = Header(65, 2, "LA", 20480, "light-1", DIGEST, 64)
+    written = write_container(header, Metadata(), [TileData(b"abc", b"A"), TileData(b"", b"")])
+    expected = (
+        SIGNATURE
+        + head(mode=2, tile=1, level=20480, width=65, height=2)
+        + chunk(b"INDX", struct.pack(">II", 8, 4))
+        + chunk(b"TILE", b"\0\0\0\x03abcA")
+        + chunk(b"TILE", b"\0\0\0\0")
+    )
+    assert written == expected
+
+
+def test_overhead_of_a_small_image_is_small() -> None:
+    assert len(write_container(HEADER, Metadata(), [TileData(b"")])) <= 70
+
+
+@settings(max_examples=50)
+@given(headers)
+def test_boxes_cover_every_pixel_once(header: Header) -> None:
+    covered = bytearray(header.width * header.height)
+    boxes = tile_boxes(header)
+    assert len(boxes) == header.tiles_per_frame
+    assert boxes == sorted(boxes, key=lambda box: (box[1], box[0]))
+    for left, top, right, bottom in boxes:
+        assert left % header.tile_size == top % header.tile_size == 0
+        for y in range(top, bottom):
+            row = y * header.width
+            covered[row + left : row + right] = bytes(v + 1 for v in covered[row + left : row + right])
+    assert covered == b"\1" * len(covered)
+
+
+def test_grid_boxes_are_row_major() -> None:
+    assert grid_boxes(100, 70, 64) == [(0, 0, 64, 64), (64, 0, 100, 64), (0, 64, 64, 70), (64, 64, 100, 70)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 0},
+        {"height": -1},
+        {"width": MAX_SIDE + 1},
+        {"width": 10.0},
+        {"mode": "CMYK"},
+        {"level": -1},
+        {"level": 20481},
+        {"model": ""},
+        {"model": "a" * 65},
+        {"model": "../x"},
+        {"model": "é"},
+        {"digest": b"1234567"},
+        {"tile_size": 0},
+        {"tile_size": 100},
+        {"tile_size": 4160},
+        {"frames": 0},
+        {"frames": MAX_FRAMES + 1},
+        {"mode": "L", "grey": True},
+    ],
+)
+def test_impossible_headers_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        replace(HEADER, **change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dpi": (0.0, 72.0)},
+        {"dpi": (72.0, float("inf"))},
+        {"dpi": (float("nan"), 1.0)},
+        {"icc_profile": b"\0" * (MAX_METADATA + 1)},
+        {"comment": b"\0" * (MAX_METADATA + 1)},
+    ],
+)
+def test_impossible_metadata_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        Metadata(**change)
+
+
+def test_empty_metadata_is_none() -> None:
+    assert read(write_container(HEADER, Metadata(exif=b""), [TileData(b"x")])).metadata == Metadata()
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_wrong_number_of_tiles_is_refused(count: int) -> None:
+    with pytest.raises(ValueError, match="tiles"):
+        write_container(HEADER, Metadata(), [TileData(b"")] * count)
+
+
+def test_alpha_must_match_mode() -> None:
+    with pytest.raises(ValueError, match="alpha"):
+        write_container(HEADER, Metadata(), [TileData(b"", b"")])
+    with pytest.raises(ValueError, match="alpha"):
+        write_container(replace(HEADER, mode="RGBA"), Metadata(), [TileData(b"")])
+
+
+@pytest.mark.parametrize("data", [b"", b"\x96", SIGNATURE[:7], b"\x89PNG\r\n\x1a\n" + bytes(20), b"\0" * 100])
+def test_other_files_are_a_syntax_error(data: bytes) -> None:
+    with pytest.raises(SyntaxError, match="not an AGV file"):
+        read(data)
+
+
+def test_text_mode_transfers_are_caught() -> None:
+    data = SMALL_FILES[0][2]
+    for wrong in (data.replace(b"\r\n", b"\n"), data.replace(b"\n", b"\r\n"), bytes(b & 0x7F for b in data)):
+        with pytest.raises(SyntaxError):
+            read(wrong)
+
+
+@pytest.mark.parametrize(("header", "tiles", "data"), SMALL_FILES)
+def test_every_truncation_is_noticed(header: Header, tiles: list[TileData], data: bytes) -> None:
+    first_tile = data.index(b"TILE") + (8 if header.tile_count == 1 else 0)
+    for length in range(len(SIGNATURE), len(data)):
+        if length < first_tile:
+            with pytest.raises(TruncatedFileError, match="Truncated File Read"):
+                read(data[:length])
+            continue
+        reader = read(data[:length])
+        found = list(reader.tiles())
+        assert len(found) == len(tiles)
+        whole = sum(tile.error is None for tile in found)
+        assert whole < len(tiles)
+        assert found[:whole] == tiles[:whole]
+        for tile in found[whole:]:
+            assert tile.payload is tile.alpha is None
+            assert isinstance(tile.error, TruncatedFileError)
+            assert "image file is truncated (" in str(tile.error)
+        with pytest.raises(TruncatedFileError, match=r"image file is truncated \(\d+ bytes not processed\)"):
+            reader.verify()
+
+
+@pytest.mark.parametrize(("header", "tiles", "data"), SMALL_FILES)
+def test_every_bit_flip_is_noticed(header: Header, tiles: list[TileData], data: bytes) -> None:
+    for position in range(len(data)):
+        for bit in range(8):
+            flipped = bytearray(data)
+            flipped[position] ^= 1 << bit
+            try:
+                reader = read(bytes(flipped))
+            except (AgvError, SyntaxError):
+                continue
+            assert reader.header == header
+            damaged = [a.error is not None for a in reader.tiles()]
+            assert sum(damaged) == 1
+            assert [a for a, bad in zip(reader.tiles(), damaged, strict=True) if not bad] == [
+                b for b, bad in zip(tiles, damaged, strict=True) if not bad
+            ]
+            with pytest.raises(AgvError):
+                reader.verify()
+
+
+def test_damaged_length_costs_one_tile() -> None:
+    _header, tiles, data = SMALL_FILES[1]
+    second = data.index(b"TILE", data.index(b"TILE") + 1)
+    damaged = data[: second + 4] + b"\xff\xff\xff\xff" + data[second + 8 :]
+    found = list(read(damaged).tiles())
+    assert isinstance(found[1].error, DamagedFileError)
+    assert found[:1] + found[2:] == tiles[:1] + tiles[2:]
+
+
+def test_trailing_bytes_are_ignored() -> None:
+    for _, tiles, data in SMALL_FILES:
+        reader = read(data + bytes(100))
+        reader.verify()
+        assert list(reader.tiles()) == tiles
+
+
+def test_unknown_ancillary_chunks_are_skipped() -> None:
+    data = SIGNATURE + head() + chunk(b"abCd", b"?" * 100) + chunk(b"exif", b"e") + chunk(b"TILE", b"x")
+    reader = read(data)
+    assert reader.metadata == Metadata(exif=b"e")
+    assert list(reader.tiles()) == [TileData(b"x")]
+
+
+def test_newer_files_say_so() -> None:
+    with pytest.raises(UnsupportedFileError, match=r"unsupported AGV version 3 \(this build reads up to 1\)"):
+        read(SIGNATURE + chunk(b"HEAD", b"\x03future"))
+    with pytest.raises(UnsupportedFileError, match="'RNGE'"):
+        read(SIGNATURE + head() + chunk(b"RNGE", b"?") + chunk(b"TILE", b"x"))
+    with pytest.raises(UnsupportedFileError, match="mode"):
+        read(SIGNATURE + head(mode=9) + chunk(b"TILE", b"x"))
+    with pytest.raises(UnsupportedFileError, match="flags"):
+        read(SIGNATURE + head(flags=2) + chunk(b"TILE", b"x"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        chunk(b"TILE", b"x") + head(),
+        chunk(b"exif", b"e") + head() + chunk(b"TILE", b"x"),
+        head() + head() + chunk(b"TILE", b"x"),
+        head() + chunk(b"exif", b"1") + chunk(b"exif", b"1") + chunk(b"TILE", b"x"),
+        head() + chunk(b"phys", b"1234") + chunk(b"TILE", b"x"),
+        head() + chunk(b"phys", struct.pack(">dd", 0, -1)) + chunk(b"TILE", b"x"),
+        head() + chunk(b"a\0cd", b"") + chunk(b"TILE", b"x"),
+        head() + chunk(b"INDX", struct.pack(">I", 1)) + chunk(b"TILE", b"x"),
+        head(tile=1) + chunk(b"TILE", b"x") * 4,
+        head(tile=1) + chunk(b"INDX", struct.pack(">III", 1, 1, 1)) + chunk(b"TILE", b"x") * 3,
+        head(tile=1) + chunk(b"INDX", struct.pack(">5I", 1, 1, 1, 1, 1)) + chunk(b"TILE", b"x") * 5,
+        head(tile=1) + chunk(b"INDX", struct.pack(">4I", 1, 1, 1, 2**31)) + chunk(b"TILE", b"x") * 4,
+        chunk(b"HEAD", b""),
+        chunk(b"HEAD", b"\x01\x03"),
+        head(version=0),
+        head(width=0),
+        head(height=2**32 - 1),
+        head(frames=0),
+        head(level=20481),
+        head(tile=0),
+        head(tile=65),
+        head(mode=1, flags=1),
+        head(model=b""),
+        head(model=b"a b"),
+        head(model=b"\xff"),
+        chunk(b"HEAD", head()[8:-4] + b"\0"),
+        chunk(b"HEAD", head()[8:-5]),
+    ],
+)
+def test_nonsense_with_right_checksums_is_damage(body: bytes) -> None:
+    with pytest.raises(DamagedFileError, match="broken data stream when reading image file"):
+        read(SIGNATURE + body)
+
+
+def test_damaged_alpha_split_is_damage() -> None:
+    for payload in (b"", b"\0\0\0", b"\0\0\0\x02x", b"\xff\xff\xff\xffx"):
+        tiles = list(read(SIGNATURE + head(mode=4) + chunk(b"TILE", payload)).tiles())
+        assert isinstance(tiles[0].error, DamagedFileError)
+
+
+def test_damaged_metadata_is_an_error_unless_tolerated() -> None:
+    good = SIGNATURE + head() + chunk(b"exif", b"exif") + chunk(b"cmnt", b"c") + chunk(b"TILE", b"x")
+    data = good.replace(b"\x04exif", b"\x04eXif")
+    with pytest.raises(DamagedFileError):
+        read(data)
+    assert read(data, damaged_ok=True).metadata == Metadata(comment=b"c")
+
+
+@pytest.mark.parametrize("length", [2**31 - 1, 2**32 - 1])
+@pytest.mark.parametrize("kind", [b"HEAD", b"exif", b"phys", b"abcd", b"ABCD", b"INDX", b"TILE"])
+def test_claimed_lengths_allocate_nothing(kind: bytes, length: int, tmp_path: Path) -> None:
+    prefix = SIGNATURE + (b"" if kind == b"HEAD" else head(tile=1 if kind == b"INDX" else 16))
+    path = tmp_path / "claim.agv"
+    path.write_bytes(prefix + kind + struct.pack(">I", length) + bytes(100))
+    with path.open("rb") as fp, peak_below(300_000), pytest.raises(AgvError):
+        Reader(fp).verify()
+
+
+@pytest.mark.parametrize("sides", [(MAX_SIDE, MAX_SIDE), (4096, 4096), (1, MAX_SIDE)])
+@pytest.mark.parametrize("frames", [1, MAX_FRAMES])
+def test_claimed_sizes_allocate_nothing(sides: tuple[int, int], frames: int) -> None:
+    for tile in (1, 64):
+        data = SIGNATURE + head(width=sides[0], height=sides[1], frames=frames, tile=tile)
+        for rest in (chunk(b"TILE", bytes(100)), chunk(b"INDX", bytes(100)), b"INDX\xff\xff\xff\xff" + bytes(100)):
+            with peak_below(300_000):
+                try:
+                    read(data + rest)
+                except AgvError:
+                    continue
+                assert sides == (4096, 4096)
+                assert (frames, tile) == (1, 64)
+
+
+def test_open_reads_no_tiles() -> None:
+    data = write_container(HEADER, Metadata(), [TileData(bytes(10_000_000))])
+
+    class Counting(io.BytesIO):
+        total = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            part = super().read(size)
+            self.total += len(part)
+            return part
+
+    fp = Counting(data)
+    Reader(fp)
+    assert fp.total < 1000
+
+
+class Dribble(io.RawIOBase):
+    """A stream that gives at most three bytes at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._data.read(min(3, len(buffer)))
+        buffer[: len(part)] = part
+        return len(part)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._data.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._data.tell()
+
+
+def test_short_reads_are_completed() -> None:
+    _, tiles, data = SMALL_FILES[1]
+    reader = Reader(Dribble(data))  # type: ignore[arg-type]
+    assert list(reader.tiles()) == tiles
+
+
+def test_file_may_start_anywhere() -> None:
+    _, tiles, data = SMALL_FILES[1]
+    fp = io.BytesIO(b"before" + data)
+    fp.seek(6)
+    assert list(Reader(fp).tiles()) == tiles
+
+
+def check_contained(data: bytes) -> None:
+    """Reading gives the documented errors or as many tiles as the header says, each whole or marked."""
+    try:
+        reader = read(data)
+    except (AgvError, SyntaxError):
+        return
+    count = 0
+    for tile in reader.tiles():
+        count += 1
+        assert (tile.payload is None) == (tile.error is not None)
+    assert count == reader.header.tile_count
+    with suppress(AgvError):
+        reader.verify()
+
+
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(SMALL_FILES), st.randoms(use_true_random=False))
+def test_random_mutations_are_contained(case: tuple[Header, list[TileData], bytes], rng: random.Random) -> None:
+    data = bytearray(case[2])
+    for _ in range(rng.randint(1, 4)):
+        position = rng.randrange(len(data))
+        match rng.randrange(4):
+            case 0:
+                data[position] = rng.randrange(256)
+            case 1:
+                del data[position : position + rng.randint(1, 20)]
+            case 2:
+                data[position:position] = rng.randbytes(rng.randint(1, 20))
+            case _:
+                other = rng.randrange(len(data))
+                data[position : position + 8] = data[other : other + 8]
+        if not data:
+            break
+    check_contained(bytes(data))
+
+
+kinds = st.sampled_from([b"HEAD", b"INDX", b"TILE", b"exif", b"phys", b"iccp", b"cmnt", b"abcd", b"ABCD", b"\0\0\0\0"])
+edges = st.sampled_from([0, 1, 2, 63, 64, 65, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1])
+
+
+@settings(max_examples=500)
+@given(
+    st.builds(
+        head,
+        version=st.integers(0, 2),
+        mode=st.integers(0, 6),
+        flags=st.integers(0, 3),
+        tile=st.sampled_from([0, 1, 16, 64, 65, 255]),
+        level=st.sampled_from([0, 20480, 20481, 65535]),
+        width=edges,
+        height=edges,
+        frames=edges,
+        model=st.binary(max_size=70),
+    ),
+    st.lists(st.tuples(kinds, st.binary(max_size=40)), max_size=6),
+)
+def test_well_formed_chunks_of_nonsense_are_contained(header: bytes, chunks: list[tuple[bytes, bytes]]) -> None:
+    check_contained(SIGNATURE + header + b"".join(chunk(kind, payload) for kind, payload in chunks))
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=200))
+def test_anything_after_the_signature_is_contained(data: bytes) -> None:
+    check_contained(SIGNATURE + data)
