@@ -190,6 +190,26 @@ def test_a_local_folder_serves_in_place(
     assert files_below(home) == {}
 
 
+def test_a_local_folder_may_register_models_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    monkeypatch.setenv(weights.URL_VARIABLE, str(folder))
+    own = {**ENTRY, "file": "own.safetensors"}
+    (folder / "own.safetensors").write_bytes(CONTENT)
+    (folder / "registry.json").write_text(json.dumps({"models": {"own": own, "tiny-1": own}}))
+    assert weights.find("own") == folder / "own.safetensors"
+    assert weights.registry()["models"]["tiny-1"] == ENTRY  # released models are not redefined
+    assert weights.registry()["default"] == "tiny-1"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"models": []}', '{"models": {"a": 1}}', '{"models": {"a": {}}}'])
+def test_a_bad_registry_is_named(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, str(tmp_path))
+    (tmp_path / "registry.json").write_text(content)
+    with pytest.raises(weights.WeightsError, match=r"registry\.json"):
+        weights.find("tiny-1")
+
+
 def test_without_any_address_the_error_says_what_to_set() -> None:
     with pytest.raises(weights.WeightsError, match=r"no address .* Either set AGVAE_WEIGHTS_URL"):
         weights.find("tiny-1")

@@ -6,6 +6,8 @@ model with the size and the SHA-256 of its file; a file that differs from its en
 1. the folder that the package brings along,
 2. the folder that `AGVAE_WEIGHTS_URL` names, if it names one,
 3. the user's cache folder, into which it downloads on first need unless `AGVAE_OFFLINE` is set.
+
+Models of one's own need a folder with their files and a `registry.json` of the same form, in `AGVAE_WEIGHTS_URL`.
 """
 
 from __future__ import annotations
@@ -27,9 +29,8 @@ if TYPE_CHECKING:
 
 URL_VARIABLE = "AGVAE_WEIGHTS_URL"
 OFFLINE_VARIABLE = "AGVAE_OFFLINE"
+REGISTRY_FILE = "registry.json"
 FILE_FORMAT = "agvae-model-1"
-WEIGHT_SCALE = 2.0**-16
-"""Unit of the integers that hold the weights of the entropy model."""
 
 _TIMEOUT = 30.0
 """Seconds without a byte after which a download is given up."""
@@ -83,8 +84,8 @@ class ModelFile:
 
     Attributes:
         config: shape of the network.
-        state: the entries of `AGVAE.state_dict()` needed for coding: those of the entropy model float64 on the
-            grid of 2^-16, others float32.
+        state: the entries of `AGVAE.state_dict()` needed for coding: those of the entropy model float64 on a
+            dyadic grid, others float32.
         tables: integer tables of the entropy coder, by name without the prefix "tables.".
         card: the model card.
         sha256: of the file, 64 hexadecimal digits.
@@ -98,8 +99,29 @@ class ModelFile:
 
 
 def registry() -> Registry:
-    """The released models known to this version."""
-    return cast(Registry, json.loads((BUNDLED / "registry.json").read_text(encoding="utf-8")))
+    """The models known here: the released ones, and those that a folder in AGVAE_WEIGHTS_URL registers itself.
+
+    Raises:
+        WeightsError: that folder's `registry.json` is not one.
+    """
+    found = _read_registry(BUNDLED)
+    mirror = _local_mirror()
+    if mirror is not None and (mirror / REGISTRY_FILE).is_file():
+        found["models"] = {**_read_registry(mirror)["models"], **found["models"]}
+    return found
+
+
+def _read_registry(folder: Path) -> Registry:
+    try:
+        content = json.loads((folder / REGISTRY_FILE).read_text(encoding="utf-8"))
+        complete = all(ModelEntry.__annotations__.keys() <= entry.keys() for entry in content["models"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = f"cannot read {folder / REGISTRY_FILE}: {error}"
+        raise WeightsError(msg) from error
+    if not complete:
+        msg = f"{folder / REGISTRY_FILE}: every model needs {', '.join(ModelEntry.__annotations__)}"
+        raise WeightsError(msg)
+    return cast(Registry, content)
 
 
 def cache_folder() -> Path:
@@ -200,9 +222,9 @@ def _unavailable(name: str, reason: str) -> WeightsError:
 def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     """Read and restore an exported model.
 
-    In the file, metadata are the strings `format`, `config` (JSON of `ModelConfig`) and `card` (JSON), float16
-    tensors stand for float32, integer tensors named "entropy.*" count units of 2^-16, and tensors named "tables.*"
-    are coder tables.
+    In the file, metadata are the strings `format`, `config` (JSON of `ModelConfig`), `entropy_bits` and `card`
+    (JSON), float16 tensors stand for float32, tensors named "entropy.*" count units of 2^-k, k their entry in
+    `entropy_bits`, and tensors named "tables.*" are coder tables.
 
     Raises:
         WeightsError: the file cannot be read, or is not a model file of this format.
@@ -221,21 +243,23 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
             raise ValueError(msg)
         config = ModelConfig.from_dict(json.loads(metadata["config"]))
         card = json.loads(metadata["card"])
+        bits = json.loads(metadata["entropy_bits"])
+        state = {name: _restore(tensor, bits.get(name)) for name, tensor in tensors.items() if name[:7] != "tables."}
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         msg = f"cannot read model file {os.fspath(path)!r}: {error or type(error).__name__}"
         raise WeightsError(msg) from error
     return ModelFile(
         config=config,
-        state={name: _restore(name, tensor) for name, tensor in tensors.items() if not name.startswith("tables.")},
+        state=state,
         tables={name[len("tables.") :]: tensor for name, tensor in tensors.items() if name.startswith("tables.")},
         card=card,
         sha256=hashlib.sha256(data).hexdigest(),
     )
 
 
-def _restore(name: str, tensor: Tensor) -> Tensor:
+def _restore(tensor: Tensor, bits: int | None) -> Tensor:
     import torch
 
-    if name.startswith("entropy.") and not tensor.is_floating_point():
-        return tensor.to(torch.float64) * WEIGHT_SCALE
+    if bits is not None:
+        return tensor.to(torch.float64) * 2.0**-bits
     return tensor.float() if tensor.dtype == torch.float16 else tensor
