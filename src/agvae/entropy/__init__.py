@@ -1,0 +1,1 @@
+"""Entropy models, exact arithmetic and the range coder."""

@@ -1,0 +1,90 @@
+"""Arithmetic with one result on every machine: dyadic rationals in float64.
+
+The entropy decoder needs the very numbers that the encoder used, on another device, with other kernels and
+other summation orders.  Here weights are multiples of 2^-16 and activations multiples of 2^-10 with
+magnitude at most 2^12.  A product is then a multiple of 2^-26, and while sum |w| < 2^15 for every output
+(checked when weights are frozen) each partial sum is below 2^27: at most 53 bits, which float64 holds exactly.
+No rounding happens, so no order of summation, fused multiply-add or blocking can change the result.
+
+The rule throughout the package: a network evaluated in float64 is on the exact path and rounds its
+activations with `fix`; in any other type the same code trains.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+WEIGHT_BITS = 16
+ACTIVATION_BITS = 10
+ACTIVATION_LIMIT = 2.0**12
+WEIGHT_SUM_LIMIT = 2.0**15
+
+_PRODUCT_SCALE = 2.0 ** (WEIGHT_BITS + ACTIVATION_BITS)
+_EXP2_BITS = 10
+
+
+def fix(x: Tensor) -> Tensor:
+    """Round float64 activations to the grid of 2^-10 and clamp them; other types pass unchanged.
+
+    Values are first rounded to the grid of exact products (2^-26), so that a kernel whose intermediate
+    results are not exact (a Winograd or FFT convolution) still lands on the same activation.
+    """
+    if x.dtype != torch.float64:
+        return x
+    x = x.mul(_PRODUCT_SCALE).round_().mul_(2.0**-WEIGHT_BITS).round_()
+    return x.mul_(2.0**-ACTIVATION_BITS).clamp_(-ACTIVATION_LIMIT, ACTIVATION_LIMIT)
+
+
+def _exp2_table() -> list[float]:
+    """2^(i / 1024) for i in 0..1023 as multiples of 2^-16, by integer square roots alone."""
+    from math import isqrt
+
+    guard = 200
+    one = 1 << guard
+    step = 2 << guard
+    for _ in range(_EXP2_BITS):
+        step = isqrt(step << guard)
+    table, value = [], one
+    half = 1 << (guard - WEIGHT_BITS - 1)
+    for _ in range(1 << _EXP2_BITS):
+        table.append(((value + half) >> (guard - WEIGHT_BITS)) * 2.0**-WEIGHT_BITS)
+        value = (value * step) >> guard
+    return table
+
+
+_FRACTION = torch.tensor(_exp2_table(), dtype=torch.float64)
+_POWERS = torch.tensor([2.0**k for k in range(-16, 17)], dtype=torch.float64)
+
+
+def exact_exp2(x: Tensor) -> Tensor:
+    """2^x for float64 x, x rounded to multiples of 2^-10 and clamped to [-16, 16], from integer tables."""
+    scaled = x.mul(2.0**_EXP2_BITS).round_().clamp_(-16 * 2.0**_EXP2_BITS, 16 * 2.0**_EXP2_BITS)
+    index = scaled.to(torch.int64)
+    whole = torch.div(index, 1 << _EXP2_BITS, rounding_mode="floor")
+    fraction = index - (whole << _EXP2_BITS)
+    return _FRACTION.to(x.device)[fraction] * _POWERS.to(x.device)[whole + 16]
+
+
+def grid_bits(parameter: Tensor) -> int:
+    """k, such that multiples of 2^-k of this parameter's size fit 16-bit integers; at most WEIGHT_BITS."""
+    largest = float(parameter.detach().abs().max())
+    return next((k for k in range(WEIGHT_BITS, -WEIGHT_BITS, -1) if round(largest * 2.0**k) < 2**15), -WEIGHT_BITS)
+
+
+def freeze(module: torch.nn.Module) -> None:
+    """Put every parameter of an entropy network on a grid of 2^-16 or coarser and the module into float64, in place.
+
+    A parameter's grid is the finest on which its values are 16-bit integers (`grid_bits`).
+
+    Raises:
+        ValueError: the weights of an output sum to 2^15 or more, so that exactness could not be promised.
+    """
+    module.to(torch.float64)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            unit = 2.0 ** -grid_bits(parameter)
+            parameter.copy_((parameter / unit).round() * unit)
+            if parameter.dim() > 1 and parameter.flatten(1).abs().sum(1).max() >= WEIGHT_SUM_LIMIT:
+                msg = f"weights of {name} are too large for exact arithmetic"
+                raise ValueError(msg)

@@ -1,0 +1,45 @@
+"""Non-parametric, fully factorized density of z (Ballé et al. 2018, appendix 6.1)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PROBABILITY_FLOOR = 1e-9
+
+
+class FactorizedDensity(nn.Module):
+    """One learned density per channel of z, as the derivative of a monotone network c(x)."""
+
+    def __init__(self, channels: int, widths: tuple[int, ...] = (3, 3, 3), spread: float = 3.0) -> None:
+        super().__init__()
+        sizes = (1, *widths, 1)
+        scale = spread ** (1 / (len(widths) + 1))
+        self.matrices, self.biases, self.factors = (nn.ParameterList() for _ in range(3))
+        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+            start = torch.log(torch.expm1(torch.tensor(1 / scale / fan_out)))
+            self.matrices.append(nn.Parameter(start * torch.ones(channels, fan_out, fan_in)))
+            self.biases.append(nn.Parameter(torch.rand(channels, fan_out, 1) - 0.5))
+            if fan_out > 1:
+                self.factors.append(nn.Parameter(torch.zeros(channels, fan_out, 1)))
+
+    def logits(self, z: Tensor) -> Tensor:
+        """Logit of the cumulative distribution, (c, 1, N) -> (c, 1, N)."""
+        for matrix, bias, factor in zip(self.matrices, self.biases, self.factors, strict=False):
+            z = F.softplus(matrix) @ z + bias
+            z = z + torch.tanh(factor) * torch.tanh(z)
+        return F.softplus(self.matrices[-1]) @ z + self.biases[-1]
+
+    def probability(self, z: Tensor) -> Tensor:
+        """Mass in [z - 1/2, z + 1/2] for z of shape (c, N)."""
+        z = z[:, None].float()
+        low, high = self.logits(z - 0.5), self.logits(z + 0.5)
+        sign = -torch.sign(low + high).detach()
+        return (torch.sigmoid(sign * high) - torch.sigmoid(sign * low)).abs()[:, 0]
+
+    def bits(self, z: Tensor) -> Tensor:
+        """Code length in bits of z (B, h, w, c), same shape."""
+        flat = z.flatten(0, 2).T
+        length = -torch.log2(self.probability(flat).clamp(min=PROBABILITY_FLOOR))
+        return length.T.reshape(z.shape)

@@ -1,0 +1,97 @@
+"""Context model: y is coded in four steps, each conditioned on what the steps before it decoded.
+
+Positions fall into four classes by the parity of row and column, p = 2 (row % 2) + column % 2, and channels
+into four quarters.  Step k codes quarter p XOR ORDER[k] at positions of class p: every step codes a quarter of
+all symbols, spread over all positions, and every quarter sees its diagonal neighbours first.  This is the
+quadtree partition of Li et al. 2023 (DCVC-DC) in place of the serial masked convolution of section 3.6, for
+four network evaluations in place of one a position.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from agvae.entropy.exact import fix
+from agvae.networks.layers import Block, Pointwise
+from agvae.networks.presets import ModelConfig
+
+STEPS = 4
+ORDER = (0, 3, 2, 1)
+PARAMETERS = 3
+"""mu, log2 sigma, log2 (sigma_r / sigma_l) per symbol (equation 10)."""
+
+
+def quarters_of_step(step: int) -> Tensor:
+    """The channel quarter that every position class codes in a step: (4,) int64."""
+    return torch.tensor([p ^ ORDER[step] for p in range(4)])
+
+
+_STEP_OF_QUARTER = torch.tensor([[ORDER.index(p ^ quarter) for quarter in range(4)] for p in range(4)])
+
+
+def to_classes(y: Tensor) -> Tensor:
+    """(B, h, w, C), h and w even -> (4, B, h/2, w/2, C): one map for each position class."""
+    b, h, w, c = y.shape
+    return y.reshape(b, h // 2, 2, w // 2, 2, c).permute(2, 4, 0, 1, 3, 5).reshape(4, b, h // 2, w // 2, c)
+
+
+def from_classes(y: Tensor) -> Tensor:
+    """Inverse of `to_classes`."""
+    _, b, h, w, c = y.shape
+    return y.reshape(2, 2, b, h, w, c).permute(2, 3, 0, 4, 1, 5).reshape(b, 2 * h, 2 * w, c)
+
+
+def split_steps(y: Tensor) -> list[Tensor]:
+    """(B, h, w, M) -> the symbols of the four steps, each (4, B, h/2, w/2, M/4)."""
+    classes = to_classes(y)
+    quarters = classes.unflatten(-1, (4, -1))
+    row = torch.arange(4)
+    return [quarters[row, :, :, :, quarters_of_step(k)] for k in range(STEPS)]
+
+
+def join_steps(steps: list[Tensor]) -> Tensor:
+    """Inverse of `split_steps`; steps not yet known are zero."""
+    known = torch.stack([*steps, *[torch.zeros_like(steps[0])] * (STEPS - len(steps))], dim=4)
+    row = torch.arange(4)[:, None]
+    quarters = known.permute(0, 4, 1, 2, 3, 5)[row, _STEP_OF_QUARTER]
+    return from_classes(quarters.permute(0, 2, 3, 4, 1, 5).flatten(-2))
+
+
+class ParameterHead(nn.Module):
+    """Entropy parameters of one step's symbols: features (B, h, w, W) -> (4, B, h/2, w/2, M/4, 3)."""
+
+    def __init__(self, width: int, latent: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, PARAMETERS * latent // 4, width) * 0.1 * width**-0.5)
+
+    def forward(self, features: Tensor, step: int) -> Tensor:
+        classes = to_classes(features)
+        weight = self.weight[quarters_of_step(step)]
+        out = torch.bmm(classes.flatten(1, 3), weight.transpose(1, 2))
+        return fix(out).reshape(*classes.shape[:4], -1, PARAMETERS)
+
+
+class ContextModel(nn.Module):
+    """Entropy parameters of every step from hyper features and the latents decoded so far; exact in float64."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width, latent = config.entropy_width, config.latent
+        self.first = ParameterHead(width, latent)
+        self.adapt = nn.ModuleList(Pointwise(width + latent, width) for _ in range(STEPS - 1))
+        self.block = Block(width)
+        self.head = ParameterHead(width, latent)
+
+    def forward(self, features: Tensor, decoded: list[Tensor]) -> Tensor:
+        """Parameters of step len(decoded): (4, B, h/2, w/2, M/4, 3), before the level's prior is added.
+
+        Args:
+            features: (B, h, w, W) from h_s.
+            decoded: the steps so far, each (4, B, h/2, w/2, M/4), scaled by the context gain.
+        """
+        step = len(decoded)
+        if step == 0:
+            return self.first(features, step)
+        h = torch.cat([features, join_steps(decoded).to(features.dtype)], dim=-1)
+        return self.head(self.block(self.adapt[step - 1](h)), step)

@@ -1,0 +1,74 @@
+"""From a training checkpoint to the weights file that codecs load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from agvae.entropy.exact import freeze, grid_bits
+from agvae.entropy.tables import asymmetric_tables, factorized_tables
+from agvae.networks import AGVAE, ModelConfig
+from agvae.weights import FILE_FORMAT
+
+
+def model_tensors(model: AGVAE) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """Every tensor that coding needs: transforms in float16, gains in float32, the entropy model in integers.
+
+    The entropy model is frozen first (`agvae.entropy.exact.freeze`): its tensors are the multiples of 2^-k
+    that every decoder computes with.  The density of z stays behind; its tables take its place.
+
+    Returns:
+        The tensors, and k for each tensor of the entropy model.
+    """
+    freeze(model.entropy)
+    tensors = {}
+    bits = {f"entropy.{name}": grid_bits(value) for name, value in model.entropy.named_parameters()}
+    for name, value in model.state_dict().items():
+        if name.startswith("density."):
+            continue
+        if name.startswith("entropy."):
+            tensors[name] = (value * 2.0 ** bits[name]).round().to(torch.int16)
+        else:
+            tensors[name] = value.to(torch.float32 if value.dim() == 1 or "gain" in name else torch.float16)
+    tables = asymmetric_tables().to_tensors("y")
+    tables |= factorized_tables(model.density, model.config.hyper_latent).to_tensors("z")
+    tensors |= {f"tables.{name}": table for name, table in tables.items()}
+    return {name: value.contiguous().cpu() for name, value in tensors.items()}, bits
+
+
+def export_checkpoint(checkpoint: Path, output: Path, name: str, card: dict[str, Any] | None = None) -> None:
+    """Write the averaged weights of a checkpoint as a safetensors model file with tables and model card.
+
+    Args:
+        checkpoint: written by `agvae.training.loop.Trainer`.
+        output: the file to write, replaced as a whole.
+        name: the model's name in the registry.
+        card: entries to add to the model card.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    model = AGVAE(ModelConfig.from_dict(state["config"]))
+    model.load_state_dict(state["average"])
+    card = {
+        "name": name,
+        "options": state["options"],
+        "patches": state["step"] * state["options"]["batch"],
+        "minutes": round(state["elapsed"] / 60, 1),
+        "device": state["device"],
+        **(card or {}),
+    }
+    card["options"] = {k: v for k, v in card["options"].items() if k not in ("data", "valid", "output")}
+    tensors, bits = model_tensors(model)
+    metadata = {
+        "format": FILE_FORMAT,
+        "config": json.dumps(model.config.to_dict()),
+        "entropy_bits": json.dumps(bits),
+        "card": json.dumps(card),
+    }
+    part = output.with_suffix(".part")
+    save_file(tensors, part, metadata)
+    part.replace(output)

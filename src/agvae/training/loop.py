@@ -1,0 +1,286 @@
+"""The training loop: one process or many, CPU or CUDA, resumable."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from agvae.networks import AGVAE, PRESETS, ModelConfig
+from agvae.training.data import CropPool, load_images
+from agvae.training.loss import random_levels, rate_distortion
+from agvae.training.validate import LevelResult, validate
+
+CHECKPOINT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Everything that decides a run; stored in its checkpoints.
+
+    Attributes:
+        data, valid: folders of images or tar files; valid may be empty for no validation.
+        output: folder for checkpoints and the validation CSV.
+        preset: a name in `PRESETS`.
+        minutes: length of the schedule in wall-clock minutes; 0 to use `patches` instead.
+        patches: length of the schedule in training patches over all processes.
+        batch, crop: patches per step over all processes, and their side in pixels, a multiple of 64.
+        muon_lr, adam_lr: peak learning rates of the hidden matrices (Muon) and of all else (AdamW).
+        warmup: steps of linear warm-up.
+        clip: gradient norm limit.
+        beta_exponent: each patch's loss is divided by beta^this, so that no rate owns the gradient.
+        ema: decay of the averaged weights that are validated and exported.
+        validate_every, save_every: minutes between validations and between checkpoints.
+        seed: of crops, levels, noise and initialisation.
+        precision: "bf16" (autocast) or "fp32".
+        device: "cpu", "cuda" or "auto".
+    """
+
+    data: str
+    valid: str
+    output: str
+    preset: str = "light"
+    minutes: float = 0.0
+    patches: int = 1_000_000
+    batch: int = 8
+    crop: int = 256
+    muon_lr: float = 2e-3
+    adam_lr: float = 1e-3
+    warmup: int = 200
+    clip: float = 1.0
+    beta_exponent: float = 0.4
+    ema: float = 0.999
+    validate_every: float = 10.0
+    save_every: float = 5.0
+    seed: int = 0
+    precision: str = "bf16"
+    device: str = "auto"
+
+
+class Trainer:
+    """A run of `TrainingOptions`; `run` trains to the end of the schedule or until the time given is over."""
+
+    def __init__(self, options: TrainingOptions, init_from: str | None = None) -> None:
+        self.options = options
+        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        self.device = self._device()
+        if self.world > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        if options.batch % self.world:
+            msg = f"the batch of {options.batch} must be a multiple of the {self.world} processes"
+            raise ValueError(msg)
+        self.output = Path(options.output)
+        self.output.mkdir(parents=True, exist_ok=True)
+
+        torch.manual_seed(options.seed)
+        self.pool = CropPool(load_images(Path(options.data), options.crop), self.device)
+        self.valid = load_images(Path(options.valid)) if options.valid and self.rank == 0 else []
+        self.step, self.elapsed, self.skipped = 0, 0.0, 0
+
+        self.model = AGVAE(self._config(init_from)).to(self.device)
+        self.generator = torch.Generator(self.device)
+        self.generator.manual_seed(options.seed)
+        if init_from:
+            self._load_export(init_from)
+        else:
+            self.model.start_from_dct(self.pool.draw(64, options.crop, self.generator))
+        self.average = AGVAE(self.model.config).to(self.device)
+        self.average.load_state_dict(self.model.state_dict())
+        self.generator.manual_seed(options.seed + 1 + self.rank)
+        torch.manual_seed(options.seed + 1 + self.rank)
+        self.optimizers = make_optimizers(self.model, options)
+        self.peaks = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
+        self.compute: nn.Module = self.model
+        if self.world > 1:
+            self.compute = nn.parallel.DistributedDataParallel(self.model)
+
+    def _device(self) -> torch.device:
+        name = self.options.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        if name == "cuda":
+            name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        return torch.device(name)
+
+    def _config(self, init_from: str | None) -> ModelConfig:
+        if init_from:
+            from agvae.weights import read_model_file
+
+            return read_model_file(Path(init_from)).config
+        return PRESETS[self.options.preset]
+
+    def _load_export(self, path: str) -> None:
+        from agvae.weights import read_model_file
+
+        self.model.load_state_dict(read_model_file(Path(path)).state, strict=False)
+
+    @property
+    def patches(self) -> int:
+        return self.step * self.options.batch
+
+    @property
+    def progress(self) -> float:
+        """Share of the schedule that is done, 0 to 1."""
+        o = self.options
+        done = self.elapsed / (60 * o.minutes) if o.minutes else self.patches / o.patches
+        return min(1.0, done)
+
+    def run(self, stop_after: float = math.inf) -> None:
+        """Train until the schedule ends or `stop_after` minutes have passed; a checkpoint is written at the end."""
+        start, before = time.monotonic(), self.elapsed
+        saved = validated = logged = start
+        running, rate = None, None
+        while self.progress < 1 and time.monotonic() - start < 60 * stop_after:
+            loss = self.train_step()
+            running = loss if running is None else 0.98 * running + 0.02 * loss
+            now = time.monotonic()
+            self.elapsed = before + self._agreed(now - start)
+            if self.rank == 0 and now - logged > 15:
+                rate = self.step * self.options.batch / max(self.elapsed, 1e-9)
+                print(
+                    f"step {self.step}  patches {self.patches}  {100 * self.progress:.1f} %  "
+                    f"loss {float(running):.4f}  {rate:.1f} patches/s  lr {self._factor():.3f}",
+                    flush=True,
+                )
+                logged = now
+            if self.rank == 0 and now - saved > 60 * self.options.save_every:
+                self.save(self.output / "checkpoint.pt")
+                saved = now
+            if self.valid and now - validated > 60 * self.options.validate_every:
+                self.report(validate(self.average, self.valid, self.options.precision))
+                validated = time.monotonic()
+        if self.rank == 0:
+            self.save(self.output / "checkpoint.pt")
+            if self.valid:
+                self.report(validate(self.average, self.valid, self.options.precision))
+
+    def _agreed(self, seconds: float) -> float:
+        """The same elapsed time in every process, so that schedules and stops agree."""
+        if self.world == 1:
+            return seconds
+        shared = torch.tensor([seconds], dtype=torch.float64, device=self.device)
+        dist.broadcast(shared, 0)
+        return float(shared)
+
+    def train_step(self) -> Tensor:
+        """One step of both optimizers; returns this process's loss, detached."""
+        o = self.options
+        self.model.train()
+        count = o.batch // self.world
+        x = self.pool.draw(count, o.crop, self.generator)
+        q = random_levels(count, self.model.config.levels, self.generator)
+        factor = self._factor()
+        for optimizer, peaks in zip(self.optimizers, self.peaks, strict=True):
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = factor * peak
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=o.precision == "bf16"):
+            output = self.compute(x, q)
+        loss = rate_distortion(output, x, q, self.model.config.betas, o.beta_exponent)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), o.clip)
+        if bool(torch.isfinite(norm)):
+            for optimizer in self.optimizers:
+                optimizer.step()
+        else:
+            self.skipped += 1
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        self.step += 1
+        self._update_average()
+        return loss.detach()
+
+    def _factor(self) -> float:
+        """Learning rate as a share of its peak: linear warm-up times a cosine over the whole schedule."""
+        warm = min(1.0, (self.step + 1) / max(1, self.options.warmup))
+        return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress)))
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self.options.ema, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+
+    def report(self, results: list[LevelResult]) -> None:
+        """Append a validation to the CSV and print it."""
+        path = self.output / "validation.csv"
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(["step", "patches", "minutes", *[f.name for f in fields(LevelResult)]])
+            for r in results:
+                writer.writerow([self.step, self.patches, f"{self.elapsed / 60:.2f}", *asdict(r).values()])
+        points = "  ".join(f"{r.bpp:.4f}/{r.psnr:.2f}" for r in results)
+        mean = sum(math.log2(r.loss) for r in results) / len(results)
+        print(f"validation at step {self.step}: {points}  (mean log2 loss {mean:.4f})", flush=True)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        state: dict[str, Any] = {
+            "version": CHECKPOINT_VERSION,
+            "options": asdict(self.options),
+            "config": self.model.config.to_dict(),
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "generator": self.generator.get_state(),
+            "rng": torch.get_rng_state(),
+            "step": self.step,
+            "elapsed": self.elapsed,
+            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
+        }
+        part = path.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Continue from a checkpoint of the same options.
+
+        Raises:
+            ValueError: the checkpoint is of another version or network.
+        """
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["version"] != CHECKPOINT_VERSION or state["config"] != self.model.config.to_dict():
+            msg = f"{path} is a checkpoint of another network or version"
+            raise ValueError(msg)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
+        self.generator.set_state(state["generator"].cpu())
+        torch.set_rng_state(state["rng"].cpu())
+        self.step, self.elapsed = state["step"], state["elapsed"]
+
+
+def make_optimizers(model: AGVAE, options: TrainingOptions) -> list[torch.optim.Optimizer]:
+    """Muon for the hidden matrices of the transforms, AdamW for everything else.
+
+    Gains, priors and the density of z learn five times faster than other parameters, since they are few and
+    scalar in effect.
+    """
+    ends = {f"{net}.{layer}.weight" for net in ("analysis", "synthesis") for layer in ("embed", "head", "down", "up")}
+    muon, fast, rest = [], [], []
+    for name, parameter in model.named_parameters():
+        if name.endswith("log2") or name.startswith(("density", "entropy.prior")):
+            fast.append(parameter)
+        elif parameter.dim() == 2 and name.endswith("weight") and name not in ends:
+            muon.append(parameter)
+        else:
+            rest.append(parameter)
+    adam = torch.optim.AdamW(
+        [{"params": rest}, {"params": fast, "lr": 5 * options.adam_lr}],
+        lr=options.adam_lr,
+        betas=(0.9, 0.98),
+        weight_decay=0.0,
+    )
+    matrices = torch.optim.Muon(
+        muon, lr=options.muon_lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+    )
+    return [adam, matrices]

@@ -1,0 +1,43 @@
+"""Small things that several test modules share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agvae.networks import AGVAE, ModelConfig
+
+TINY = ModelConfig(
+    preset="tiny",
+    width8=24,
+    width16=32,
+    latent=32,
+    hyper_latent=8,
+    entropy_width=16,
+    analysis8=1,
+    analysis16=1,
+    synthesis16=1,
+    synthesis8=1,
+    betas=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
+)
+
+
+def picture(width: int, height: int, seed: int = 0) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8: smooth colours, edges and some texture, the same for a seed everywhere."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width].astype(np.float64)
+    phase = rng.uniform(0, 6.3, (3, 1, 1))
+    image = 128 + 60 * np.sin(x / 23 + phase) + 40 * np.cos(y / 17 - phase)
+    image += 50 * ((x - 0.6 * y) % 64 < 20)
+    image += rng.normal(0, 6, (height, width))
+    return np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8).transpose(1, 2, 0))
+
+
+def started(config: ModelConfig = TINY) -> AGVAE:
+    """An untrained but working model: the DCT start on synthetic pictures, everything else random."""
+    torch.manual_seed(0)
+    model = AGVAE(config)
+    crops = np.stack([picture(128, 128, seed) for seed in range(4)])
+    model.start_from_dct(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
+    return model.eval()
