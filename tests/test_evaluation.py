@@ -14,9 +14,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-pytest.importorskip("scipy")
-pytest.importorskip("matplotlib")
-
 from agvae.evaluation.bdrate import Curve, bd_quality, bd_rate, shared_range
 from agvae.evaluation.measure import Row, find_images, measure, measure_all, summarise
 from agvae.evaluation.metrics import decibels, ms_ssim, psnr
@@ -334,6 +331,9 @@ class TestReport:
             "vtm": {"bpp": [0.1, 0.2], "psnr": [28, 30.5]},
             "msssim-only": {"bpp": [0.1, 0.2], "ms_ssim_db": [10, 12]},
         }
+        assert list(read_anchors(path, ["vtm"])) == ["vtm"]
+        with pytest.raises(ValueError, match=r"no curve 'hm' in .*; there are: vtm, msssim-only"):
+            read_anchors(path, ["vtm", "hm"])
 
     @pytest.mark.parametrize("text", ["", "[1]", '{"a": 3}', '{"a": {"bpp": [null]}}', '{"a": {"bpp": "x"}}'])
     def test_not_an_anchors_file(self, tmp_path: Path, text: str) -> None:

@@ -34,7 +34,7 @@ def rate_distortion_plot(curves: Mapping[str, Columns], test: str, metric: str =
     axes.set_xlabel("bits per pixel")
     axes.set_ylabel(f"{METRICS[metric]} (dB)")
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(fontsize="small", ncols=1 + len(curves) // 30).set_in_layout(False)
     file = BytesIO()
     figure.savefig(file, format="png", dpi=120)
     return file.getvalue()

@@ -63,17 +63,20 @@ def columns(points: Sequence[Point]) -> dict[str, list[float | None]]:
     return {f.name: [finite(getattr(point, f.name)) for point in points] for f in fields(Point)}
 
 
-def read_anchors(path: Path) -> dict[str, Columns]:
+def read_anchors(path: Path, names: Sequence[str] = ()) -> dict[str, Columns]:
     """Published curves from a JSON file {codec: {"bpp": [...], "psnr": [...], "ms_ssim_db": [...]}}.
 
     Names that begin with an underscore are notes and ignored, and so are columns of other names.
 
+    Args:
+        names: the curves wanted; all if empty.
+
     Raises:
-        ValueError: the file is not JSON of this layout.
+        ValueError: the file is not JSON of this layout, or lacks a name.
         OSError: it cannot be read.
     """
     try:
-        return {
+        anchors: dict[str, Columns] = {
             name: {key: [float(v) for v in entry[key]] for key in ("bpp", *METRICS) if key in entry}
             for name, entry in json.loads(path.read_text(encoding="utf-8")).items()
             if not name.startswith("_")
@@ -81,6 +84,11 @@ def read_anchors(path: Path) -> dict[str, Columns]:
     except (AttributeError, TypeError, ValueError) as error:
         msg = f'{path} is not a JSON file of curves {{codec: {{"bpp": [...], "psnr": [...]}}}}: {error}'
         raise ValueError(msg) from error
+    for name in names:
+        if name not in anchors:
+            msg = f"no curve {name!r} in {path}; there are: {', '.join(anchors)}"
+            raise ValueError(msg)
+    return {name: anchors[name] for name in names or anchors}
 
 
 def deltas(curves: Mapping[str, Columns], test: str, metric: str = "psnr") -> list[Delta]:

@@ -6,8 +6,8 @@ import csv
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,7 +30,6 @@ from agvae.evaluation.report import (
     deltas,
     finite,
     markdown,
-    read_anchors,
 )
 from agvae.weights import registry
 
@@ -48,7 +47,7 @@ class EvaluationOptions:
         qualities: of this codec, in [1, 6].
         peers: names of `agvae.evaluation.peers.PEER_NAMES`.
         model: weights to use, None for the default model.
-        anchors: JSON file of published curves to compare with, or None.
+        anchors: published curves over the same images to compare with, as `read_anchors` gives them.
         limit: measure only the first so many images, None for all.
     """
 
@@ -57,7 +56,7 @@ class EvaluationOptions:
     qualities: Sequence[float] = DEFAULT_QUALITIES
     peers: Sequence[str] = ()
     model: str | None = None
-    anchors: Path | None = None
+    anchors: Mapping[str, Columns] = field(default_factory=dict)
     limit: int | None = None
 
 
@@ -73,25 +72,30 @@ def evaluate(options: EvaluationOptions, command: str = "", progress: Callable[[
         OSError: a file cannot be read or written.
     """
     images = find_images(options.folder)[: options.limit]
-    anchors = read_anchors(options.anchors) if options.anchors else {}
     codecs = [own_codec(options.qualities, options.model), *make_peers(options.peers)]
     options.output.mkdir(parents=True, exist_ok=True)
     rows = _measure_into(options.output / "rows.csv", images, codecs, progress)
 
     points = summarise(rows)
     curves: dict[str, Columns] = {name: columns(curve) for name, curve in points.items()}
-    found = [delta for metric in METRICS for delta in deltas({**anchors, **curves}, OWN_NAME, metric)]
+    known = {**options.anchors, **curves}
+    found = [delta for metric in METRICS for delta in deltas(known, OWN_NAME, metric)]
     try:
         even = continuity([row for row in rows if row.codec == OWN_NAME], points[OWN_NAME])
     except ValueError:
         even = None
-    report = markdown(points, found, even)
+    here, model = machine(), _model(options.model)
+    conditions = (
+        f"Means over {len(images)} images; model {model['name']} (SHA-256 {model['sha256'][:16]}...); "
+        f"{here['cpu']}, {here['torch_threads']} of {here['cores']} cores; torch {here['torch']}."
+    )
+    report = f"{conditions}\n\n{markdown(points, found, even)}"
     summary = {
         "command": command,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "images": [path.name for path in images],
-        "machine": machine(),
-        "model": _model(options.model),
+        "machine": here,
+        "model": model,
         "codecs": {codec.name: codec.description for codec in codecs},
         "curves": curves,
         "bd": [asdict(delta) for delta in found],
@@ -102,7 +106,7 @@ def evaluate(options: EvaluationOptions, command: str = "", progress: Callable[[
     (options.output / "report.md").write_text(report, encoding="utf-8")
     for metric in METRICS:
         if any(value is not None for value in curves[OWN_NAME][metric]):
-            plot = rate_distortion_plot({**anchors, **curves}, OWN_NAME, metric)
+            plot = rate_distortion_plot(known, OWN_NAME, metric)
             (options.output / f"{metric}.png").write_bytes(plot)
     return report
 

@@ -1,0 +1,477 @@
+"""The command line.
+
+Exit status: 0 done, 1 a file or an argument's value is no good (one line on standard error says why), 2 wrong
+usage, 130 interrupted.  `python -X dev -m agvae` shows the traceback of an error.  Every command imports what it
+needs only when it runs: help and `info` start without torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import inspect
+import json
+import os
+import secrets
+import shlex
+import shutil
+import sys
+import time
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from agvae.container import Metadata
+
+DEMO_PHOTOGRAPH = "chelsea.png"
+_EXIF_PREFIX = b"Exif\0\0"
+_EXTRAS = {"scipy": "eval", "matplotlib": "eval"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = _parser(arguments).parse_args(arguments)
+    args.command_line = shlex.join(["agvae", *arguments])
+    try:
+        run: Callable[[argparse.Namespace], int] = args.run
+        return run(args)
+    except KeyboardInterrupt:
+        return 130
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        return _fail(f"this command needs {error.name}: pip install 'agvae[{extra}]'")
+    except _user_errors() as error:
+        if sys.flags.dev_mode:
+            raise
+        if isinstance(error, OSError) and error.strerror and error.filename:
+            return _fail(f"{error.filename}: {error.strerror}")
+        return _fail(str(error) or type(error).__name__)
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    """What bad files and bad values raise."""
+    from PIL import Image
+
+    return OSError, SyntaxError, ValueError, Image.DecompressionBombError
+
+
+def _fail(message: str) -> int:
+    print(f"agvae: error: {' '.join(message.split())}", file=sys.stderr)
+    return 1
+
+
+class _Command(NamedTuple):
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser; only the command that was asked for gets its arguments, as those of `train` need torch."""
+    parser = argparse.ArgumentParser(prog="agvae", description="AG-VAE image codec: one model for all rates.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    asked = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for name, command in _COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=command.help, description=f"{command.help}.")
+        subparser.set_defaults(run=command.run)
+        if name == asked:
+            command.add_arguments(subparser)
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        with contextlib.suppress(PackageNotFoundError):
+            print(f"agvae {version('agvae')}")
+            parser.exit()
+        parser.exit(1, "agvae: error: the package is not installed, so its version is unknown\n")
+
+
+def _quality(text: str) -> float:
+    from agvae.quality import parse_quality
+
+    try:
+        value = float(text)
+        parse_quality(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        msg = f"{value} is not a positive number"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def _add_quality(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-q", "--quality", type=_quality, default=3.5, metavar="Q", help="1 to 6, or 10 to 100 percent; default 3.5"
+    )
+
+
+def _encode_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", type=Path, metavar="IN", help="an image that Pillow reads")
+    parser.add_argument("output", type=Path, metavar="OUT", help="the .agv file to write")
+    _add_quality(parser)
+    parser.add_argument("--model", metavar="NAME", help="weights to use; see agvae weights list")
+
+
+def _encode(args: argparse.Namespace) -> int:
+    from PIL import Image
+
+    import agvae
+
+    with Image.open(args.input) as image:
+        image.load()
+        data = agvae.encode(image, args.quality, metadata=_metadata_of(image), model=args.model)
+    write_whole(args.output, data)
+    print(f"{args.output}: {len(data)} bytes, {_bpp(data, image):.4f} bpp, quality {args.quality:g}")
+    return 0
+
+
+def _metadata_of(image: Image.Image) -> Metadata:
+    """Colour profile, Exif data, XMP, comment and resolution that came with an image."""
+    from agvae.container import Metadata
+
+    found: dict[str, Any] = {}
+    for name in ("icc_profile", "exif", "xmp", "comment"):
+        value = image.info.get(name)
+        if isinstance(value, str):
+            value = value.encode()
+        if isinstance(value, bytes) and value:
+            found[name] = value.removeprefix(_EXIF_PREFIX) if name == "exif" else value
+    with contextlib.suppress(TypeError, ValueError):  # Pillow hands on whatever resolution a file claims
+        x, y = image.info.get("dpi", ())
+        found["dpi"] = Metadata(dpi=(float(x), float(y))).dpi
+    return Metadata(**found)
+
+
+def _decode_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", type=Path, metavar="IN", help="an .agv file")
+    parser.add_argument("output", type=Path, metavar="OUT", help="an image file; its extension says the format")
+    parser.add_argument("--damaged-ok", action="store_true", help="leave damaged tiles grey instead of giving up")
+
+
+def _decode(args: argparse.Namespace) -> int:
+    from io import BytesIO
+
+    from PIL import Image
+
+    import agvae
+    from agvae.container import Reader
+
+    form = Image.registered_extensions().get(args.output.suffix.lower())
+    if form not in Image.SAVE:
+        msg = f"{args.output}: Pillow writes no format of this extension"
+        raise ValueError(msg)
+    data = args.input.read_bytes()
+    image = Image.fromarray(agvae.decode(data, damaged_ok=args.damaged_ok))
+    metadata = asdict(Reader(BytesIO(data), damaged_ok=args.damaged_ok).metadata)
+    if metadata["exif"]:
+        metadata["exif"] = _EXIF_PREFIX + metadata["exif"]
+    file = BytesIO()
+    image.save(file, form, **{name: value for name, value in metadata.items() if value is not None})
+    write_whole(args.output, file.getvalue())
+    print(f"{args.output}: {image.width} x {image.height}, {image.mode}")
+    return 0
+
+
+def _info_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="an .agv file")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--hash", action="store_true", help="decode the latents and print their SHA-256 (loads torch)")
+
+
+def _info(args: argparse.Namespace) -> int:
+    import agvae
+    from agvae.container import AgvError, Reader
+
+    found = {"file": str(args.file), **agvae.read_info(args.file), "damage": None}
+    with args.file.open("rb") as file:
+        reader = Reader(file)
+        try:
+            reader.verify()
+            if args.hash:
+                from agvae.codec import latents_sha256
+
+                payloads = [tile.payload for tile in reader.tiles(0) if tile.payload is not None]
+                found["latents_sha256"] = latents_sha256(reader.header, payloads)
+        except AgvError as error:
+            found["damage"] = str(error)
+    if args.json:
+        print(json.dumps(found, indent=1))
+    else:
+        _print_info(found)
+    return 1 if found["damage"] else 0
+
+
+def _print_info(found: dict[str, Any]) -> None:
+    rows = {
+        "file": f"{found['file']}, {found['bytes']} bytes, {found['bpp']:.4f} bpp",
+        "image": f"{found['width']} x {found['height']} {found['mode']}",
+        "frames": f"{found['frames']}",
+        "quality": f"{found['quality']:.6g} (s = {found['s']}, l = {found['l']:.6g})",
+        "model": f"{found['model']} (SHA-256 {found['digest']}...)",
+        "tiles": f"{found['tiles']} of {found['tile_size']} x {found['tile_size']}",
+        "metadata": ", ".join(found["metadata"]) or "none",
+        "checksums": f"DAMAGED: {found['damage']}" if found["damage"] else "right",
+    }
+    if "latents_sha256" in found:
+        rows["latents"] = f"SHA-256 {found['latents_sha256']}"
+    for name, value in rows.items():
+        print(f"{name + ':':<11} {value}")
+
+
+def _weights_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="released models, and which are on this machine")
+    path = actions.add_parser("path", help="print where the file of a model is")
+    fetch = actions.add_parser("fetch", help="download the file of a model if it is not here, print where it is")
+    for subparser in (path, fetch):
+        subparser.add_argument("name", nargs="?", metavar="NAME", help="the default model if not given")
+
+
+def _weights(args: argparse.Namespace) -> int:
+    from agvae import weights
+
+    known = weights.registry()
+    if args.action == "list":
+        for name, entry in known["models"].items():
+            where = weights.locate(name) or "not here; agvae weights fetch gets it"
+            mark = " (default)" if name == known["default"] else ""
+            low, high = entry["quality_range"]
+            print(f"{name}{mark}: {entry['preset']}, {entry['metric']}, quality {low:g} to {high:g}, {where}")
+        return 0
+    name = args.name or known["default"]
+    place = weights.find(name) if args.action == "fetch" else weights.locate(name)
+    if place is None:
+        return _fail(f"the weights {name!r} are not here; agvae weights fetch {name} gets them")
+    print(place)
+    return 0
+
+
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of images")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("evaluation"), metavar="DIR", help="for results; default evaluation"
+    )
+    parser.add_argument(
+        "-q", "--qualities", type=_quality, nargs="+", metavar="Q", help="to measure; default 1, 1.5, ... 6"
+    )
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        metavar="NAME",
+        help="other codecs to measure: jpeg webp avif avif-psnr heic heic-psnr jxl; default all that are installed",
+    )
+    parser.add_argument(
+        "--anchors",
+        nargs="+",
+        default=[],
+        metavar=("FILE", "NAME"),
+        help='JSON file {codec: {"bpp": [...], "psnr": [...]}} of curves over the same images, and which of them '
+        "to compare with; default all",
+    )
+    parser.add_argument("--model", metavar="NAME", help="weights to measure; see agvae weights list")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N images")
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from agvae.evaluation.peers import available_peers
+    from agvae.evaluation.report import read_anchors
+    from agvae.evaluation.run import DEFAULT_QUALITIES, EvaluationOptions, evaluate
+
+    options = EvaluationOptions(
+        folder=args.folder,
+        output=args.output,
+        qualities=args.qualities or DEFAULT_QUALITIES,
+        peers=available_peers() if args.peers is None else args.peers,
+        model=args.model,
+        anchors=read_anchors(Path(args.anchors[0]), args.anchors[1:]) if args.anchors else {},
+        limit=args.limit,
+    )
+    print(evaluate(options, args.command_line, lambda line: print(line, file=sys.stderr, flush=True)))
+    return 0
+
+
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
+    from agvae.training.loop import TrainingOptions
+
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = inspect.getdoc(TrainingOptions)
+    types = typing.get_type_hints(TrainingOptions)
+    for field in fields(TrainingOptions):
+        note = "needed unless --resume is given" if field.default is MISSING else f"default {field.default}"
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            dest=f"option_{field.name}",
+            type=types[field.name],
+            default=argparse.SUPPRESS,
+            metavar=types[field.name].__name__.upper(),
+            help=note,
+        )
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--resume", type=Path, metavar="CHECKPOINT", help="go on from it, with its options where none are given"
+    )
+    start.add_argument("--init-from", metavar="MODEL", help="start from the weights of an exported model")
+    parser.add_argument("--stop-after", type=float, default=float("inf"), metavar="MINUTES", help="stop early")
+    parser.set_defaults(usage_error=parser.error)
+
+
+def _train(args: argparse.Namespace) -> int:
+    from agvae.training.loop import Trainer, TrainingOptions
+
+    given = {name[7:]: value for name, value in vars(args).items() if name.startswith("option_")}
+    if args.resume:
+        given = _options_of(args.resume) | given
+    missing = [f.name for f in fields(TrainingOptions) if f.default is MISSING and f.name not in given]
+    if missing:
+        args.usage_error(f"the following arguments are required: {', '.join('--' + name for name in missing)}")
+    trainer = Trainer(TrainingOptions(**given), args.init_from)
+    if args.resume:
+        trainer.resume(args.resume)
+    trainer.run(args.stop_after)
+    return 0
+
+
+def _options_of(checkpoint: Path) -> dict[str, Any]:
+    """The training options stored in a checkpoint.
+
+    Raises:
+        ValueError: the file is no checkpoint.
+    """
+    import pickle
+
+    import torch
+
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        options: dict[str, Any] = dict(state["options"])
+    except (RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError, EOFError) as error:
+        msg = f"{checkpoint} is not a checkpoint of agvae train"
+        raise ValueError(msg) from error
+    return options
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="written by agvae train")
+    parser.add_argument("output", type=Path, nargs="?", metavar="OUT", help="default NAME.safetensors")
+    parser.add_argument("--name", default="custom", help="name of the model in registry and files; default custom")
+
+
+def _export(args: argparse.Namespace) -> int:
+    import hashlib
+
+    from agvae.training.export import export_checkpoint
+    from agvae.weights import read_model_file
+
+    _options_of(args.checkpoint)
+    output: Path = args.output or Path(f"{args.name}.safetensors")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    export_checkpoint(args.checkpoint, output, args.name)
+    config = read_model_file(output).config
+    entry = {
+        "preset": config.preset,
+        "file": output.name,
+        "size": output.stat().st_size,
+        "sha256": hashlib.sha256(output.read_bytes()).hexdigest(),
+        "quality_range": [1, len(config.betas)],
+        "metric": "mse",
+    }
+    print(json.dumps({args.name: entry}, indent=1))
+    return 0
+
+
+def _demo_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_quality(parser)
+    parser.add_argument(
+        "--out", type=Path, default=Path("agvae-demo"), metavar="DIR", help="for both files; default agvae-demo"
+    )
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from importlib.resources import as_file, files
+
+    import numpy as np
+    from PIL import Image
+
+    import agvae
+    from agvae.codec import load_model
+    from agvae.evaluation.metrics import psnr
+
+    with as_file(files("agvae") / "data" / DEMO_PHOTOGRAPH) as path:
+        photograph = Image.open(path)
+        photograph.load()
+    _, load_s = _timed(load_model)
+    agvae.decode(agvae.encode(photograph.crop((0, 0, 64, 64))))  # the first call sets up thread pools and kernels
+    data, encode_s = _timed(lambda: agvae.encode(photograph, quality=args.quality))
+    pixels, decode_s = _timed(lambda: agvae.decode(data))
+
+    encoded, decoded = args.out / "chelsea.agv", args.out / "chelsea.png"
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_whole(encoded, data)
+    Image.fromarray(pixels).save(decoded)
+    quality = psnr(np.asarray(photograph), pixels)
+    print(f"chelsea, {photograph.width} x {photograph.height}, at quality {args.quality:g}:")
+    print(f"  {len(data)} bytes, {_bpp(data, photograph):.3f} bpp, PSNR {quality:.2f} dB")
+    print(f"  weights loaded in {load_s:.2f} s, encoded in {encode_s:.3f} s, decoded in {decode_s:.3f} s")
+    print(f"wrote {encoded} and {decoded}")
+    return 0
+
+
+_COMMANDS = {
+    "encode": _Command("Encode an image", _encode_arguments, _encode),
+    "decode": _Command("Decode an .agv file", _decode_arguments, _decode),
+    "info": _Command("Show what an .agv file holds, and check it", _info_arguments, _info),
+    "weights": _Command("List, find and download weights", _weights_arguments, _weights),
+    "evaluate": _Command("Measure rate, quality and time on a folder of images", _evaluate_arguments, _evaluate),
+    "train": _Command("Train a model", _train_arguments, _train),
+    "export": _Command("Make a model file from a checkpoint; prints its registry entry", _export_arguments, _export),
+    "demo": _Command("Encode and decode the bundled photograph", _demo_arguments, _demo),
+}
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that no half of it is ever seen; anything but a regular file is written through.
+
+    Raises:
+        OSError: it cannot be written; a file that was there is unchanged.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+        if path.exists():
+            shutil.copymode(path, part)
+        os.replace(part, path)  # noqa: PTH105
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    return work(), time.perf_counter() - start
+
+
+def _bpp(data: bytes, image: Image.Image) -> float:
+    return 8 * len(data) / (image.width * image.height)

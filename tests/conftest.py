@@ -1,0 +1,53 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from agvae import codec, weights
+from agvae.training.export import export_checkpoint
+from tests.helpers import TINY, started
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a small network at the start of its training: it codes, if not well."""
+    path = tmp_path_factory.mktemp("run") / "checkpoint.pt"
+    options = {"data": "", "valid": "", "output": "", "batch": 1}
+    state = {"config": TINY.to_dict(), "average": started().state_dict(), "options": options}
+    torch.save(state | {"step": 0, "elapsed": 0.0, "device": "cpu"}, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_weights_folder(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a registry whose only model, "tiny", is there."""
+    folder = tmp_path_factory.mktemp("weights")
+    path = folder / "tiny.safetensors"
+    export_checkpoint(tiny_checkpoint, path, "tiny")
+    entry = {
+        "preset": "tiny",
+        "file": path.name,
+        "size": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "quality_range": [1, 6],
+        "metric": "mse",
+    }
+    registry = {"base_url": "", "default": "tiny", "models": {"tiny": entry}}
+    (folder / "registry.json").write_text(json.dumps(registry))
+    return folder
+
+
+@pytest.fixture
+def tiny_weights(tiny_weights_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The model "tiny" in the place of the bundled weights."""
+    monkeypatch.setattr(weights, "BUNDLED", tiny_weights_folder)
+    codec.load_model.cache_clear()
+    yield tiny_weights_folder
+    codec.load_model.cache_clear()

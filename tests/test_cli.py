@@ -1,0 +1,390 @@
+"""The command line, run as a user does."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+import agvae
+from agvae import weights
+from agvae.cli import main, write_whole
+from agvae.container import Header, Metadata, TileData, write_container
+from agvae.evaluation.metrics import psnr
+from agvae.quality import parse_quality
+from tests.helpers import picture
+
+SOURCE = Path(agvae.__file__).parents[1]
+
+
+def run(*arguments: str | Path) -> int:
+    """Exit status of a command, also where argparse leaves by itself."""
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def python(*arguments: str, folder: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """A fresh interpreter run in a folder."""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, *arguments]
+    result = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
+    assert result.returncode == status, result.stderr
+    return result
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.fromarray(picture(72, 50)).save(path)
+    return path
+
+
+@pytest.fixture
+def coded(tmp_path: Path) -> Path:
+    """A sound file of two tiles that no model wrote."""
+    header = Header(80, 60, "RGB", parse_quality(2.25), "some-model", bytes(range(8)), tile_size=64)
+    path = tmp_path / "coded.agv"
+    path.write_bytes(write_container(header, Metadata(comment=b"hello"), [TileData(b"1234"), TileData(b"567")]))
+    return path
+
+
+class TestUsage:
+    @pytest.mark.parametrize("command", ["encode", "decode", "info", "weights", "evaluate", "train", "export", "demo"])
+    def test_help_of_every_command(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("--help") == 0
+        assert command in capsys.readouterr().out
+        assert run(command, "--help") == 0
+        assert capsys.readouterr().out.startswith(f"usage: agvae {command} ")
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ([], "required: COMMAND"),
+            (["paint"], "invalid choice: 'paint'"),
+            (["encode", "a.png"], "required: OUT"),
+            (["encode", "a.png", "b.agv", "-q", "7"], "quality must be a real number from 1 to 6"),
+            (["encode", "a.png", "b.agv", "-q", "nan"], "quality must be a real number from 1 to 6"),
+            (["evaluate", ".", "--limit", "0"], "not a positive number"),
+            (["train", "--data", "x"], "required: --valid, --output"),
+        ],
+    )
+    def test_wrong_usage(self, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(*arguments) == 2
+        assert message in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("arguments", "forbidden"),
+        [
+            (["--help"], {"torch", "numpy", "PIL"}),
+            (["encode", "--help"], {"torch", "numpy", "PIL"}),
+            (["weights", "list"], {"torch", "numpy", "PIL"}),
+            (["info", "coded.agv"], {"torch"}),
+        ],
+    )
+    def test_imports(self, arguments: list[str], forbidden: set[str], coded: Path) -> None:
+        code = (
+            "import sys, contextlib\nfrom agvae.cli import main\n"
+            f"with contextlib.suppress(SystemExit): main({arguments!r})\n"
+            f"print(*sorted({forbidden!r} & set(sys.modules)), file=sys.stderr)"
+        )
+        result = python("-c", code, folder=coded.parent)
+        assert len(result.stdout) > 50
+        assert result.stderr.strip() == ""
+
+    def test_runs_as_a_module(self, coded: Path) -> None:
+        result = python("-m", "agvae", "info", "coded.agv", "--json", folder=coded.parent)
+        assert json.loads(result.stdout)["model"] == "some-model"
+
+    def test_traceback_on_request(self, tmp_path: Path) -> None:
+        arguments = ("-m", "agvae", "info", "none.agv")
+        assert "Traceback" not in python(*arguments, folder=tmp_path, status=1).stderr
+        assert "Traceback" in python("-X", "dev", *arguments, folder=tmp_path, status=1).stderr
+
+
+class TestErrors:
+    """One line on standard error, status 1, no traceback."""
+
+    def check(self, capsys: pytest.CaptureFixture[str], message: str, *arguments: str | Path) -> None:
+        assert run(*arguments) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("agvae: error: ")
+        assert error.count("\n") == 1
+        assert message in error
+
+    def test_missing_input(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.check(capsys, "none.png: No such file", "encode", tmp_path / "none.png", tmp_path / "out.agv")
+        self.check(capsys, "none.agv: No such file", "decode", tmp_path / "none.agv", tmp_path / "out.png")
+        self.check(capsys, "none.agv: No such file", "info", tmp_path / "none.agv")
+        self.check(capsys, "none: No such file", "evaluate", tmp_path / "none", "--peers")
+
+    def test_input_of_another_kind(self, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        text = tmp_path / "text"
+        text.write_text("hello")
+        self.check(capsys, "cannot identify image file", "encode", text, tmp_path / "out.agv")
+        self.check(capsys, "not an AGV file", "info", photo)
+        self.check(capsys, "not an AGV file", "decode", photo, tmp_path / "out.png")
+        self.check(capsys, "is not a checkpoint of agvae train", "export", text)
+        self.check(capsys, "is not a checkpoint of agvae train", "train", "--resume", text)
+
+    def test_nothing_is_written_on_an_error(self, photo: Path, tmp_path: Path) -> None:
+        before = sorted(tmp_path.iterdir())
+        assert run("decode", photo, tmp_path / "out.png") == 1
+        assert sorted(tmp_path.iterdir()) == before
+
+    def test_unknown_extension(self, coded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.check(capsys, "Pillow writes no format", "decode", coded, tmp_path / "out.xyz")
+        self.check(capsys, "Pillow writes no format", "decode", coded, tmp_path / "out")
+
+    def test_more_than_8_bits(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = tmp_path / "deep.png"
+        Image.fromarray(np.zeros((4, 4), np.uint16)).save(path)
+        self.check(capsys, "cannot write mode I;16", "encode", path, tmp_path / "out.agv")
+
+    def test_unknown_model(
+        self, coded: Path, photo: Path, tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.check(capsys, "some-model", "decode", coded, tmp_path / "out.png")
+        self.check(capsys, "none-such", "encode", photo, tmp_path / "out.agv", "--model", "none-such")
+
+    def test_missing_extra(
+        self, photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for name in [name for name in sys.modules if name.startswith("agvae.evaluation.")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, "scipy.interpolate", None)
+        self.check(capsys, "pip install 'agvae[eval]'", "evaluate", photo.parent)
+
+
+class TestInfo:
+    def test_json(self, coded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("info", coded, "--json") == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["width"], found["height"], found["mode"], found["frames"]) == (80, 60, "RGB", 1)
+        assert (found["quality"], found["s"], found["l"]) == (2.25, 2, 0.25)
+        assert (found["model"], found["digest"]) == ("some-model", "0001020304050607")
+        assert (found["tiles"], found["tile_size"], found["damage"]) == (2, 64, None)
+        assert found["bytes"] == coded.stat().st_size
+        assert found["metadata"] == ["comment"]
+
+    def test_for_people(self, coded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("info", coded) == 0
+        out = capsys.readouterr().out
+        assert "80 x 60 RGB" in out
+        assert "2.25 (s = 2, l = 0.25)" in out
+        assert "metadata:   comment" in out
+
+    def test_damaged_tile(self, coded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        data = bytearray(coded.read_bytes())
+        data[-5] ^= 1
+        coded.write_bytes(data)
+        assert run("info", coded, "--json") == 1
+        assert "checksum" in json.loads(capsys.readouterr().out)["damage"]
+        assert run("info", coded) == 1
+        assert "DAMAGED" in capsys.readouterr().out
+
+
+class TestWriteWhole:
+    def test_replaces_and_keeps_the_mode(self, tmp_path: Path) -> None:
+        path = tmp_path / "file"
+        path.write_bytes(b"old")
+        path.chmod(0o640)
+        write_whole(path, b"new")
+        assert path.read_bytes() == b"new"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_follows_links(self, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(tmp_path / "file")
+        write_whole(tmp_path / "link", b"data")
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "file").read_bytes() == b"data"
+
+    def test_devices_stay_devices(self) -> None:
+        write_whole(Path(os.devnull), b"data")
+        assert not Path(os.devnull).is_file()
+
+    def test_failure_leaves_the_old_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object) -> None:
+            raise OSError("disk on fire")  # noqa: EM101
+
+        path = tmp_path / "file"
+        path.write_bytes(b"old")
+        monkeypatch.setattr(os, "replace", refuse)
+        with pytest.raises(OSError, match="disk on fire"):
+            write_whole(path, b"new")
+        assert path.read_bytes() == b"old"
+        assert list(tmp_path.iterdir()) == [path]
+
+
+class TestWeights:
+    def test_list_and_path(
+        self, tiny_weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = tiny_weights / "tiny.safetensors"
+        assert run("weights", "list") == 0
+        assert capsys.readouterr().out == f"tiny (default): tiny, mse, quality 1 to 6, {file}\n"
+        for action in ("path", "fetch"):
+            assert run("weights", action) == 0
+            assert capsys.readouterr().out == f"{file}\n"
+        assert run("weights", "path", "nope") == 1
+        assert "unknown model 'nope'" in capsys.readouterr().err
+
+    def test_not_here(
+        self,
+        tiny_weights: Path,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        (tmp_path / "registry.json").write_bytes((tiny_weights / "registry.json").read_bytes())
+        monkeypatch.setattr(weights, "BUNDLED", tmp_path)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        monkeypatch.setenv(weights.OFFLINE_VARIABLE, "1")
+        monkeypatch.delenv(weights.URL_VARIABLE, raising=False)
+        assert run("weights", "list") == 0
+        assert "not here" in capsys.readouterr().out
+        assert run("weights", "path") == 1
+        assert "agvae weights fetch tiny" in capsys.readouterr().err
+        assert run("weights", "fetch") == 1
+        assert weights.OFFLINE_VARIABLE in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("tiny_weights")
+class TestCoding:
+    def test_round_trip(self, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        coded, back = tmp_path / "photo.agv", tmp_path / "back.png"
+        assert run("encode", photo, coded, "-q", "4.5") == 0
+        assert run("decode", coded, back) == 0
+        out = capsys.readouterr().out
+        assert f"{coded}: {coded.stat().st_size} bytes" in out
+        assert f"{8 * coded.stat().st_size / (72 * 50):.4f} bpp, quality 4.5" in out
+        with Image.open(photo) as before, Image.open(back) as after:
+            assert (after.mode, after.size) == ("RGB", (72, 50))
+            assert psnr(np.asarray(before), np.asarray(after)) > 25
+        assert run("info", coded, "--json", "--hash") == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["quality"], found["model"]) == (4.5, "tiny")
+        assert len(bytes.fromhex(found["latents_sha256"])) == 32
+
+    def test_quality_decides_the_size(self, photo: Path, tmp_path: Path) -> None:
+        sizes = []
+        for quality in ("1", "50", "6"):
+            assert run("encode", photo, tmp_path / "x.agv", "-q", quality) == 0
+            sizes.append((tmp_path / "x.agv").stat().st_size)
+        assert sizes == sorted(set(sizes))
+
+    @pytest.mark.parametrize(
+        ("mode", "expected"), [("L", "L"), ("LA", "LA"), ("RGBA", "RGBA"), ("1", "L"), ("P", "RGB")]
+    )
+    def test_modes(self, mode: str, expected: str, tmp_path: Path) -> None:
+        source = tmp_path / "image.png"
+        Image.fromarray(picture(40, 24)).convert(mode).save(source)
+        assert run("encode", source, tmp_path / "image.agv") == 0
+        assert run("decode", tmp_path / "image.agv", tmp_path / "back.png") == 0
+        with Image.open(tmp_path / "back.png") as back:
+            assert (back.mode, back.size) == (expected, (40, 24))
+
+    @pytest.mark.parametrize("extension", ["png", "jpg", "webp"])
+    def test_metadata(self, extension: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        exif = Image.Exif()
+        exif[0x010F] = "a camera"
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        source, back = tmp_path / "image.jpg", tmp_path / f"back.{extension}"
+        image = Image.fromarray(picture(40, 24))
+        image.save(source, exif=exif, icc_profile=profile, xmp=b"<xmp/>", dpi=(72, 72), comment=b"hello")
+        assert run("encode", source, tmp_path / "image.agv") == 0
+        assert run("info", tmp_path / "image.agv", "--json") == 0
+        printed = capsys.readouterr().out
+        names = json.loads(printed[printed.index("{") :])["metadata"]
+        assert names == ["icc_profile", "exif", "xmp", "comment", "dpi"]
+        assert run("decode", tmp_path / "image.agv", back) == 0
+        with Image.open(back) as image:
+            assert image.getexif()[0x010F] == "a camera"
+            assert image.info["icc_profile"] == profile
+            if extension != "webp":
+                assert image.info["dpi"] == pytest.approx((72, 72), rel=1e-3)
+
+    def test_truncated_file(self, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        coded = tmp_path / "photo.agv"
+        assert run("encode", photo, coded) == 0
+        coded.write_bytes(coded.read_bytes()[:-9])
+        assert run("decode", coded, tmp_path / "back.png") == 1
+        assert "truncated" in capsys.readouterr().err
+        assert run("decode", coded, tmp_path / "back.png", "--damaged-ok") == 0
+        with Image.open(tmp_path / "back.png") as back:
+            assert back.size == (72, 50)
+            assert back.getextrema() == ((128, 128),) * 3
+
+    def test_demo(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("demo", "--out", tmp_path / "out") == 0
+        out = capsys.readouterr().out
+        assert "bpp, PSNR" in out
+        encoded = (tmp_path / "out" / "chelsea.agv").read_bytes()
+        assert f"{len(encoded)} bytes" in out
+        with Image.open(tmp_path / "out" / "chelsea.png") as decoded:
+            assert np.array_equal(np.asarray(decoded), agvae.decode(encoded))
+
+    def test_evaluate(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        images, output = tmp_path / "images", tmp_path / "results"
+        images.mkdir()
+        for name, size in (("a.png", (176, 168)), ("b.png", (48, 80))):
+            Image.fromarray(picture(*size)).save(images / name)
+        anchors = tmp_path / "anchors.json"
+        anchors.write_text(
+            json.dumps({"paper": {"bpp": [0.01, 20], "psnr": [5, 60]}, "other": {"bpp": [1], "psnr": [30]}})
+        )
+        arguments: list[str | Path] = ["evaluate", images, "-o", output, "-q", "5", "1", "3", "2", "--peers", "jpeg"]
+        assert run(*arguments, "--anchors", anchors, "paper") == 0
+        streams = capsys.readouterr()
+        assert "2 of 2 images, b.png" in streams.err
+        assert streams.out.strip() == (output / "report.md").read_text().strip()
+
+        header, *rows = (output / "rows.csv").read_text().splitlines()
+        assert header.startswith("codec,setting,image,width,height,bytes,bpp,psnr,ms_ssim,encode_s,decode_s")
+        assert len(rows) == 2 * (4 + 7)
+        with Image.open(images / "b.png") as image:
+            length = len(agvae.encode(image, quality=2))
+        assert any(row.startswith(f"agvae,2.0,b.png,48,80,{length},") for row in rows)
+
+        summary = json.loads((output / "summary.json").read_text())
+        assert summary["command"].startswith(f"agvae evaluate {images} -o {output} -q 5 1 3 2")
+        assert summary["model"]["name"] == "tiny"
+        file = (weights.BUNDLED / "tiny.safetensors").read_bytes()
+        assert weights.registry()["models"]["tiny"]["size"] == len(file)
+        assert len(summary["model"]["sha256"]) == 64
+        assert summary["curves"]["agvae"]["setting"] == [1, 2, 3, 5]
+        assert summary["curves"]["agvae"]["bpp"] == sorted(summary["curves"]["agvae"]["bpp"])
+        assert {delta["anchor"] for delta in summary["bd"]} == {"jpeg", "paper"}
+        assert summary["continuity"]["mean_size_rises"] is True
+        assert summary["machine"]["cores"] == os.cpu_count()
+        with Image.open(BytesIO((output / "psnr.png").read_bytes())) as plot:
+            assert plot.format == "PNG"
+
+
+def test_train_resume_and_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, output = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    for seed in range(2):
+        Image.fromarray(picture(96, 80, seed)).save(data / f"{seed}.png")
+    options: list[str | Path] = ["--data", data, "--valid", "", "--output", output, "--batch", "1", "--crop", "64"]
+    assert run("train", *options, "--patches", "1", "--precision", "fp32", "--device", "cpu") == 0
+    checkpoint = output / "checkpoint.pt"
+    assert run("train", "--resume", checkpoint, "--patches", "2") == 0
+    capsys.readouterr()
+    exported = tmp_path / "models" / "mine.safetensors"
+    assert run("export", checkpoint, exported, "--name", "mine") == 0
+    entry = json.loads(capsys.readouterr().out)["mine"]
+    model = weights.read_model_file(exported)
+    assert (entry["sha256"], entry["size"]) == (model.sha256, exported.stat().st_size)
+    assert (entry["preset"], entry["quality_range"]) == ("light", [1, 6])
+    assert model.card["patches"] == 2
