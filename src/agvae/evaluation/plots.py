@@ -25,8 +25,9 @@ def rate_distortion_plot(curves: Mapping[str, Columns], test: str, metric: str =
             msg = f"{test} has no points in {METRICS[metric]}"
             raise ValueError(msg)
         if points:
-            width, order = (2.5, 3) if name == test else (1.2, 2)
-            axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name, linewidth=width, zorder=order)
+            colour, width, order = ("black", 2.5, 3) if name == test else (None, 1.2, 2)
+            (line,) = axes.plot(*zip(*points, strict=True), color=colour, linewidth=width, zorder=order)
+            line.set(marker="o", markersize=3, label=name)
         if name == test:
             margin = 0.1 * (points[-1][0] - points[0][0])
             axes.set_xlim(0, points[-1][0] + margin)

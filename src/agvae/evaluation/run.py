@@ -47,7 +47,8 @@ class EvaluationOptions:
         qualities: of this codec, in [1, 6].
         peers: names of `agvae.evaluation.peers.PEER_NAMES`.
         model: weights to use, None for the default model.
-        anchors: published curves over the same images to compare with, as `read_anchors` gives them.
+        anchors: published curves over the same images to compare with, as `read_anchors` gives them; a measured
+            codec takes the place of one of its name.
         limit: measure only the first so many images, None for all.
     """
 
