@@ -261,6 +261,7 @@ def model_bytes(**metadata: str) -> bytes:
     defaults = {
         "format": weights.FILE_FORMAT,
         "config": json.dumps(PRESETS["light"].to_dict()),
+        "entropy_bits": json.dumps({"entropy.prior": 16, "entropy.context.bias": 14}),
         "card": json.dumps({"data": "none"}),
     }
     return save(tensors, {**defaults, **metadata})
@@ -281,7 +282,7 @@ def test_model_file_restores_tensors(tmp_path: Path) -> None:
         "analysis.weight": torch.tensor([[0.5, -1.25]], dtype=torch.float32),
         "gain.log2": torch.tensor([1 / 3], dtype=torch.float32),
         "entropy.prior": torch.tensor([-0.5, 2.0**-16, 1.5], dtype=torch.float64),
-        "entropy.context.bias": torch.tensor([-0.5, 0.25], dtype=torch.float64),
+        "entropy.context.bias": torch.tensor([-2.0, 1.0], dtype=torch.float64),
     }
     assert model.state.keys() == expected.keys()
     for name, tensor in expected.items():
@@ -300,6 +301,9 @@ def test_model_file_restores_tensors(tmp_path: Path) -> None:
         ({"config": "{}"}, "cannot read model file"),
         ({"config": "[" * 100_000}, "cannot read model file"),
         ({"card": "no JSON"}, "cannot read model file"),
+        ({"entropy_bits": "{}"}, "cannot read model file"),
+        ({"entropy_bits": "[]"}, "cannot read model file"),
+        ({"entropy_bits": '{"entropy.prior": -5000, "entropy.context.bias": 0}'}, "cannot read model file"),
     ],
 )
 def test_model_file_with_other_metadata_is_refused(metadata: dict[str, str], message: str, tmp_path: Path) -> None:

@@ -244,8 +244,8 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
         config = ModelConfig.from_dict(json.loads(metadata["config"]))
         card = json.loads(metadata["card"])
         bits = json.loads(metadata["entropy_bits"])
-        state = {name: _restore(tensor, bits.get(name)) for name, tensor in tensors.items() if name[:7] != "tables."}
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        state = {name: _restore(name, tensor, bits) for name, tensor in tensors.items() if name[:7] != "tables."}
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         msg = f"cannot read model file {os.fspath(path)!r}: {error or type(error).__name__}"
         raise WeightsError(msg) from error
     return ModelFile(
@@ -257,9 +257,9 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     )
 
 
-def _restore(tensor: Tensor, bits: int | None) -> Tensor:
+def _restore(name: str, tensor: Tensor, entropy_bits: dict[str, int]) -> Tensor:
     import torch
 
-    if bits is not None:
-        return tensor.to(torch.float64) * 2.0**-bits
+    if name.startswith("entropy."):
+        return tensor.to(torch.float64) * 2.0 ** -entropy_bits[name]
     return tensor.float() if tensor.dtype == torch.float16 else tensor
