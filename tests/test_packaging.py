@@ -78,6 +78,11 @@ def test_import_is_light(module: str) -> None:
     assert {"torch", "numpy", "constriction", "safetensors", "pooch"}.isdisjoint(loaded)
 
 
+def test_plugin_costs_little_over_pillow() -> None:
+    code = "import time; import PIL.Image; t = time.perf_counter(); import pillow_agvae; print(time.perf_counter() - t)"
+    assert min(float(run(code)) for _ in range(5)) < 0.1
+
+
 def test_entry_points(unpacked: Path) -> None:
     (distribution,) = distributions(path=[str(unpacked)])
     entries = {(e.group, e.name): e.value for e in distribution.entry_points}
