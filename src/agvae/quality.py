@@ -21,6 +21,8 @@ MAX_LEVEL = (VECTORS - 1) * LEVEL_STEPS
 
 DEFAULT_QUALITY = 3.5
 
+QUALITY_RANGES = "a real number from 1 to 6, or from 10 to 100 on the percent scale"
+
 
 def parse_quality(quality: object = None, *, s: object = None, l: object = None) -> int:  # noqa: E741
     """The level, 0 .. 20480, that the arguments of a call ask for.
@@ -43,10 +45,7 @@ def parse_quality(quality: object = None, *, s: object = None, l: object = None)
     if value is not None and 10 <= value <= 100:
         value = 1 + 5 * value / 100
     if value is None or not 1 <= value <= VECTORS:
-        msg = (
-            "Invalid quality setting: quality must be a real number from 1 to 6, "
-            f"or from 10 to 100 on the percent scale, not {_shown(quality)}"
-        )
+        msg = f"Invalid quality setting: quality must be {QUALITY_RANGES}, not {_shown(quality)}"
         raise ValueError(msg)
     return round((value - 1) * LEVEL_STEPS)
 

@@ -1,0 +1,26 @@
+"""AG-VAE image codec: `encode` and `decode` between pixels and .agv files, `read_info` about one.
+
+Importing this package imports neither NumPy nor PyTorch; the first use of a function does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agvae.api import decode, encode, read_info
+
+__all__ = ["decode", "encode", "read_info"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from agvae import api
+
+        return getattr(api, name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,188 @@
+"""The .agv format for Pillow.
+
+Opening reads the header and metadata.  NumPy, PyTorch and the weights are loaded when pixels are first decoded or
+encoded.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from numbers import Real
+from typing import IO, TYPE_CHECKING, Any
+
+from PIL import Image, ImageFile
+
+from agvae.container import SIGNATURE, Metadata, Reader
+from agvae.quality import DEFAULT_QUALITY, QUALITY_RANGES, parse_quality
+
+if TYPE_CHECKING:
+    from PIL._imaging import PixelAccess
+
+MIME = "image/x-agv"
+_EXIF_PREFIX = b"Exif\0\0"
+
+
+def _accept(prefix: bytes) -> bool:
+    return prefix.startswith(SIGNATURE)
+
+
+class AgvImageFile(ImageFile.ImageFile):
+    """An .agv file, decoded on first need.
+
+    `info` has `icc_profile`, `exif`, `xmp`, `comment` (bytes) and `dpi` (two floats) where the file has them.
+    """
+
+    format = "AGV"
+    format_description = "AG-VAE learned image compression"
+    n_frames = 1
+    is_animated = False
+
+    _reader: Reader | None = None
+    """The opened file until its pixels are decoded."""
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        self._reader = Reader(self.fp, damaged_ok=ImageFile.LOAD_TRUNCATED_IMAGES)
+        self._lock = threading.RLock()
+        header, metadata = self._reader.header, self._reader.metadata
+        self._size = (header.width, header.height)
+        self._mode = header.mode
+        self.info = {name: value for name, value in vars(metadata).items() if value}
+        if metadata.exif:
+            self.info["exif"] = _EXIF_PREFIX + metadata.exif
+
+    def load(self) -> PixelAccess | None:
+        """Decode the pixels if that was not done yet; safe to call from several threads.
+
+        Raises:
+            OSError: the file is truncated or damaged (unless `ImageFile.LOAD_TRUNCATED_IMAGES`), or its model is
+                not to be had.
+            ValueError: the image was closed.
+        """
+        if self._reader is not None:
+            with self._lock:
+                if self._reader is not None:
+                    self._decode(self._reader)
+        return super().load()
+
+    def _decode(self, reader: Reader) -> None:
+        from agvae.api import decode_pixels
+
+        self._check_open()
+        pixels = decode_pixels(reader, damaged_ok=ImageFile.LOAD_TRUNCATED_IMAGES)
+        self.im = Image.frombytes(self.mode, self.size, pixels.data).im
+        self.readonly = 0
+        self._reader = None  # last: from here on other threads go past the lock
+        self._release()
+
+    def verify(self) -> None:
+        """Check every checksum of the file without decoding it, then close it.
+
+        Raises:
+            OSError: the file is truncated or damaged.
+            ValueError: the image was closed.
+        """
+        if self._reader is not None:
+            with self._lock:
+                self._check_open()
+                try:
+                    self._reader.verify()
+                finally:
+                    self._release()
+
+    def seek(self, frame: int) -> None:
+        if frame != 0:
+            msg = "attempt to seek outside sequence"
+            raise EOFError(msg)
+
+    def _check_open(self) -> None:
+        if self.fp is None:
+            msg = "Operation on closed image"
+            raise ValueError(msg)
+
+    def _release(self) -> None:
+        """Let go of the file, and close it if Pillow opened it."""
+        if self._exclusive_fp and self.fp is not None:
+            self.fp.close()
+        self.fp = None
+
+
+def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    """Write one image.
+
+    Options: quality, or s and l; icc_profile (of the image's info unless None); exif (bytes or `Image.Exif`), xmp
+    (bytes or str), comment (bytes or str) and dpi, only if given; model, the name of the model to code with.
+    """
+    options = im.encoderinfo
+    if options.get("quality", DEFAULT_QUALITY) is None:
+        msg = f"Invalid quality setting: quality must be {QUALITY_RANGES}, not None"
+        raise ValueError(msg)
+    level = parse_quality(options.get("quality"), s=options.get("s"), l=options.get("l"))
+    model = options.get("model")
+    if not (model is None or isinstance(model, str)):
+        msg = f"model must be the name of a model, not {model!r}"
+        raise ValueError(msg)
+    metadata = Metadata(
+        icc_profile=_bytes_option("icc_profile", options.get("icc_profile", im.info.get("icc_profile"))),
+        exif=_exif(options.get("exif")),
+        xmp=_bytes_option("xmp", options.get("xmp")),
+        comment=_bytes_option("comment", options.get("comment")),
+        dpi=_dpi(options.get("dpi")),
+    )
+    if 0 in im.size:
+        msg = "cannot write empty image"
+        raise ValueError(msg)
+    from agvae.api import encode_pixels, image_pixels
+
+    fp.write(encode_pixels(image_pixels(im), level, metadata, model))
+
+
+def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    if getattr(im, "n_frames", 1) > 1 or im.encoderinfo.get("append_images"):
+        msg = "cannot write more than one frame as AGV"
+        raise ValueError(msg)
+    _save(im, fp, filename)
+
+
+def _bytes_option(name: str, value: object) -> bytes | None:
+    """Bytes as they are, str as UTF-8; None and nothing at all are the same."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value.encode("utf-8")
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    msg = f"{name} must be bytes, not {type(value).__name__}"
+    raise ValueError(msg)
+
+
+def _exif(value: object) -> bytes | None:
+    """Exif data without the prefix that files do not hold."""
+    if isinstance(value, Image.Exif):
+        value = b"" if value.tobytes() == Image.Exif().tobytes() else value.tobytes()
+    data = _bytes_option("exif", value)
+    return data.removeprefix(_EXIF_PREFIX) if data else None
+
+
+def _dpi(value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    try:
+        horizontal, vertical = (float(part) if isinstance(part, Real) else math.nan for part in value)
+    except (TypeError, ValueError, OverflowError) as error:
+        msg = f"dpi must be two numbers, not {value!r}"
+        raise ValueError(msg) from error
+    return horizontal, vertical
+
+
+def register() -> None:
+    """Make the format known to Pillow; calling it again changes nothing."""
+    Image.register_open(AgvImageFile.format, AgvImageFile, _accept)
+    Image.register_save(AgvImageFile.format, _save)
+    Image.register_save_all(AgvImageFile.format, _save_all)
+    Image.register_extension(AgvImageFile.format, ".agv")
+    Image.register_mime(AgvImageFile.format, MIME)
+
+
+register()

@@ -1,0 +1,1015 @@
+"""The Pillow plugin as a program sees it: everything through plain Pillow calls, with the real codec."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import gc
+import io
+import multiprocessing
+import os
+import pickle
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tracemalloc
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageFile, ImageOps, ImageSequence, UnidentifiedImageError
+
+import pillow_agvae
+from agvae.container import SIGNATURE
+from pillow_agvae.AgvImagePlugin import AgvImageFile
+from tests.helpers import picture
+
+pytestmark = pytest.mark.usefixtures("tiny_weights")
+
+SIZE = (96, 64)
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/></x:xmpmeta>'
+
+
+def saved(im: Image.Image, **options: Any) -> bytes:
+    fp = io.BytesIO()
+    im.save(fp, "AGV", **options)
+    return fp.getvalue()
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+def reopened(im: Image.Image, **options: Any) -> Image.Image:
+    return opened(saved(im, **options))
+
+
+@pytest.fixture
+def photo() -> Image.Image:
+    return Image.fromarray(picture(*SIZE))
+
+
+@pytest.fixture
+def data(photo: Image.Image) -> bytes:
+    return saved(photo)
+
+
+@pytest.fixture
+def path(data: bytes, tmp_path: Path) -> Path:
+    path = tmp_path / "photo.agv"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture
+def expected(data: bytes) -> bytes:
+    return opened(data).tobytes()
+
+
+@pytest.fixture
+def truncated_ok(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+
+
+def run(code: str, *arguments: object, options: tuple[str, ...] = ()) -> str:
+    """What a fresh interpreter prints that runs `code`."""
+    command = [sys.executable, *options, "-c", code, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+# Registration
+
+
+def test_registered() -> None:
+    assert Image.registered_extensions()[".agv"] == "AGV"
+    assert {"AGV"} <= Image.OPEN.keys() & Image.SAVE.keys() & Image.SAVE_ALL.keys()
+
+
+def test_registering_again_changes_nothing() -> None:
+    pillow_agvae.register()
+    pillow_agvae.register()
+    assert Image.ID.count("AGV") == 1
+
+
+def test_format_names(path: Path) -> None:
+    with Image.open(path) as im:
+        assert im.format == "AGV"
+        assert im.format_description
+        assert isinstance(im, AgvImageFile)
+        assert im.get_format_mimetype() == Image.MIME["AGV"] == "image/x-agv"
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        "import pillow_agvae",
+        "Image.preinit(); import pillow_agvae",
+        "Image.init(); import pillow_agvae",
+        "import pillow_agvae; Image.init()",
+    ],
+)
+def test_order_of_imports_does_not_matter(order: str, path: Path) -> None:
+    code = f"import sys; from PIL import Image; {order}; print(Image.open(sys.argv[1]).size, Image.EXTENSION['.agv'])"
+    assert run(code, path) == "(96, 64) AGV"
+
+
+def test_without_the_plugin(path: Path) -> None:
+    code = """
+import sys
+from PIL import Image
+for call in (lambda: Image.open(sys.argv[1]), lambda: Image.open(sys.argv[1], formats=["AGV"]),
+             lambda: Image.new("L", (1, 1)).save("x.agv"), lambda: Image.new("L", (1, 1)).save("x", "AGV")):
+    try:
+        call()
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+    lines = run(code, path).splitlines()
+    assert lines[0].startswith("UnidentifiedImageError cannot identify image file")
+    assert lines[1:] == ["KeyError 'AGV'", "ValueError unknown file extension: .agv", "KeyError 'AGV'"]
+
+
+def test_import_and_open_are_light(path: Path) -> None:
+    code = """
+import sys
+from PIL import Image
+import pillow_agvae
+im = Image.open(sys.argv[1])
+im.size, im.mode, im.info, im.n_frames, im.verify()
+print(sorted({"torch", "numpy", "constriction"} & set(sys.modules)))
+"""
+    assert run(code, path) == "[]"
+
+
+# Opening
+
+
+class OnlyRead:
+    def __init__(self, data: bytes) -> None:
+        self._fp = io.BytesIO(data)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._fp.read(size)
+
+
+@pytest.mark.parametrize("kind", ["str", "bytes", "path", "BytesIO", "file", "unbuffered", "spooled", "read", "offset"])
+def test_sources(kind: str, path: Path, data: bytes, expected: bytes) -> None:
+    with (
+        path.open("rb") as file,
+        path.open("rb", buffering=0) as unbuffered,
+        path.open("rb") as offset,
+        tempfile.SpooledTemporaryFile() as spooled,
+    ):
+        spooled.write(data)
+        offset.seek(7)
+        source: Any = {
+            "str": str(path),
+            "bytes": os.fsencode(path),
+            "path": path,
+            "BytesIO": io.BytesIO(data),
+            "file": file,
+            "unbuffered": unbuffered,
+            "spooled": spooled,
+            "read": OnlyRead(data),
+            "offset": offset,
+        }[kind]
+        with Image.open(source) as im:
+            assert (im.size, im.mode) == (SIZE, "RGB")
+            assert im.tobytes() == expected
+
+
+@pytest.mark.parametrize("formats", [["AGV"], ["agv"], ("Agv",)])
+def test_formats_argument(formats: Any, path: Path) -> None:
+    with Image.open(path, formats=formats) as im:
+        assert im.size == SIZE
+
+
+def test_other_formats_do_not_open_it(path: Path) -> None:
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(path, formats=["PNG"])
+
+
+def test_content_decides_not_the_extension(data: bytes, photo: Image.Image, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(data)
+    photo.save(tmp_path / "b.agv", "PNG")
+    with Image.open(tmp_path / "a.png") as a, Image.open(tmp_path / "b.agv") as b:
+        assert (a.format, b.format) == ("AGV", "PNG")
+
+
+def test_accept_takes_any_prefix(data: bytes) -> None:
+    accept = Image.OPEN["AGV"][1]
+    assert accept is not None
+    for length in range(17):
+        assert accept(data[:length]) is (length >= len(SIGNATURE))
+    assert not accept(b"\x89PNG\r\n\x1a\n" + bytes(8))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA", "ICO", "PCX", "SGI"])
+def test_other_formats_still_open(format: str, photo: Image.Image) -> None:
+    fp = io.BytesIO()
+    photo.save(fp, format)
+    assert opened(fp.getvalue()).format == format
+
+
+def test_constructor_refuses_other_files() -> None:
+    with pytest.raises(SyntaxError, match="not an AGV file"):
+        AgvImageFile(io.BytesIO(bytes(100)))
+
+
+def test_open_costs_little(tmp_path: Path) -> None:
+    path = tmp_path / "large.agv"
+    Image.new("RGB", (2048, 2048)).save(path)
+    tracemalloc.start()
+    start = time.perf_counter()
+    with Image.open(path) as im:
+        seconds = time.perf_counter() - start
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert im.size == (2048, 2048)
+    assert seconds < 0.05
+    assert peak < 200_000
+
+
+def test_newer_files_say_so(data: bytes) -> None:
+    newer = bytearray(data)
+    newer[16] = 3
+    (length,) = struct.unpack_from(">I", newer, 12)
+    struct.pack_into(">I", newer, 16 + length, zlib.crc32(newer[8:12] + newer[16 : 16 + length]))
+    with pytest.raises(OSError, match=r"unsupported AGV version 3 \(this build reads up to 1\)"):
+        opened(bytes(newer))
+
+
+# Damage
+
+
+def test_every_prefix_is_an_error(data: bytes) -> None:
+    for length in range(len(data)):
+        with pytest.raises(OSError, match=r"truncated|Truncated|cannot identify"):
+            opened(data[:length]).load()
+
+
+def test_every_prefix_with_load_truncated(data: bytes, truncated_ok: None) -> None:
+    loaded = 0
+    for length in range(len(data)):
+        try:
+            im = opened(data[:length])
+        except OSError:
+            continue
+        im.load()
+        assert im.size == SIZE
+        assert im.getpixel((5, 5)) == (128, 128, 128)
+        loaded += 1
+    assert loaded > 0.8 * len(data)
+
+
+def test_byte_flips(data: bytes) -> None:
+    rng = random.Random(0)
+    for _ in range(300):
+        flipped = bytearray(data)
+        flipped[rng.randrange(len(data))] ^= rng.randrange(1, 256)
+        with pytest.raises(OSError, match=r"\w"):
+            opened(bytes(flipped)).load()
+
+
+def test_byte_flips_with_load_truncated(data: bytes, truncated_ok: None) -> None:
+    rng = random.Random(1)
+    for _ in range(100):
+        flipped = bytearray(data)
+        flipped[rng.randrange(len(data))] ^= rng.randrange(1, 256)
+        try:
+            im = opened(bytes(flipped))
+            im.load()
+        except OSError:
+            continue
+        assert im.size == SIZE
+
+
+def test_truncated_file_fails_on_every_load(data: bytes) -> None:
+    im = opened(data[:-1])
+    for _ in range(3):
+        with pytest.raises(OSError, match=r"image file is truncated \(\d+ bytes not processed\)"):
+            im.load()
+
+
+def test_corrupt_file_fails_on_every_load(data: bytes) -> None:
+    im = opened(data[:-20] + bytes(20))
+    for _ in range(3):
+        with pytest.raises(OSError, match="broken data stream when reading image file"):
+            im.load()
+
+
+def test_flag_may_be_set_between_loads(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    im = opened(data[:-1])
+    with pytest.raises(OSError, match="truncated"):
+        im.load()
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    assert im.getpixel((0, 0)) == (128, 128, 128)
+
+
+def test_trailing_bytes_are_ignored(data: bytes, expected: bytes) -> None:
+    assert opened(data + bytes(100)).tobytes() == expected
+
+
+@pytest.mark.filterwarnings("error")
+def test_decompression_bomb_rule(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = SIZE[0] * SIZE[1]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels - 1)
+    with pytest.raises(Image.DecompressionBombWarning):
+        opened(data)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels // 2 - 1)
+    with pytest.raises(Image.DecompressionBombError):
+        opened(data)
+    im = AgvImageFile(io.BytesIO(data))
+    with pytest.raises(Image.DecompressionBombError):
+        im.load()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    opened(data).load()
+
+
+def test_impossible_sizes_allocate_nothing(data: bytes) -> None:
+    for sides in ((2**31 - 1, 2**31 - 1), (2**31 - 1, 1), (2**32 - 1, 1), (0, 5), (4096, 2**20)):
+        claim = bytearray(data[:200])
+        (length,) = struct.unpack_from(">I", claim, 12)
+        struct.pack_into(">II", claim, 16 + 6, *sides)
+        struct.pack_into(">I", claim, 16 + length, zlib.crc32(claim[8:12] + claim[16 : 16 + length]))
+        tracemalloc.start()
+        with pytest.raises((OSError, Image.DecompressionBombError)):
+            opened(bytes(claim))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 500_000
+
+
+# Loading, closing, copying
+
+
+def test_second_load_is_free(data: bytes) -> None:
+    im = opened(data)
+    first = im.load()
+    assert first is not None
+    start = time.perf_counter()
+    second = im.load()
+    assert time.perf_counter() - start < 0.001
+    assert second is not None
+    assert first[3, 4] == second[3, 4]
+
+
+def test_own_file_is_closed_after_load(path: Path) -> None:
+    im = Image.open(path)
+    assert isinstance(im, AgvImageFile)
+    fp = im.fp
+    assert fp is not None
+    im.load()
+    assert fp.closed
+    assert im.fp is None
+
+
+def test_foreign_file_stays_open(path: Path, expected: bytes) -> None:
+    with path.open("rb") as fp:
+        for _ in range(2):
+            assert Image.open(fp).tobytes() == expected
+        assert not fp.closed
+
+
+def test_pixels_outlive_the_with_block(path: Path) -> None:
+    with Image.open(path) as im:
+        im.load()
+    assert isinstance(im.getpixel((0, 0)), tuple)
+
+
+def test_closed_before_load(path: Path, data: bytes) -> None:
+    with Image.open(path) as im:
+        pass
+    with pytest.raises(ValueError, match="Operation on closed image"):
+        im.load()
+    im = Image.open(path)
+    im.close()
+    with pytest.raises(ValueError, match="Operation on closed image"):
+        im.load()
+    with pytest.raises(ValueError, match="Operation on closed image"):
+        im.verify()
+    fp = io.BytesIO(data)
+    im = Image.open(fp)
+    fp.close()
+    with pytest.raises(ValueError, match="closed file"):
+        im.load()
+
+
+def test_closed_after_load(path: Path) -> None:
+    im = Image.open(path)
+    im.load()
+    im.close()
+    with pytest.raises(ValueError, match="Operation on closed image"):
+        im.getpixel((0, 0))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_no_descriptors_leak(path: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.agv"
+    broken.write_bytes(path.read_bytes()[:-1])
+    headless = tmp_path / "headless.agv"
+    headless.write_bytes(path.read_bytes()[:20])
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(50):
+            Image.open(path).load()
+            with pytest.raises(OSError, match="runcated"):
+                Image.open(headless)
+            with Image.open(broken) as im, pytest.raises(OSError, match="runcated"):
+                im.load()
+        gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize("copier", [lambda im: pickle.loads(pickle.dumps(im)), copy.deepcopy])
+def test_pickle_and_deepcopy(copier: Any, loaded: bool, path: Path, expected: bytes) -> None:
+    with Image.open(path) as im:
+        if loaded:
+            im.load()
+        twin = copier(im)
+    assert twin.tobytes() == expected
+    assert twin.tell() == 0
+    twin.seek(0)
+    twin.load()
+    twin.verify()
+    assert (twin.n_frames, twin.is_animated, twin.size) == (1, False, SIZE)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_pickle_protocols(protocol: int, mode: str, photo: Image.Image) -> None:
+    im = reopened(photo.convert(mode))
+    twin = pickle.loads(pickle.dumps(im, protocol))
+    assert (twin.mode, twin.tobytes()) == (mode, im.tobytes())
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda im: im.copy(),
+        copy.copy,
+        lambda im: im.crop((1, 2, 30, 40)),
+        lambda im: im.convert("L"),
+        lambda im: im.resize((7, 5)),
+        lambda im: im.rotate(90),
+        lambda im: Image.fromarray(np.asarray(im)),
+        lambda im: Image.merge("RGB", im.split()),
+        lambda im: im.reduce(2),
+        lambda im: im.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    ],
+)
+def test_operations_on_a_lazy_image(operation: Any, data: bytes) -> None:
+    loaded = opened(data)
+    loaded.load()
+    result = operation(opened(data))
+    assert result.tobytes() == operation(loaded).tobytes()
+    assert result.format is None
+
+
+def test_equality(data: bytes) -> None:
+    assert opened(data) == opened(data)
+    assert opened(data).copy() == opened(data).copy()
+
+
+def test_loaded_image_can_be_changed(data: bytes) -> None:
+    for mode in ("L", "RGB"):
+        im = reopened(opened(data).convert(mode))
+        before = im.getpixel((1, 1))
+        im.putpixel((0, 0), 7)
+        im.paste(9, (2, 2, 4, 4))
+        assert im.getpixel((1, 1)) == before
+
+
+def test_thumbnail_and_draft(data: bytes) -> None:
+    im = opened(data)
+    assert im.draft("RGB", (10, 10)) is None
+    assert im.size == SIZE
+    im.thumbnail((20, 20))
+    assert im.size == (20, 13)
+
+
+# verify
+
+
+def test_verify(path: Path, data: bytes) -> None:
+    im = Image.open(path)
+    assert isinstance(im, AgvImageFile)
+    im.verify()
+    assert im.fp is None
+    for position in range(len(data) - 40, len(data)):
+        flipped = bytearray(data)
+        flipped[position] ^= 1
+        broken = AgvImageFile(io.BytesIO(flipped))
+        with pytest.raises(OSError, match="broken data stream when reading image file"):
+            broken.verify()
+        assert broken.fp is None
+    with pytest.raises(OSError, match="image file is truncated"):
+        opened(data[:-1]).verify()
+
+
+def test_verify_does_not_decode(path: Path) -> None:
+    code = "import sys, pillow_agvae; from PIL import Image; Image.open(sys.argv[1]).verify(); print(*sys.modules)"
+    assert not {"torch", "numpy"} & set(run(code, path).split())
+
+
+def test_verify_after_load(data: bytes, expected: bytes) -> None:
+    im = opened(data)
+    im.load()
+    im.verify()
+    assert im.tobytes() == expected
+
+
+# Metadata
+
+
+def some_exif() -> Image.Exif:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.Make] = "maker"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2024:01:02 03:04:05"
+    return exif
+
+
+def test_plain_file_has_no_info(photo: Image.Image) -> None:
+    photo.info |= {"dpi": (1, 1), "exif": b"Exif\0\0x", "xmp": b"x", "comment": b"c", "jfif": 3, (1, 2): 3}
+    im = reopened(photo)
+    assert im.info == {}
+    assert dict(im.getexif()) == {}
+    assert im.getxmp() == {}
+
+
+def test_exif_object_round_trips(photo: Image.Image) -> None:
+    exif = some_exif()
+    before = dict(exif)
+    read = reopened(photo, exif=exif).getexif()
+    assert dict(exif) == before
+    assert read[ExifTags.Base.Orientation] == 6
+    assert read[ExifTags.Base.Make] == "maker"
+    assert read.get_ifd(ExifTags.IFD.Exif) == {ExifTags.Base.DateTimeOriginal: "2024:01:02 03:04:05"}
+
+
+def test_exif_with_nothing_but_a_directory(photo: Image.Image) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2024:01:02 03:04:05"
+    assert reopened(photo, exif=exif).getexif().get_ifd(ExifTags.IFD.Exif)
+
+
+@pytest.mark.parametrize("prefix", [b"", b"Exif\0\0"])
+def test_exif_bytes_are_stored_verbatim(prefix: bytes, photo: Image.Image) -> None:
+    raw = some_exif().tobytes().removeprefix(b"Exif\0\0")
+    im = reopened(photo, exif=prefix + raw)
+    assert im.info["exif"] == b"Exif\0\0" + raw
+    assert im.getexif()[ExifTags.Base.Orientation] == 6
+
+
+@pytest.mark.parametrize("exif", [None, b"", b"Exif\0\0", Image.Exif()])
+def test_no_exif(exif: Any, photo: Image.Image) -> None:
+    assert "exif" not in reopened(photo, exif=exif).info
+
+
+def test_garbage_exif_is_kept_and_harmless(photo: Image.Image) -> None:
+    im = reopened(photo, exif=b"garbage")
+    im.load()
+    assert im.info["exif"] == b"Exif\0\0garbage"
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_orientation_is_left_to_the_reader(orientation: int, as_bytes: bool, photo: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    im = reopened(photo, exif=exif.tobytes() if as_bytes else exif)
+    plain = reopened(photo)
+    assert im.tobytes() == plain.tobytes()
+    plain.info["exif"] = exif.tobytes()
+    turned = ImageOps.exif_transpose(im)
+    assert turned is not None
+    assert turned.size == (SIZE if orientation < 5 else SIZE[::-1])
+    assert turned.tobytes() == ImageOps.exif_transpose(plain).tobytes()
+    assert ExifTags.Base.Orientation not in turned.getexif()
+
+
+def test_exif_is_not_taken_from_the_source(photo: Image.Image) -> None:
+    fp = io.BytesIO()
+    photo.save(fp, "JPEG", exif=some_exif())
+    with Image.open(fp) as jpeg:
+        assert "exif" not in reopened(jpeg).info
+        assert jpeg.getexif()
+        assert reopened(jpeg, exif=jpeg.getexif()).getexif()[ExifTags.Base.Make] == "maker"
+
+
+def test_exif_can_be_edited(photo: Image.Image) -> None:
+    im = reopened(photo, exif=some_exif())
+    im.getexif()[ExifTags.Base.Make] = "x"
+    assert reopened(im, exif=im.getexif()).getexif()[ExifTags.Base.Make] == "x"
+
+
+def test_icc_profile(photo: Image.Image) -> None:
+    profile = bytes(range(256))
+    assert reopened(photo, icc_profile=profile).info == {"icc_profile": profile}
+    photo.info["icc_profile"] = profile
+    assert reopened(photo).info == {"icc_profile": profile}
+    assert reopened(photo, icc_profile=None).info == {}
+    assert reopened(photo, icc_profile=b"").info == {}
+
+
+def test_xmp(photo: Image.Image) -> None:
+    im = reopened(photo, xmp=XMP)
+    assert im.info == {"xmp": XMP}
+    assert reopened(photo, xmp=XMP.decode()).info == {"xmp": XMP}
+    assert reopened(im).info == {}
+
+
+def test_xmp_can_be_parsed(photo: Image.Image) -> None:
+    pytest.importorskip("defusedxml")
+    assert "xmpmeta" in reopened(photo, xmp=XMP).getxmp()
+
+
+@pytest.mark.parametrize("dpi", [(300, 300), (72.009, 1e-3), [96, 48], (np.float32(1.5), np.int64(2))])
+def test_dpi(dpi: Any, photo: Image.Image) -> None:
+    assert reopened(photo, dpi=dpi).info == {"dpi": tuple(float(v) for v in dpi)}
+
+
+@pytest.mark.parametrize(
+    "dpi", [300, (300,), (1, 2, 3), (0, 1), (-1, 1), (float("nan"), 1), ("a", "b"), "12", (10**400, 1)]
+)
+def test_wrong_dpi(dpi: Any, photo: Image.Image) -> None:
+    with pytest.raises(ValueError, match="dpi"):
+        saved(photo, dpi=dpi)
+
+
+def test_comment(photo: Image.Image) -> None:
+    assert reopened(photo, comment="grün").info == {"comment": "grün".encode()}
+    assert reopened(photo, comment=b"\xff\0").info == {"comment": b"\xff\0"}
+
+
+@pytest.mark.parametrize("option", ["exif", "icc_profile", "xmp", "comment", "model"])
+def test_wrong_types_of_options(option: str, photo: Image.Image) -> None:
+    with pytest.raises(ValueError, match=option):
+        saved(photo, **{option: 12})
+
+
+def test_large_metadata(photo: Image.Image) -> None:
+    blob = random.Random(0).randbytes(5_000_000)
+    im = reopened(photo, icc_profile=blob, xmp=blob[::-1])
+    assert im.info == {"icc_profile": blob, "xmp": blob[::-1]}
+
+
+# Modes, sizes, quality
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_native_modes(mode: str, photo: Image.Image) -> None:
+    im = reopened(photo.convert(mode), quality=6)
+    assert (im.mode, im.size) == (mode, SIZE)
+    difference = np.asarray(im).astype(int) - np.asarray(photo.convert(mode))
+    assert np.abs(difference).mean() < 10
+
+
+def transparent_palette(photo: Image.Image) -> Image.Image:
+    im = photo.convert("P", palette=Image.Palette.ADAPTIVE)
+    im.info["transparency"] = im.getpixel((0, 0))
+    return im
+
+
+@pytest.mark.parametrize(
+    ("make", "mode"),
+    [
+        (lambda im: im.convert("1"), "L"),
+        (lambda im: im.convert("P"), "RGB"),
+        (transparent_palette, "RGBA"),
+        (lambda im: im.convert("PA"), "RGBA"),
+        (lambda im: im.convert("LA").convert("La"), "LA"),
+        (lambda im: im.convert("RGBA").convert("RGBa"), "RGBA"),
+        (lambda im: im.convert("RGBX"), "RGB"),
+        (lambda im: im.convert("YCbCr"), "RGB"),
+    ],
+)
+def test_converted_modes(make: Any, mode: str, photo: Image.Image) -> None:
+    source = make(photo)
+    before = source.mode
+    im = reopened(source)
+    assert im.mode == mode
+    assert im.tobytes() == reopened(source.convert(mode)).tobytes()
+    assert source.mode == before
+
+
+def test_palette_alpha_is_kept() -> None:
+    im = Image.new("PA", (20, 10))
+    im.putpalette([0, 0, 0, 255, 255, 255])
+    im.putpixel((3, 4), (1, 77))
+    alpha = reopened(im).getchannel("A")
+    assert alpha.getpixel((3, 4)) == 77
+    assert alpha.getpixel((0, 0)) == im.getpixel((0, 0))[1]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("RGB", (1, 2, 3)), ("L", 9), ("1", 0)])
+def test_transparent_colour_becomes_alpha(mode: str, colour: Any) -> None:
+    im = Image.new(mode, (20, 10), 255 if mode != "RGB" else (255, 255, 255))
+    im.paste(colour, (0, 0, 5, 5))
+    im.info["transparency"] = colour
+    read = reopened(im)
+    assert read.mode == ("RGBA" if mode == "RGB" else "LA")
+    assert read.getchannel("A").getpixel((0, 0)) == 0
+    assert read.getchannel("A").getpixel((10, 8)) == 255
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "LAB", "HSV", "I", "F", "I;16"])
+def test_refused_modes(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.agv"
+    with pytest.raises(OSError, match=f"cannot write mode {mode} as AGV"):
+        Image.new(mode, (5, 5)).save(path)
+    assert not path.exists()
+
+
+def test_alpha_is_exact(photo: Image.Image) -> None:
+    alpha = Image.radial_gradient("L").resize(SIZE)
+    photo.putalpha(alpha)
+    assert reopened(photo, quality=1).getchannel("A").tobytes() == alpha.tobytes()
+    photo.putalpha(0)
+    assert reopened(photo).getchannel("A").getextrema() == (0, 0)
+
+
+def test_grey_image_decodes_to_grey(photo: Image.Image) -> None:
+    grey = photo.convert("L")
+    colour = grey.convert("RGB")
+    bands = reopened(colour).split()
+    assert bands[0].tobytes() == bands[1].tobytes() == bands[2].tobytes()
+    assert abs(len(saved(colour)) - len(saved(grey))) < 5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 3), (7, 5), (65, 33), (20000, 1)])
+@pytest.mark.parametrize("mode", ["RGB", "LA"])
+def test_sizes(size: tuple[int, int], mode: str) -> None:
+    im = reopened(Image.new(mode, size))
+    im.load()
+    assert im.size == size
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
+def test_empty_image(size: tuple[int, int], tmp_path: Path) -> None:
+    path = tmp_path / "x.agv"
+    with pytest.raises(ValueError, match="cannot write empty image"):
+        Image.new("RGB", size).save(path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "options", [{"quality": 3}, {"quality": np.float32(3)}, {"s": 3}, {"s": 3, "l": 0.0}, {"quality": 40}]
+)
+def test_quality(options: dict[str, Any], photo: Image.Image) -> None:
+    assert saved(photo, **options) == saved(photo, quality=3.0)
+
+
+def test_size_grows_with_quality(photo: Image.Image) -> None:
+    sizes = [len(saved(photo, quality=q)) for q in range(1, 7)]
+    assert sizes == sorted(set(sizes))
+    assert len(saved(photo)) == len(saved(photo, quality=3.5))
+
+
+@pytest.mark.parametrize("quality", [float("nan"), float("inf"), -1, 0, 7, 101, 1e9, "75", None, True])
+def test_wrong_quality(quality: Any, photo: Image.Image, tmp_path: Path) -> None:
+    path = tmp_path / "x.agv"
+    with pytest.raises(ValueError, match=r"Invalid quality setting.* 1 to 6.* 10 to 100"):
+        photo.save(path, quality=quality)
+    assert not path.exists()
+
+
+def test_quality_excludes_s(photo: Image.Image) -> None:
+    with pytest.raises(ValueError, match="not both"):
+        saved(photo, quality=3, s=3)
+
+
+# Saving
+
+
+def test_unknown_options_are_ignored(photo: Image.Image, data: bytes) -> None:
+    assert saved(photo, nonsense=1, optimize=True, progressive=True) == data
+
+
+def test_same_image_same_bytes(photo: Image.Image, data: bytes, tiny_weights: Path, tmp_path: Path) -> None:
+    assert saved(photo) == data
+    photo.save(tmp_path / "a.png")
+    code = """
+import pathlib, sys
+import torch, pillow_agvae
+from PIL import Image
+from agvae import weights
+weights.BUNDLED = pathlib.Path(sys.argv[1])
+torch.set_num_threads(2)
+Image.open(sys.argv[2] + "/a.png").save(sys.argv[2] + "/a.agv")
+"""
+    run(code, tiny_weights, tmp_path)
+    assert (tmp_path / "a.agv").read_bytes() == data
+
+
+def test_saving_changes_nothing(photo: Image.Image) -> None:
+    photo.info["icc_profile"] = b"icc"
+    pixels, info = photo.tobytes(), dict(photo.info)
+    saved(photo, quality=2, exif=some_exif())
+    assert photo.tobytes() == pixels
+    assert photo.info == info
+    assert getattr(photo, "encoderinfo", {}) == {}
+
+
+def test_targets(photo: Image.Image, data: bytes, tmp_path: Path) -> None:
+    for name, options in (("a.AGV", {}), ("b.agv", {}), ("c.bin", {"format": "agv"})):
+        photo.save(tmp_path / name, **options)
+        photo.save(str(tmp_path / name), **options)
+        assert (tmp_path / name).read_bytes() == data
+    fp = io.BytesIO(b"head")
+    fp.seek(4)
+    photo.save(fp, "AGV")
+    assert fp.getvalue() == b"head" + data
+
+
+class OnlyWrite:
+    def __init__(self) -> None:
+        self.calls: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self.calls.append(bytes(data))
+        return len(data)
+
+
+class Full:
+    def write(self, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "disk full")
+
+
+def test_one_write_is_all_it_takes(photo: Image.Image, data: bytes) -> None:
+    target = OnlyWrite()
+    photo.save(target, "AGV")  # type: ignore[arg-type]
+    assert target.calls == [data]
+
+
+def test_errors_of_the_target_pass(photo: Image.Image) -> None:
+    with pytest.raises(OSError, match="disk full") as caught:
+        photo.save(Full(), "AGV")  # type: ignore[arg-type]
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_saving_over_the_source(path: Path) -> None:
+    with Image.open(path) as im:
+        im.save(path)
+    with Image.open(path) as im:
+        im.load()
+        assert im.size == SIZE
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_lazy_image_saves_as_other_formats(format: str, photo: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "maker"
+    im = reopened(photo, exif=exif)
+    fp = io.BytesIO()
+    im.save(fp, format, exif=im.getexif())
+    with Image.open(fp) as read:
+        assert read.size == SIZE
+        assert read.getexif()[ExifTags.Base.Make] == "maker"
+
+
+# Frames
+
+
+def test_single_frame(data: bytes, expected: bytes) -> None:
+    im = opened(data)
+    assert isinstance(im, AgvImageFile)
+    assert (im.n_frames, im.is_animated, im.tell()) == (1, False, 0)
+    im.seek(0)
+    for frame in (1, -1):
+        with pytest.raises(EOFError, match="attempt to seek outside sequence"):
+            im.seek(frame)
+    assert im.tobytes() == expected
+    assert [frame.tobytes() for frame in ImageSequence.Iterator(im)] == [expected]
+
+
+def test_save_all(photo: Image.Image, data: bytes, tmp_path: Path) -> None:
+    assert saved(photo, save_all=True) == data
+    assert saved(photo, save_all=True, append_images=[]) == data
+    for options in ({"save_all": True, "append_images": [photo]}, {"append_images": [photo]}):
+        with pytest.raises(ValueError, match="more than one frame"):
+            photo.save(tmp_path / "x.agv", **options)
+        assert not (tmp_path / "x.agv").exists()
+
+
+def test_animation_gives_its_current_frame(photo: Image.Image) -> None:
+    fp = io.BytesIO()
+    photo.save(fp, "GIF", save_all=True, append_images=[photo.rotate(180), photo.rotate(90)])
+    with Image.open(fp) as gif:
+        gif.seek(1)
+        assert reopened(gif).tobytes() == reopened(gif.convert("RGB")).tobytes()
+        assert gif.tell() == 1
+        with pytest.raises(ValueError, match="more than one frame"):
+            saved(gif, save_all=True)
+
+
+# Parser, threads, processes
+
+
+@pytest.mark.parametrize("step", [1, 100])
+def test_parser(step: int, data: bytes, expected: bytes) -> None:
+    parser = ImageFile.Parser()
+    for start in range(0, len(data), step):
+        parser.feed(data[start : start + step])
+    assert parser.close().tobytes() == expected
+
+
+@pytest.mark.parametrize("missing", [1, 100])
+def test_parser_with_missing_tail(missing: int, data: bytes) -> None:
+    parser = ImageFile.Parser()
+    parser.feed(data[:-missing])
+    with pytest.raises(OSError, match="truncated"):
+        parser.close()
+
+
+def test_threads_with_own_images(data: bytes, expected: bytes) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: opened(data).tobytes(), range(32)))
+    assert set(results) == {expected}
+
+
+def test_threads_sharing_an_image(path: Path, expected: bytes) -> None:
+    for _ in range(25):
+        with Image.open(path) as im:
+            barrier = threading.Barrier(4)
+
+            def read(im: Image.Image = im, barrier: threading.Barrier = barrier) -> bytes:
+                barrier.wait()
+                return im.tobytes()
+
+            with ThreadPoolExecutor(4) as pool:
+                results = [future.result() for future in [pool.submit(read) for _ in range(4)]]
+        assert set(results) == {expected}
+
+
+def test_threads_sharing_a_broken_image(data: bytes) -> None:
+    im = opened(data[:-1])
+    with ThreadPoolExecutor(4) as pool:
+        errors = [future.exception() for future in [pool.submit(im.tobytes) for _ in range(16)]]
+    assert all(isinstance(error, OSError) and "truncated" in str(error) for error in errors)
+
+
+def test_threads_encoding(photo: Image.Image, data: bytes) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: saved(photo), range(16))) == {data}
+
+
+def load_in_child(arguments: tuple[str, str]) -> bytes:
+    from agvae import weights
+
+    weights.BUNDLED = Path(arguments[0])
+    with Image.open(arguments[1]) as im:
+        return im.tobytes()
+
+
+def test_spawned_process(path: Path, tiny_weights: Path, expected: bytes) -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(load_in_child, ((str(tiny_weights), str(path)),)) == expected
+
+
+CONFORMING_PROGRAM = """
+import io, pathlib, sys
+import pillow_agvae
+from PIL import Image
+from agvae import weights
+
+weights.BUNDLED = pathlib.Path(sys.argv[1])
+data = pathlib.Path(sys.argv[2]).read_bytes()
+with Image.open(sys.argv[2]) as im:
+    pixels = im.tobytes()
+with Image.open(io.BytesIO(data)) as im:
+    im.verify()
+fp = io.BytesIO()
+Image.frombytes("RGB", (96, 64), pixels).save(fp, "AGV", quality=75)
+failures = 0
+for damaged in (data[:-1], data[:30], data[:-9] + bytes(9)):
+    try:
+        Image.open(io.BytesIO(damaged)).load()
+    except OSError:
+        failures += 1
+with Image.open(sys.argv[2]) as im:
+    pass
+try:
+    im.load()
+except ValueError:
+    failures += 1
+print(failures, len(pixels))
+"""
+
+
+@pytest.mark.parametrize("options", [("-OO",), ("-W", "error")])
+def test_interpreter_options(options: tuple[str, ...], path: Path, tiny_weights: Path) -> None:
+    assert run(CONFORMING_PROGRAM, tiny_weights, path, options=options) == f"4 {3 * 96 * 64}"
