@@ -79,7 +79,8 @@ def test_import_is_light(module: str) -> None:
 
 
 def test_plugin_costs_little_over_pillow() -> None:
-    code = "import time; import PIL.Image; t = time.perf_counter(); import pillow_agvae; print(time.perf_counter() - t)"
+    """In CPU time, which other programs on the machine do not lengthen."""
+    code = "import time; import PIL.Image; t = time.process_time(); import pillow_agvae; print(time.process_time() - t)"
     assert min(float(run(code)) for _ in range(5)) < 0.1
 
 
