@@ -31,7 +31,9 @@ def cumulative(x: float, left: float, right: float) -> float:
 
 
 @given(st.floats(-20, 20), st.floats(-3, 3), st.floats(-2, 2))
-def test_interval_probability_is_a_difference_of_the_distribution(r: float, log2_sigma: float, asymmetry: float) -> None:
+def test_interval_probability_is_a_difference_of_the_distribution(
+    r: float, log2_sigma: float, asymmetry: float
+) -> None:
     left, right = 2 ** (log2_sigma - asymmetry / 2), 2 ** (log2_sigma + asymmetry / 2)
     expected = cumulative(r + 0.5, left, right) - cumulative(r - 0.5, left, right)
     values = (torch.tensor(v, dtype=torch.float64) for v in (r, log2_sigma, asymmetry))

@@ -75,7 +75,7 @@ class TestUsage:
             (["encode", "a.png", "b.agv", "-q", "7"], "quality must be a real number from 1 to 6"),
             (["encode", "a.png", "b.agv", "-q", "nan"], "quality must be a real number from 1 to 6"),
             (["evaluate", ".", "--limit", "0"], "not a positive number"),
-            (["train", "--data", "x"], "required: --valid, --output"),
+            (["train", "--data", "x"], "required: --output"),
         ],
     )
     def test_wrong_usage(self, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

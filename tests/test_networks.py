@@ -63,7 +63,12 @@ def test_the_dct_start_is_nearly_lossless_at_high_rates() -> None:
     model = AGVAE(config)
     x = crops()
     model.start_from_dct(x)
-    for block in (*model.analysis.blocks8, *model.analysis.blocks16, *model.synthesis.blocks8, *model.synthesis.blocks16):
+    for block in (
+        *model.analysis.blocks8,
+        *model.analysis.blocks16,
+        *model.synthesis.blocks8,
+        *model.synthesis.blocks16,
+    ):
         torch.nn.init.constant_(block.gain.log2, -30)
     weights = level_weights(torch.full((2,), 5.0), config.levels)
     x_hat = model.synthesise(model.analyse(x, weights), weights)
@@ -102,9 +107,7 @@ def test_halos_cover_the_receptive_fields() -> None:
     latents = torch.randn(1, 16, 16, TINY.latent)
     far = latents.clone()
     far[:, :, (128 + model.synthesis.halo()) // 16 :] += 1
-    torch.testing.assert_close(
-        model.synthesis(far, weights)[:, :, :128], model.synthesis(latents, weights)[:, :, :128]
-    )
+    torch.testing.assert_close(model.synthesis(far, weights)[:, :, :128], model.synthesis(latents, weights)[:, :, :128])
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

@@ -179,7 +179,9 @@ def decode_pixels(reader: Reader, *, damaged_ok: bool = False) -> Pixels:
         if tile.error is not None and not damaged_ok:
             raise tile.error
     alpha = _decode_alpha(header, tiles, damaged_ok) if header.has_alpha else None
-    colour = _decode_colour(header, [tile.payload for tile in tiles], damaged_ok)
+    from agvae.codec import decode_tiles
+
+    colour = decode_tiles(header, [tile.payload for tile in tiles], damaged_ok=damaged_ok)
     if header.grey or not header.mode.startswith("RGB"):
         grey = ((colour.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
         if not header.grey:
@@ -217,21 +219,3 @@ def _decode_alpha(header: Header, tiles: list[TileData], damaged_ok: bool) -> Pi
                 if not damaged_ok:
                     raise
     return plane
-
-
-def _decode_colour(header: Header, payloads: list[bytes | None], damaged_ok: bool) -> Pixels:
-    from agvae import codec
-
-    try:
-        return codec.decode_tiles(header, payloads)
-    except DamagedFileError:
-        if not damaged_ok:
-            raise
-    model = codec.model_of(header)
-    for number, (payload, box) in enumerate(zip(payloads, tile_boxes(header), strict=True)):
-        if payload is not None:
-            try:
-                model.unpack(payload, header.level, box)
-            except DamagedFileError:
-                payloads[number] = None
-    return codec.decode_tiles(header, payloads)

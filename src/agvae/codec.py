@@ -10,7 +10,8 @@ import functools
 import hashlib
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ class Model:
         self.name, self.sha256 = name, file.sha256
         self.network = AGVAE(file.config)
         self.network.entropy.to(torch.float64)
-        self.network.load_state_dict(file.state, strict=False)
+        self.network.load_state_dict(file.state)
         self.network.requires_grad_(False).eval().to(self.device)
         self.y_coder = TableCoder(Tables.from_tensors(file.tables, "y"))
         self.z_coder = TableCoder(Tables.from_tensors(file.tables, "z"))
@@ -114,9 +115,18 @@ class Model:
 
     @torch.inference_mode()
     def decode(
-        self, payloads: Sequence[bytes | None], level: int, boxes: Sequence[Box], size: tuple[int, int]
+        self,
+        payloads: Sequence[bytes | None],
+        level: int,
+        boxes: Sequence[Box],
+        size: tuple[int, int],
+        *,
+        damaged_ok: bool = False,
     ) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB of an image of `size` (width, height); tiles whose payload is None stay grey.
+
+        Args:
+            damaged_ok: payloads that do not decode stay grey, too.
 
         Raises:
             DamagedFileError: a payload does not decode.
@@ -124,14 +134,22 @@ class Model:
         width, height = size
         rows, columns = _aligned(height) // STRIDE, _aligned(width) // STRIDE
         y_hat = torch.zeros(1, rows, columns, self.network.config.latent, device=self.device)
-        known = [(payload, box) for payload, box in zip(payloads, boxes, strict=True) if payload is not None]
-        for payload, box in known:
-            tile = self.unpack(payload, level, box).y_hat
+        known = []
+        for payload, box in zip(payloads, boxes, strict=True):
+            if payload is None:
+                continue
+            try:
+                tile = self.unpack(payload, level, box).y_hat
+            except DamagedFileError:
+                if not damaged_ok:
+                    raise
+                continue
             top, left = box[1] // STRIDE, box[0] // STRIDE
             y_hat[:, top : top + tile.shape[1], left : left + tile.shape[2]] = tile
+            known.append(box)
         image = np.full((height, width, 3), 128, np.uint8)
         weights = self._weights(level).float()
-        for _, box in known:
+        for box in known:
             image[box[1] : box[3], box[0] : box[2]] = self._synthesise(y_hat, box, weights)
         return image
 
@@ -177,8 +195,9 @@ class Model:
         z = self.network.hyper_analyse(y, weights.float())[0]
         z_hat = code(self.z_coder, z, _channel_index(z.shape)).reshape(z.shape)
         targets = iter(split_steps(y.double()))
+        _, height, width, _ = y.shape
         latents = self._walk(
-            z_hat, *y.shape[1:3], weights, lambda p, index: code(self.y_coder, next(targets) - p.mu, index)
+            z_hat, height, width, weights, lambda p, index: code(self.y_coder, next(targets) - p.mu, index)
         )
         return _check(latents) + encoder.get_compressed().astype("<u4").tobytes(), bits
 
@@ -258,12 +277,24 @@ def _check(latents: Latents) -> bytes:
     return zlib.crc32(latents.tobytes()).to_bytes(4, "little")
 
 
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """torch reports exhausted memory as RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.cuda.OutOfMemoryError) or "allocate memory" in str(error):
+            msg = "not enough memory for this image"
+            raise MemoryError(msg) from error
+        raise
+
+
 @functools.lru_cache(maxsize=4)
 def load_model(name: str | None = None) -> Model:
     """The model of that name, or the default one; loaded once per process.
 
     Raises:
-        agvae.container.UnsupportedFileError: no model of that name is known.
+        agvae.weights.WeightsError: no model of that name is known, or its weights are not to be had.
     """
     name = name or str(model_files.registry()["default"])
     return Model(model_files.find(name), name, os.environ.get("AGVAE_DEVICE", "auto"))
@@ -272,25 +303,35 @@ def load_model(name: str | None = None) -> Model:
 def encode_tiles(
     pixels: NDArray[np.uint8], level: int, tile_size: int = 1024, model: str | None = None
 ) -> EncodedImage:
-    """Code an (H, W, 3) uint8 RGB image at a level (see `agvae.quality`) in tiles of `tile_size` pixels."""
+    """Code an (H, W, 3) uint8 RGB image at a level (see `agvae.quality`) in tiles of `tile_size` pixels.
+
+    Raises:
+        agvae.weights.WeightsError: the model is not to be had.
+        MemoryError: the image does not fit in memory.
+    """
     loaded = load_model(model)
     height, width = pixels.shape[:2]
-    tiles, bits = loaded.encode(pixels, level, grid_boxes(width, height, tile_size))
+    with _memory_errors():
+        tiles, bits = loaded.encode(pixels, level, grid_boxes(width, height, tile_size))
     return EncodedImage(tiles, loaded.name, loaded.digest, bits)
 
 
-def decode_tiles(header: Header, tiles: Sequence[bytes | None]) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of one frame; tiles that are None stay grey.
+def decode_tiles(header: Header, tiles: Sequence[bytes | None], *, damaged_ok: bool = False) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of one frame; tiles that are None, and with `damaged_ok` damaged ones, stay grey.
 
     Raises:
         DamagedFileError: a tile does not decode.
-        UnsupportedFileError: the file needs a model that is not known, or other weights of that name.
+        UnsupportedFileError: the file needs other weights than those known under their name.
+        agvae.weights.WeightsError: the file needs a model that is not to be had.
+        MemoryError: the image does not fit in memory.
     """
-    return model_of(header).decode(tiles, header.level, tile_boxes(header), (header.width, header.height))
+    model, size = model_of(header), (header.width, header.height)
+    with _memory_errors():
+        return model.decode(tiles, header.level, tile_boxes(header), size, damaged_ok=damaged_ok)
 
 
 def model_of(header: Header) -> Model:
-    """The very model that a file was made with."""
+    """The very model that a file was made with; raises as `decode_tiles` does."""
     model = load_model(header.model)
     if model.digest != header.digest:
         msg = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ class FactorizedDensity(nn.Module):
         sizes = (1, *widths, 1)
         scale = spread ** (1 / (len(widths) + 1))
         self.matrices, self.biases, self.factors = (nn.ParameterList() for _ in range(3))
-        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+        for fan_in, fan_out in pairwise(sizes):
             start = torch.log(torch.expm1(torch.tensor(1 / scale / fan_out)))
             self.matrices.append(nn.Parameter(start * torch.ones(channels, fan_out, fan_in)))
             self.biases.append(nn.Parameter(torch.rand(channels, fan_out, 1) - 0.5))

@@ -76,9 +76,7 @@ def _halo(blocks8: int, blocks16: int) -> int:
     return -(-pixels // STRIDE) * STRIDE
 
 
-def dct_start(
-    analysis: AnalysisTransform, synthesis: SynthesisTransform, images: Tensor
-) -> tuple[Tensor, Tensor]:
+def dct_start(analysis: AnalysisTransform, synthesis: SynthesisTransform, images: Tensor) -> tuple[Tensor, Tensor]:
     """Make g_a and g_s a 16 x 16 block transform and its inverse: where training starts.
 
     Stage one is an orthonormal 8 x 8 DCT of a decorrelated colour space, stage two a 2 x 2 Haar step; of the

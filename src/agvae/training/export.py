@@ -17,10 +17,11 @@ from agvae.weights import FILE_FORMAT
 
 
 def model_tensors(model: AGVAE) -> tuple[dict[str, Tensor], dict[str, int]]:
-    """Every tensor that coding needs: transforms in float16, gains in float32, the entropy model in integers.
+    """A model as it is stored: transforms in float16, gains in float32, the entropy model in integers, tables.
 
     The entropy model is frozen first (`agvae.entropy.exact.freeze`): its tensors are the multiples of 2^-k
-    that every decoder computes with.  The density of z stays behind; its tables take its place.
+    that every decoder computes with.  The density of z, of which coding needs the tables alone, comes along so
+    that training can go on from the file.
 
     Returns:
         The tensors, and k for each tensor of the entropy model.
@@ -29,8 +30,6 @@ def model_tensors(model: AGVAE) -> tuple[dict[str, Tensor], dict[str, int]]:
     tensors = {}
     bits = {f"entropy.{name}": grid_bits(value) for name, value in model.entropy.named_parameters()}
     for name, value in model.state_dict().items():
-        if name.startswith("density."):
-            continue
         if name.startswith("entropy."):
             tensors[name] = (value * 2.0 ** bits[name]).round().to(torch.int16)
         else:
@@ -71,4 +70,5 @@ def export_checkpoint(checkpoint: Path, output: Path, name: str, card: dict[str,
     }
     part = output.with_suffix(".part")
     save_file(tensors, part, metadata)
+    part.chmod(0o644)
     part.replace(output)

@@ -18,6 +18,7 @@ from agvae.networks import AGVAE, PRESETS, ModelConfig
 from agvae.training.data import CropPool, load_images
 from agvae.training.loss import random_levels, rate_distortion
 from agvae.training.validate import LevelResult, validate
+from agvae.weights import read_model_file
 
 CHECKPOINT_VERSION = 1
 
@@ -27,8 +28,9 @@ class TrainingOptions:
     """Everything that decides a run; stored in its checkpoints.
 
     Attributes:
-        data, valid: folders of images or tar files; valid may be empty for no validation.
+        data: folder of images or tar files, or one of them.
         output: folder for checkpoints and the validation CSV.
+        valid: like data, held out; empty for no validation.
         preset: a name in `PRESETS`.
         minutes: length of the schedule in wall-clock minutes; 0 to use `patches` instead.
         patches: length of the schedule in training patches over all processes.
@@ -45,8 +47,8 @@ class TrainingOptions:
     """
 
     data: str
-    valid: str
     output: str
+    valid: str = ""
     preset: str = "light"
     minutes: float = 0.0
     patches: int = 1_000_000
@@ -89,7 +91,7 @@ class Trainer:
         self.generator = torch.Generator(self.device)
         self.generator.manual_seed(options.seed)
         if init_from:
-            self._load_export(init_from)
+            self.model.load_state_dict(read_model_file(init_from).state)
         else:
             self.model.start_from_dct(self.pool.draw(64, options.crop, self.generator))
         self.average = AGVAE(self.model.config).to(self.device)
@@ -112,15 +114,11 @@ class Trainer:
 
     def _config(self, init_from: str | None) -> ModelConfig:
         if init_from:
-            from agvae.weights import read_model_file
-
-            return read_model_file(Path(init_from)).config
+            return read_model_file(init_from).config
+        if self.options.preset not in PRESETS:
+            msg = f"unknown preset {self.options.preset!r}; there are {', '.join(PRESETS)}"
+            raise ValueError(msg)
         return PRESETS[self.options.preset]
-
-    def _load_export(self, path: str) -> None:
-        from agvae.weights import read_model_file
-
-        self.model.load_state_dict(read_model_file(Path(path)).state, strict=False)
 
     @property
     def patches(self) -> int:
@@ -274,13 +272,12 @@ def make_optimizers(model: AGVAE, options: TrainingOptions) -> list[torch.optim.
             muon.append(parameter)
         else:
             rest.append(parameter)
+    groups: list[dict[str, Any]] = [{"params": rest}, {"params": fast, "lr": 5 * options.adam_lr}]
     adam = torch.optim.AdamW(
-        [{"params": rest}, {"params": fast, "lr": 5 * options.adam_lr}],
+        groups,
         lr=options.adam_lr,
         betas=(0.9, 0.98),
         weight_decay=0.0,
     )
-    matrices = torch.optim.Muon(
-        muon, lr=options.muon_lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
-    )
+    matrices = torch.optim.Muon(muon, lr=options.muon_lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
     return [adam, matrices]

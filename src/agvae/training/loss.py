@@ -23,9 +23,7 @@ def interpolated_betas(q: Tensor, betas: tuple[float, ...]) -> Tensor:
     return torch.exp(torch.lerp(logs[low], logs[low + 1], q - low))
 
 
-def rate_distortion(
-    output: Output, x: Tensor, q: Tensor, betas: tuple[float, ...], beta_exponent: float
-) -> Tensor:
+def rate_distortion(output: Output, x: Tensor, q: Tensor, betas: tuple[float, ...], beta_exponent: float) -> Tensor:
     """Mean over the batch of (R + beta * 255^2 * MSE) / beta^beta_exponent (equations 1 and 6).
 
     R in bits per pixel, MSE over images in [0, 1].

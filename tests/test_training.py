@@ -1,0 +1,186 @@
+"""The trainer on a tiny network: it learns, resumes exactly, warm-starts, and exports what it trained."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from agvae import codec
+from agvae.container import Header
+from agvae.networks import PRESETS
+from agvae.networks.gain import level_weights
+from agvae.training.data import CropPool, load_images
+from agvae.training.export import export_checkpoint
+from agvae.training.loop import Trainer, TrainingOptions
+from agvae.training.loss import interpolated_betas, random_levels
+from agvae.training.validate import validate
+from tests.helpers import TINY, picture
+
+
+@pytest.fixture
+def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingOptions:
+    monkeypatch.setitem(PRESETS, "tiny", TINY)
+    (tmp_path / "images").mkdir()
+    for k in range(4):
+        Image.fromarray(picture(160, 140, k)).save(tmp_path / "images" / f"{k}.png")
+    return TrainingOptions(
+        data=str(tmp_path / "images"),
+        output=str(tmp_path / "out"),
+        preset="tiny",
+        patches=160,
+        batch=4,
+        crop=64,
+        warmup=5,
+        precision="fp32",
+        device="cpu",
+    )
+
+
+def test_the_loss_falls(options: TrainingOptions) -> None:
+    trainer = Trainer(options)
+    images = [torch.from_numpy(picture(128, 128, 20 + k)) for k in range(2)]
+    before = validate(trainer.model, images)
+    for _ in range(60):
+        trainer.train_step()
+    after = validate(trainer.model, images)
+    assert all(b.loss < 0.9 * a.loss for a, b in zip(before, after, strict=True))
+
+
+def test_a_resumed_run_is_the_uninterrupted_run(options: TrainingOptions, tmp_path: Path) -> None:
+    whole = Trainer(options)
+    for _ in range(6):
+        whole.train_step()
+    first = Trainer(options)
+    for _ in range(3):
+        first.train_step()
+    first.save(tmp_path / "half.pt")
+    second = Trainer(options)
+    second.resume(tmp_path / "half.pt")
+    for _ in range(3):
+        second.train_step()
+    for (name, a), b in zip(whole.model.state_dict().items(), second.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    for a, b in zip(whole.average.parameters(), second.average.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_equal_seeds_give_equal_runs_and_others_do_not(options: TrainingOptions) -> None:
+    def loss(seed: int) -> float:
+        trainer = Trainer(replace(options, seed=seed))
+        return [float(trainer.train_step()) for _ in range(2)][-1]
+
+    assert loss(1) == loss(1)
+    assert loss(1) != loss(2)
+
+
+def test_a_checkpoint_of_another_network_is_refused(options: TrainingOptions, tmp_path: Path) -> None:
+    trainer = Trainer(options)
+    trainer.save(tmp_path / "c.pt")
+    PRESETS["tiny"] = replace(TINY, width8=32)
+    with pytest.raises(ValueError, match="another network"):
+        Trainer(options).resume(tmp_path / "c.pt")
+
+
+def test_run_validates_saves_and_stops_on_schedule(options: TrainingOptions) -> None:
+    trainer = Trainer(replace(options, valid=options.data, patches=20))
+    trainer.run()
+    assert trainer.step == 5
+    assert (Path(options.output) / "checkpoint.pt").exists()
+    with (Path(options.output) / "validation.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(r["s"]) for r in rows] == list(range(TINY.levels))
+    assert [float(r["bpp"]) for r in rows] == sorted(float(r["bpp"]) for r in rows)
+
+
+def test_the_export_codes_like_the_training_graph(options: TrainingOptions, tmp_path: Path) -> None:
+    trainer = Trainer(options)
+    for _ in range(20):
+        trainer.train_step()
+    trainer.save(tmp_path / "c.pt")
+    export_checkpoint(tmp_path / "c.pt", tmp_path / "m.safetensors", "tiny")
+    model = codec.Model(tmp_path / "m.safetensors", "tiny", "cpu")
+    pixels = picture(128, 128, 9)
+    x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    trainer.average.eval()
+    for level in (0, 8192, 20480):
+        with torch.no_grad():
+            output = trainer.average(x, torch.tensor([level / 4096]))
+        graph_mse = float(((output.x_hat.clamp(0, 1) * 255).round() / 255 - x).square().mean())
+        payloads, bits = model.encode(pixels, level, [(0, 0, 128, 128)])
+        decoded = model.decode(payloads, level, [(0, 0, 128, 128)], (128, 128))
+        mse = float(np.mean((decoded / 255.0 - pixels / 255.0) ** 2))
+        assert abs(10 * np.log10(mse / graph_mse)) < 0.02
+        assert bits == pytest.approx(float(output.y_bits + output.z_bits), rel=0.02, abs=100)
+
+
+def test_a_warm_start_is_the_exported_model(options: TrainingOptions, tmp_path: Path) -> None:
+    trainer = Trainer(options)
+    trainer.save(tmp_path / "c.pt")
+    export_checkpoint(tmp_path / "c.pt", tmp_path / "m.safetensors", "tiny")
+    warm = Trainer(options, init_from=str(tmp_path / "m.safetensors"))
+    x = torch.from_numpy(picture(64, 64)).permute(2, 0, 1)[None].float() / 255
+    weights = level_weights(torch.tensor([3.0]), TINY.levels)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            warm.model.analyse(x, weights), trainer.average.analyse(x, weights), atol=0.05, rtol=0.01
+        )
+
+
+def test_an_unknown_preset_is_refused(options: TrainingOptions) -> None:
+    with pytest.raises(ValueError, match="unknown preset"):
+        Trainer(replace(options, preset="heavy"))
+
+
+def test_crops_are_pieces_of_the_images() -> None:
+    image = torch.arange(80 * 70 * 3).remainder(251).to(torch.uint8).reshape(80, 70, 3)
+    pool = CropPool([image], torch.device("cpu"))
+    crop = (pool.draw(1, 64, torch.Generator().manual_seed(3))[0] * 255).round().to(torch.uint8).permute(1, 2, 0)
+    flips = [crop, crop.flip(0), crop.flip(1), crop.flip(0, 1)]
+    windows = [image[top : top + 64, left : left + 64] for top in range(17) for left in range(7)]
+    assert any(torch.equal(f, w) for f in flips for w in windows)
+
+
+def test_crops_larger_than_an_image_are_refused() -> None:
+    pool = CropPool([torch.zeros(50, 90, 3, dtype=torch.uint8)], torch.device("cpu"))
+    with pytest.raises(ValueError, match="at least 64"):
+        pool.draw(1, 64, torch.Generator())
+
+
+def test_tar_archives_are_folders(tmp_path: Path) -> None:
+    import tarfile
+
+    Image.fromarray(picture(40, 30)).save(tmp_path / "a.png")
+    with tarfile.open(tmp_path / "shard.tar", "w") as archive:
+        archive.add(tmp_path / "a.png", "a.png")
+    assert len(load_images(tmp_path)) == 2
+    with pytest.raises(ValueError, match="no image"):
+        load_images(tmp_path, minimum_side=31)
+
+
+def test_half_of_the_levels_are_trained_vectors() -> None:
+    q = random_levels(4000, 6, torch.Generator().manual_seed(0))
+    assert float(q.min()) >= 0
+    assert float(q.max()) <= 5
+    assert 0.45 < float((q == q.round()).float().mean()) < 0.55
+
+
+def test_betas_between_levels_are_geometric_means() -> None:
+    betas = interpolated_betas(torch.tensor([0.0, 0.5, 5.0]), TINY.betas)
+    expected = [TINY.betas[0], (TINY.betas[0] * TINY.betas[1]) ** 0.5, TINY.betas[-1]]
+    torch.testing.assert_close(betas, torch.tensor(expected))
+
+
+def test_decoding_with_another_header_size_is_an_error(options: TrainingOptions, tmp_path: Path) -> None:
+    Trainer(options).save(tmp_path / "c.pt")
+    export_checkpoint(tmp_path / "c.pt", tmp_path / "m.safetensors", "tiny")
+    model = codec.Model(tmp_path / "m.safetensors", "tiny", "cpu")
+    payloads, _ = model.encode(picture(64, 64), 5000, [(0, 0, 64, 64)])
+    head = Header(64, 96, "RGB", 5000, "tiny", model.digest)
+    with pytest.raises(OSError, match="tile"):
+        model.decode(payloads, head.level, [(0, 0, 64, 96)], (64, 96))
