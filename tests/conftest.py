@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from agvae import codec, weights
 from agvae.training.export import export_checkpoint
 from tests.helpers import TINY, started
+
+settings.register_profile("patient", deadline=None)  # machines differ in speed
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from agvae.entropy.tables import (
     asymmetric_tables,
     integer_counts,
     table_index,
+    with_mirror_images,
 )
 
 
@@ -56,7 +57,7 @@ def test_probabilities_have_finite_gradients_far_out() -> None:
 
 @pytest.fixture(scope="module")
 def tables() -> Tables:
-    return asymmetric_tables()
+    return with_mirror_images(asymmetric_tables())
 
 
 def test_there_is_a_table_for_every_grid_point(tables: Tables) -> None:
@@ -79,14 +80,24 @@ def test_tables_code_within_a_hundredth_bit_of_the_density(tables: Tables) -> No
         assert excess < 0.01
 
 
+def test_negative_asymmetry_mirrors_positive(tables: Tables) -> None:
+    for index in range(0, len(tables.counts), ASYMMETRY_LEVELS):
+        for j in range(ASYMMETRY_LEVELS // 2):
+            left, right = index + j, index + ASYMMETRY_LEVELS - 1 - j
+            assert tables.counts[left][-1] == tables.counts[right][-1]
+            assert (tables.counts[left][:-1] == tables.counts[right][:-1][::-1]).all()
+            symbols = len(tables.counts[left]) - 1
+            assert symbols == 0 or tables.low[left] == -(tables.low[right] + symbols - 1)
+
+
 def test_table_index_takes_the_nearest_grid_point() -> None:
     def index(log2_sigma: float, asymmetry: float) -> int:
         return int(table_index(torch.tensor([log2_sigma]).double(), torch.tensor([asymmetry]).double()))
 
     assert index(-99.0, -99.0) == 0
     assert index(99.0, 99.0) == SIGMA_LEVELS * ASYMMETRY_LEVELS - 1
-    assert index(asymmetric.LOG2_SIGMA_MIN + 0.25, -2.0) == ASYMMETRY_LEVELS
-    assert index(asymmetric.LOG2_SIGMA_MIN + 0.12, -2.0) == 0
+    assert index(asymmetric.LOG2_SIGMA_MIN + 0.125, -2.0) == ASYMMETRY_LEVELS
+    assert index(asymmetric.LOG2_SIGMA_MIN + 0.06, -2.0) == 0
 
 
 def test_tables_survive_the_weights_file(tables: Tables) -> None:
@@ -97,7 +108,7 @@ def test_tables_survive_the_weights_file(tables: Tables) -> None:
 
 def test_inconsistent_tables_are_refused(tables: Tables) -> None:
     tensors = tables.to_tensors("y")
-    tensors["y_counts"][3] += 1
+    tensors["y_counts"][-3] += 1
     with pytest.raises(ValueError, match="2\\^16"):
         Tables.from_tensors(tensors, "y")
 

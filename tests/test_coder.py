@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from agvae.entropy.coder import SYMBOL_LIMIT, TableCoder
-from agvae.entropy.tables import asymmetric_tables
+from agvae.entropy.tables import ASYMMETRY_LEVELS, asymmetric_tables, with_mirror_images
 
-CODER = TableCoder(asymmetric_tables())
+CODER = TableCoder(with_mirror_images(asymmetric_tables()))
 
 
 def round_trip(symbols: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, int]:
@@ -35,7 +35,7 @@ def test_any_symbols_come_back(symbols: np.ndarray, indices: np.ndarray) -> None
 def test_the_stream_is_as_long_as_promised() -> None:
     rng = np.random.default_rng(0)
     indices = rng.integers(0, len(CODER.sizes), 20_000)
-    sigma = 2.0 ** (-3.25 + indices // 9 / 4)
+    sigma = 2.0 ** (-3.25 + indices // ASYMMETRY_LEVELS / 8)
     symbols = np.rint(rng.normal(0, sigma)).astype(np.int32)
     symbols[CODER.skipped[indices]] = 0
     _, bits = round_trip(symbols, indices)

@@ -24,7 +24,7 @@ from torch import Tensor
 from agvae import weights as model_files
 from agvae.container import DamagedFileError, Header, UnsupportedFileError, grid_boxes, tile_boxes
 from agvae.entropy.coder import SYMBOL_LIMIT, Indices, Symbols, TableCoder
-from agvae.entropy.tables import Tables, table_index
+from agvae.entropy.tables import Tables, table_index, with_mirror_images
 from agvae.networks import AGVAE
 from agvae.networks.context import STEPS, join_steps, split_steps
 from agvae.networks.gain import level_weights
@@ -88,7 +88,7 @@ class Model:
         self.network.entropy.to(torch.float64)
         self.network.load_state_dict(file.state)
         self.network.requires_grad_(False).eval().to(self.device)
-        self.y_coder = TableCoder(Tables.from_tensors(file.tables, "y"))
+        self.y_coder = TableCoder(with_mirror_images(Tables.from_tensors(file.tables, "y")))
         self.z_coder = TableCoder(Tables.from_tensors(file.tables, "z"))
 
     @property
@@ -167,7 +167,7 @@ class Model:
         height, width = (_aligned(high - low) // STRIDE for low, high in ((box[1], box[3]), (box[0], box[2])))
         shape = (-(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE), self.network.config.hyper_latent)
         try:
-            z = self.z_coder.decode(decoder, _channel_index(shape)).reshape(shape)
+            z = self.z_coder.decode(decoder, channel_index(shape)).reshape(shape)
             latents = self._walk(
                 z, height, width, self._weights(level), lambda p, index: self.y_coder.decode(decoder, index)
             )
@@ -193,7 +193,7 @@ class Model:
             return symbols
 
         z = self.network.hyper_analyse(y, weights.float())[0]
-        z_hat = code(self.z_coder, z, _channel_index(z.shape)).reshape(z.shape)
+        z_hat = code(self.z_coder, z, channel_index(z.shape)).reshape(z.shape)
         targets = iter(split_steps(y.double()))
         _, height, width, _ = y.shape
         latents = self._walk(
@@ -267,7 +267,7 @@ def _aligned(pixels: int) -> int:
     return -(-pixels // ALIGNMENT) * ALIGNMENT
 
 
-def _channel_index(shape: Sequence[int]) -> Indices:
+def channel_index(shape: Sequence[int]) -> Indices:
     """Table index of every symbol of z: its channel."""
     return np.broadcast_to(np.arange(shape[-1]), tuple(shape)).reshape(-1)
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 PROBABILITY_FLOOR = 1e-9
-LOG2_SIGMA_MIN, LOG2_SIGMA_MAX = -3.25, 6.5
-SIGMA_STEPS = 4
+LOG2_SIGMA_MIN, LOG2_SIGMA_MAX = -3.25, 6.0
+SIGMA_STEPS = 8
 """Table levels per octave of sigma."""
 ASYMMETRY_MAX = 2.0
-ASYMMETRY_STEPS = 2
+ASYMMETRY_STEPS = 3
 """Table levels per octave of sigma_r / sigma_l, which lies within 2^-2 .. 2^2."""
 
 

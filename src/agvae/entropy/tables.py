@@ -18,7 +18,7 @@ from agvae.entropy import asymmetric
 from agvae.entropy.factorized import FactorizedDensity
 
 TOTAL = 1 << 16
-TAIL = 2.0**-15
+TAIL = 2.0**-19
 """Probability mass left to the escape."""
 CERTAIN = 2.0**-11
 """A table whose mass outside zero is below this codes nothing: its symbols are zero."""
@@ -95,16 +95,35 @@ def _table(probability: NDArray[np.float64], low: int) -> tuple[int, NDArray[np.
 
 
 def asymmetric_tables() -> Tables:
-    """Tables of the asymmetric Gaussian on the grid of log2 sigma times asymmetry, asymmetry fastest."""
+    """Tables of the asymmetric Gaussian for log2 sigma times asymmetry >= 0, asymmetry fastest.
+
+    `with_mirror_images` adds those of negative asymmetry.
+    """
     reach = 1024
     r = torch.arange(-reach, reach + 1, dtype=torch.float64)
     low, counts = [], []
     for i in range(SIGMA_LEVELS):
-        for j in range(ASYMMETRY_LEVELS):
+        for j in range(ASYMMETRY_LEVELS // 2 + 1):
             log2_sigma = torch.tensor(asymmetric.LOG2_SIGMA_MIN + i / asymmetric.SIGMA_STEPS, dtype=torch.float64)
-            asymmetry = torch.tensor(j / asymmetric.ASYMMETRY_STEPS - asymmetric.ASYMMETRY_MAX, dtype=torch.float64)
+            asymmetry = torch.tensor(j / asymmetric.ASYMMETRY_STEPS, dtype=torch.float64)
             mass = asymmetric.interval_probability(r, log2_sigma, asymmetry).numpy()
             first, table = _table(mass, -reach)
+            low.append(first)
+            counts.append(table)
+    return Tables(np.array(low), counts)
+
+
+def with_mirror_images(tables: Tables) -> Tables:
+    """The whole grid from the tables of asymmetry >= 0: swapping left and right negates the symbols."""
+    half = ASYMMETRY_LEVELS // 2
+    low, counts = [], []
+    for i in range(SIGMA_LEVELS):
+        for j in range(-half, half + 1):
+            source = i * (half + 1) + abs(j)
+            table, first = tables.counts[source], int(tables.low[source])
+            if j < 0:
+                table = np.append(table[-2::-1], table[-1])
+                first = -(first + len(table) - 2) if len(table) > 1 else 0
             low.append(first)
             counts.append(table)
     return Tables(np.array(low), counts)
