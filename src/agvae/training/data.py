@@ -60,6 +60,7 @@ class CropPool:
         self.pixels = torch.cat([image.reshape(-1) for image in images]).to(device)
         sizes = torch.tensor([image.shape[:2] for image in images])
         self.height, self.width = sizes[:, 0].to(device), sizes[:, 1].to(device)
+        self.smallest_side = int(sizes.min())
         areas = sizes.prod(1)
         self.offset = (3 * (areas.cumsum(0) - areas)).to(device)
         self.cumulative_area = areas.cumsum(0).double().div(areas.sum()).to(device)
@@ -71,7 +72,7 @@ class CropPool:
             ValueError: an image is smaller than the crop.
         """
         device = self.pixels.device
-        if int(torch.minimum(self.height, self.width).min()) < size:
+        if self.smallest_side < size:
             msg = f"every image must be at least {size} pixels wide and high"
             raise ValueError(msg)
         u = torch.rand(5, count, device=device, generator=generator, dtype=torch.float64)

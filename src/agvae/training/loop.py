@@ -54,8 +54,8 @@ class TrainingOptions:
     patches: int = 1_000_000
     batch: int = 8
     crop: int = 256
-    muon_lr: float = 2e-3
-    adam_lr: float = 1e-3
+    muon_lr: float = 5e-3
+    adam_lr: float = 2e-3
     warmup: int = 200
     clip: float = 1.0
     beta_exponent: float = 0.4
@@ -96,13 +96,16 @@ class Trainer:
             self.model.start_from_dct(self.pool.draw(64, options.crop, self.generator))
         self.average = AGVAE(self.model.config).to(self.device)
         self.average.load_state_dict(self.model.state_dict())
-        self.generator.manual_seed(options.seed + 1 + self.rank)
-        torch.manual_seed(options.seed + 1 + self.rank)
+        self._seed(options.seed + 1 + self.rank)
         self.optimizers = make_optimizers(self.model, options)
         self.peaks = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
         self.compute: nn.Module = self.model
         if self.world > 1:
             self.compute = nn.parallel.DistributedDataParallel(self.model)
+
+    def _seed(self, seed: int) -> None:
+        self.generator.manual_seed(seed)
+        torch.manual_seed(seed)
 
     def _device(self) -> torch.device:
         name = self.options.device
@@ -136,7 +139,7 @@ class Trainer:
         start, before = time.monotonic(), self.elapsed
         saved = validated = logged = start
         running, rate = None, None
-        while self.progress < 1 and time.monotonic() - start < 60 * stop_after:
+        while self.progress < 1 and self.elapsed - before < 60 * stop_after:
             loss = self.train_step()
             running = loss if running is None else 0.98 * running + 0.02 * loss
             now = time.monotonic()
@@ -239,7 +242,7 @@ class Trainer:
         part.replace(path)
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint of the same options.
+        """Continue from a checkpoint of the same options; with one process, exactly as if never stopped.
 
         Raises:
             ValueError: the checkpoint is of another version or network.
@@ -252,9 +255,12 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(values)
-        self.generator.set_state(state["generator"].cpu())
-        torch.set_rng_state(state["rng"].cpu())
         self.step, self.elapsed = state["step"], state["elapsed"]
+        if self.rank == 0:
+            self.generator.set_state(state["generator"].cpu())
+            torch.set_rng_state(state["rng"].cpu())
+        else:
+            self._seed(self.options.seed + 1 + self.rank + self.world * self.step)
 
 
 def make_optimizers(model: AGVAE, options: TrainingOptions) -> list[torch.optim.Optimizer]:
