@@ -231,6 +231,15 @@ def test_impossible_headers_are_refused(change: dict[str, Any]) -> None:
         {"dpi": (0.0, 72.0)},
         {"dpi": (72.0, float("inf"))},
         {"dpi": (float("nan"), 1.0)},
+        {"dpi": (72.0, 1.1e6)},
+        {"dpi": (0.9e-3, 72.0)},
+        {"dpi": (1, 2, 3)},
+        {"dpi": "72"},
+        {"dpi": 72},
+        {"exif": "x"},
+        {"icc_profile": 5},
+        {"xmp": "<x/>"},
+        {"comment": ["x"]},
         {"icc_profile": b"\0" * (MAX_METADATA + 1)},
         {"comment": b"\0" * (MAX_METADATA + 1)},
     ],
@@ -238,6 +247,12 @@ def test_impossible_headers_are_refused(change: dict[str, Any]) -> None:
 def test_impossible_metadata_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         Metadata(**change)
+
+
+def test_metadata_takes_any_bytes_and_numbers() -> None:
+    metadata = Metadata(exif=bytearray(b"x"), xmp=memoryview(b"y"), dpi=[72, 1])  # type: ignore[arg-type]
+    assert metadata == Metadata(exif=b"x", xmp=b"y", dpi=(72.0, 1.0))
+    assert hash(metadata)
 
 
 def test_empty_metadata_is_none() -> None:

@@ -210,6 +210,69 @@ def test_a_bad_registry_is_named(content: str, tmp_path: Path, monkeypatch: pyte
         weights.find("tiny-1")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("file", 5),
+        ("file", "../x.safetensors"),
+        ("file", "a/b"),
+        ("file", "a\\b"),
+        ("file", ".."),
+        ("file", ""),
+        ("size", "1"),
+        ("size", True),
+        ("size", -1),
+        ("sha256", "0" * 63),
+        ("sha256", None),
+        ("preset", []),
+        ("metric", 1),
+        ("quality_range", [1]),
+        ("quality_range", [2, 1]),
+        ("quality_range", ["1", "6"]),
+        ("quality_range", [float("nan"), 6]),
+        ("quality_range", None),
+    ],
+)
+def test_bad_values_in_a_registry_are_named(
+    key: str, value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, str(tmp_path))
+    (tmp_path / "registry.json").write_text(json.dumps({"models": {"own": {**ENTRY, key: value}}}))
+    with pytest.raises(weights.WeightsError, match=r"registry\.json.*" + ("unpack" if value == [1] else "")):
+        weights.registry()
+
+
+@pytest.mark.parametrize("content", [{}, {"default": 3}, {"default": "other-1"}, {"base_url": None}])
+def test_a_bundled_registry_without_its_default_is_named(content: dict[str, object]) -> None:
+    (weights.BUNDLED / "registry.json").write_text(json.dumps({"models": {"tiny-1": ENTRY}, **content}))
+    with pytest.raises(weights.WeightsError, match=r"registry\.json"):
+        weights.registry()
+
+
+@pytest.mark.parametrize("source", ["~nosuchuser/x", "ftp://127.0.0.1/models", "http://[", "s3://bucket"])
+def test_an_impossible_address_is_named(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, source)
+    with pytest.raises(weights.WeightsError, match=weights.URL_VARIABLE) as caught:
+        weights.find("tiny-1")
+    assert source in str(caught.value)
+
+
+def test_schemes_may_be_in_upper_case(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, server.url.replace("http:", "HTTP:"))
+    assert weights.find("tiny-1").parent == weights.cache_folder()
+    (tmp_path / ENTRY["file"]).write_bytes(CONTENT)
+    monkeypatch.setenv(weights.URL_VARIABLE, tmp_path.as_uri().replace("file:", "FILE:"))
+    assert weights.find("tiny-1") == tmp_path / ENTRY["file"]
+
+
+def test_a_damaged_bundled_file_is_called_damaged() -> None:
+    path = weights.BUNDLED / ENTRY["file"]
+    path.write_bytes(CONTENT[:-1])
+    with pytest.raises(weights.WeightsError, match="is damaged") as caught:
+        weights.find("tiny-1")
+    assert str(path) in str(caught.value)
+
+
 def test_without_any_address_the_error_says_what_to_set() -> None:
     with pytest.raises(weights.WeightsError, match=r"no address .* Either set AGVAE_WEIGHTS_URL"):
         weights.find("tiny-1")

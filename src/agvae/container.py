@@ -16,7 +16,8 @@ import zlib
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
-from typing import IO
+from numbers import Real
+from typing import IO, Any
 
 from agvae.quality import MAX_LEVEL
 
@@ -31,8 +32,12 @@ MAX_FRAMES = 2**31 - 1
 MAX_TILE_SIZE = 4096
 MAX_METADATA = 2**26
 """Largest payload of a metadata chunk in bytes."""
+DPI_RANGE = (1e-3, 1e6)
+"""Lowest and highest resolution in pixels per inch."""
 MAX_TILE = 2**28
 """Largest payload of a tile's chunk in bytes."""
+EXIF_PREFIX = b"Exif\0\0"
+"""What JPEG files and Pillow have in front of Exif data."""
 
 Box = tuple[int, int, int, int]
 
@@ -112,9 +117,7 @@ class Header:
         if self.grey and not self.mode.startswith("RGB"):
             msg = f"mode {self.mode} has no colour bands to be grey"
             raise ValueError(msg)
-        if not _MODEL_NAME.fullmatch(self.model):
-            msg = f"not a model name: {self.model!r}"
-            raise ValueError(msg)
+        check_model_name(self.model)
         if len(self.digest) != 8:
             msg = "digest must have 8 bytes"
             raise ValueError(msg)
@@ -142,12 +145,13 @@ class Metadata:
         exif: Exif data from the TIFF header on, without the prefix "Exif\\0\\0".
         xmp: an XMP packet.
         comment: any bytes.
-        dpi: horizontal and vertical resolution in pixels per inch, finite and positive.
+        dpi: horizontal and vertical resolution in pixels per inch, 1e-3 to 1e6.
 
-    Bytes are stored as they are and never parsed.
+    Bytes are stored as they are and never parsed.  Any bytes-like object becomes bytes, any two real numbers a tuple
+    of floats.
 
     Raises:
-        ValueError: more than 64 MiB of one kind, or an impossible resolution.
+        ValueError: a value is not of its type, has more than 64 MiB, or is an impossible resolution.
     """
 
     icc_profile: bytes | None = None
@@ -158,12 +162,15 @@ class Metadata:
 
     def __post_init__(self) -> None:
         for name in ("icc_profile", "exif", "xmp", "comment"):
-            if len(getattr(self, name) or b"") > MAX_METADATA:
-                msg = f"{name} has more than {MAX_METADATA} bytes"
-                raise ValueError(msg)
-        if self.dpi is not None and not all(math.isfinite(value) and value > 0 for value in self.dpi):
-            msg = f"dpi must be positive and finite, not {self.dpi}"
-            raise ValueError(msg)
+            object.__setattr__(self, name, _checked_bytes(name, getattr(self, name)))
+        object.__setattr__(self, "dpi", _checked_dpi(self.dpi))
+
+    def to_info(self) -> dict[str, Any]:
+        """What is present, as Pillow has it in `Image.info`: Exif data with its prefix."""
+        info = {name: value for name, value in vars(self).items() if value}
+        if self.exif:
+            info["exif"] = EXIF_PREFIX + self.exif
+        return info
 
 
 @dataclass(frozen=True)
@@ -191,7 +198,7 @@ def grid_boxes(width: int, height: int, tile_size: int) -> list[Box]:
 
 
 def tile_boxes(header: Header) -> list[Box]:
-    """(left, top, right, bottom) of the tiles of every frame, in the order of the file."""
+    """(left, top, right, bottom) of the tiles of one frame, the same for each, in the order of the file."""
     return grid_boxes(header.width, header.height, header.tile_size)
 
 
@@ -363,6 +370,41 @@ class Reader:
             raise DamagedFileError(msg)
         _check_crc(b"TILE", zlib.crc32(payload, zlib.crc32(b"TILE")), data[-_CRC.size :])
         return _split_alpha(self.header, payload)
+
+
+def check_model_name(name: object) -> None:
+    """Raises ValueError unless `name` is one that a header can hold."""
+    if not isinstance(name, str) or not _MODEL_NAME.fullmatch(name):
+        msg = f"not a model name (1 to 64 of A-Z a-z 0-9 . _ -, first a letter or digit): {name!r}"
+        raise ValueError(msg)
+
+
+def _checked_bytes(name: str, value: Any) -> bytes | None:
+    if value is None or isinstance(value, bytes):
+        data = value
+    elif isinstance(value, bytearray | memoryview):
+        data = bytes(value)
+    else:
+        msg = f"{name} must be bytes, not {type(value).__name__}"
+        raise ValueError(msg)
+    if data is not None and len(data) > MAX_METADATA:
+        msg = f"{name} has more than {MAX_METADATA} bytes"
+        raise ValueError(msg)
+    return data
+
+
+def _checked_dpi(value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    low, high = DPI_RANGE
+    try:
+        horizontal, vertical = (float(part) if isinstance(part, Real) else math.nan for part in value)
+    except (TypeError, ValueError, OverflowError):
+        horizontal = vertical = math.nan
+    if not (low <= horizontal <= high and low <= vertical <= high):
+        msg = f"dpi must be two numbers from {low:g} to {high:g}, not {value!r}"
+        raise ValueError(msg)
+    return horizontal, vertical
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:

@@ -15,12 +15,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+
+from agvae.container import check_model_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +35,8 @@ OFFLINE_VARIABLE = "AGVAE_OFFLINE"
 REGISTRY_FILE = "registry.json"
 FILE_FORMAT = "agvae-model-1"
 
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _TIMEOUT = 30.0
 """Seconds without a byte after which a download is given up."""
 
@@ -55,7 +60,7 @@ class ModelEntry(TypedDict):
 
     Attributes:
         preset: the architecture, a name in `agvae.networks.PRESETS`.
-        file: name of the model file.
+        file: name of the model file, of the characters A-Z a-z 0-9 . _ - only.
         size: of the file, in bytes.
         sha256: of the file, 64 hexadecimal digits.
         quality_range: lowest and highest quality that it was trained for.
@@ -102,9 +107,12 @@ def registry() -> Registry:
     """The models known here: the released ones, and those that a folder in AGVAE_WEIGHTS_URL registers itself.
 
     Raises:
-        WeightsError: that folder's `registry.json` is not one.
+        WeightsError: a `registry.json` is not one, or AGVAE_WEIGHTS_URL is neither an address nor a folder.
     """
     found = _read_registry(BUNDLED)
+    if found["default"] not in found["models"]:
+        msg = f"{BUNDLED / REGISTRY_FILE}: the default model {found['default']!r} is not among the models"
+        raise WeightsError(msg)
     mirror = _local_mirror()
     if mirror is not None and (mirror / REGISTRY_FILE).is_file():
         found["models"] = {**_read_registry(mirror)["models"], **found["models"]}
@@ -112,16 +120,36 @@ def registry() -> Registry:
 
 
 def _read_registry(folder: Path) -> Registry:
+    """The checked content of a folder's registry; the address and the default are "" where it has none."""
     try:
         content = json.loads((folder / REGISTRY_FILE).read_text(encoding="utf-8"))
-        complete = all(ModelEntry.__annotations__.keys() <= entry.keys() for entry in content["models"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"cannot read {folder / REGISTRY_FILE}: {error}"
+        models = {name: _checked_entry(name, entry) for name, entry in content["models"].items()}
+        base_url, default = content.get("base_url", ""), content.get("default", "")
+        _require(isinstance(base_url, str) and isinstance(default, str), "base_url and default must be strings")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        msg = f"cannot read {folder / REGISTRY_FILE}: {error!r}"
         raise WeightsError(msg) from error
-    if not complete:
-        msg = f"{folder / REGISTRY_FILE}: every model needs {', '.join(ModelEntry.__annotations__)}"
-        raise WeightsError(msg)
-    return cast(Registry, content)
+    return {"base_url": base_url, "default": default, "models": models}
+
+
+def _checked_entry(name: str, entry: Any) -> ModelEntry:
+    check_model_name(name)
+    keys = ModelEntry.__annotations__.keys()
+    _require(isinstance(entry, dict) and keys <= entry.keys(), f"model {name!r} needs {', '.join(keys)}")
+    strings = all(isinstance(entry[key], str) for key in ("preset", "file", "sha256", "metric"))
+    _require(strings, f"preset, file, sha256 and metric of model {name!r} must be strings")
+    _require(_FILE_NAME.fullmatch(entry["file"]), f"file of model {name!r} must be a plain file name")
+    _require(_SHA256.fullmatch(entry["sha256"]), f"sha256 of model {name!r} must be 64 hexadecimal digits")
+    _require(type(entry["size"]) is int and entry["size"] > 0, f"size of model {name!r} must be a positive integer")
+    low, high = entry["quality_range"]
+    numbers = all(type(value) in (int, float) for value in (low, high))
+    _require(numbers and low <= high, f"quality_range of model {name!r} must be two numbers in order")
+    return {key: entry[key] for key in keys}  # type: ignore[return-value]
+
+
+def _require(condition: object, text: str) -> None:
+    if not condition:
+        raise ValueError(text)
 
 
 def cache_folder() -> Path:
@@ -138,10 +166,7 @@ def locate(name: str) -> Path | None:
         WeightsError: no such model in the registry.
     """
     entry = _entry(name)
-    for folder in (BUNDLED, _local_mirror(), cache_folder()):
-        if folder is not None and _is_intact(folder / entry["file"], entry):
-            return folder / entry["file"]
-    return None
+    return next((path for path in _places(entry) if _is_intact(path, entry)), None)
 
 
 def find(name: str) -> Path:
@@ -167,15 +192,29 @@ def _entry(name: str) -> ModelEntry:
 def _local_mirror() -> Path | None:
     """The folder that AGVAE_WEIGHTS_URL names, as a path or a file: address."""
     source = os.environ.get(URL_VARIABLE, "")
-    if not source or source.startswith(("http://", "https://")):
-        return None
-    return Path(url2pathname(urlsplit(source).path) if source.startswith("file:") else source).expanduser()
+    try:
+        address = urlsplit(source)
+        if not source or address.scheme in ("http", "https"):
+            return None
+        if address.scheme == "file":
+            return Path(url2pathname(address.path))
+        _require(len(address.scheme) < 2, "neither a folder nor an http:, https: or file: address")  # C: is a drive
+        return Path(source).expanduser()
+    except (ValueError, RuntimeError) as error:
+        msg = f"{URL_VARIABLE}={source!r}: {error}"
+        raise WeightsError(msg) from error
+
+
+def _places(entry: ModelEntry) -> list[Path]:
+    """Where the file of a model may lie, best first."""
+    folders = (BUNDLED, _local_mirror(), cache_folder())
+    return [folder / entry["file"] for folder in folders if folder is not None]
 
 
 def _is_intact(path: Path, entry: ModelEntry) -> bool:
     try:
         return path.stat().st_size == entry["size"] and _sha256(path) == entry["sha256"]
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -213,6 +252,9 @@ def _download(name: str) -> Path:
 
 def _unavailable(name: str, reason: str) -> WeightsError:
     entry = _entry(name)
+    damaged = [str(path) for path in _places(entry) if path.is_file()]
+    if damaged:
+        reason = f"{', '.join(damaged)} is damaged (its size or SHA-256 is not the registered one), and {reason}"
     return WeightsError(
         f"the weights of model {name!r} are not on this machine: {reason}. Either set {URL_VARIABLE} to an address "
         f"or a folder that has {entry['file']}, or copy that file into {cache_folder()}"
