@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import struct
 import subprocess
 import sys
 from io import BytesIO
@@ -75,6 +76,8 @@ class TestUsage:
             (["encode", "a.png", "b.agv", "-q", "7"], "quality must be a real number from 1 to 6"),
             (["encode", "a.png", "b.agv", "-q", "nan"], "quality must be a real number from 1 to 6"),
             (["evaluate", ".", "--limit", "0"], "not a positive number"),
+            (["encode", "-", "b.agv"], "standard input and output cannot be used"),
+            (["decode", "b.agv", "-"], "standard input and output cannot be used"),
             (["train", "--data", "x"], "required: --output"),
         ],
     )
@@ -104,6 +107,15 @@ class TestUsage:
     def test_runs_as_a_module(self, coded: Path) -> None:
         result = python("-m", "agvae", "info", "coded.agv", "--json", folder=coded.parent)
         assert json.loads(result.stdout)["model"] == "some-model"
+
+    def test_version(self, tmp_path: Path) -> None:
+        assert python("-m", "agvae", "--version", folder=tmp_path).stdout.startswith("agvae")
+
+    def test_any_name_is_printed_in_any_encoding(self, coded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+        coded.rename(coded.with_name("\u00fc.agv"))
+        result = python("-m", "agvae", "info", "\u00fc.agv", folder=coded.parent)
+        assert "\\xfc.agv, " in result.stdout
 
     def test_traceback_on_request(self, tmp_path: Path) -> None:
         arguments = ("-m", "agvae", "info", "none.agv")
@@ -150,6 +162,29 @@ class TestErrors:
         Image.fromarray(np.zeros((4, 4), np.uint16)).save(path)
         self.check(capsys, "cannot write mode I;16", "encode", path, tmp_path / "out.agv")
 
+    def test_model_name(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.check(capsys, "not a model name", "export", tmp_path / "none.pt", "--name", "a b")
+
+    @pytest.mark.parametrize("error", [MemoryError, OverflowError("too large"), EOFError, struct.error("bad")])
+    def test_what_pillow_raises(
+        self,
+        error: Exception,
+        photo: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        def refuse(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(Image, "open", refuse)
+        self.check(capsys, "", "encode", photo, tmp_path / "out.agv")
+
+    def test_names_of_temporary_files_are_not_shown(self, tmp_path: Path) -> None:
+        with pytest.raises(OSError, match="none") as raised:
+            write_whole(tmp_path / "none" / "out.agv", b"data")
+        assert raised.value.filename == str(tmp_path / "none" / "out.agv")
+
     def test_unknown_model(
         self, coded: Path, photo: Path, tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -192,6 +227,18 @@ class TestInfo:
         assert run("info", coded) == 1
         assert "DAMAGED" in capsys.readouterr().out
 
+    def test_other_weights_are_no_damage(
+        self, coded: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("info", coded, "--json", "--hash") == 1
+        found = json.loads(capsys.readouterr().out)
+        assert found["damage"] is None
+        assert "some-model" in found["hash_error"]
+        assert run("info", coded, "--hash") == 1
+        out = capsys.readouterr().out
+        assert "checksums:  right" in out
+        assert "latents:    not decoded: " in out
+
 
 class TestWriteWhole:
     def test_replaces_and_keeps_the_mode(self, tmp_path: Path) -> None:
@@ -212,6 +259,11 @@ class TestWriteWhole:
     def test_devices_stay_devices(self) -> None:
         write_whole(Path(os.devnull), b"data")
         assert not Path(os.devnull).is_file()
+
+    @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no such device")
+    def test_standard_output_that_is_a_pipe(self, tmp_path: Path) -> None:
+        code = "from pathlib import Path; from agvae.cli import write_whole; write_whole(Path('/dev/stdout'), b'data')"
+        assert python("-c", code, folder=tmp_path).stdout == "data"
 
     def test_failure_leaves_the_old_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object) -> None:
@@ -313,6 +365,30 @@ class TestCoding:
             assert image.info["icc_profile"] == profile
             if extension != "webp":
                 assert image.info["dpi"] == pytest.approx((72, 72), rel=1e-3)
+
+    @pytest.mark.parametrize(
+        "metadata",
+        [Metadata(dpi=(1e-3, 1e6)), Metadata(exif=b"x" * 70000), Metadata(comment=b"x" * 70000, dpi=(1e6, 1e6))],
+    )
+    @pytest.mark.parametrize("extension", ["png", "jpg", "tif", "bmp", "webp"])
+    def test_metadata_that_the_format_cannot_hold(
+        self, metadata: Metadata, extension: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        coded, back = tmp_path / "image.agv", tmp_path / f"back.{extension}"
+        coded.write_bytes(agvae.encode(picture(40, 24), metadata=metadata))
+        assert run("decode", coded, back) == 0
+        with Image.open(back) as image:
+            assert image.size == (40, 24)
+        if extension == "jpg" and (metadata.exif or metadata.comment):
+            assert "warning" in capsys.readouterr().err
+
+    def test_agv_to_agv(self, photo: Path, tmp_path: Path) -> None:
+        first, second, third = (tmp_path / f"{number}.agv" for number in range(3))
+        assert run("encode", photo, first) == 0
+        assert run("encode", first, second, "-q", "2") == 0
+        assert run("decode", second, third) == 0
+        assert agvae.read_info(second)["quality"] == 2
+        assert agvae.read_info(third)["width"] == 72
 
     def test_truncated_file(self, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         coded = tmp_path / "photo.agv"

@@ -15,27 +15,31 @@ import os
 import secrets
 import shlex
 import shutil
+import struct
 import sys
 import time
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, fields
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from agvae.container import Metadata
+    from agvae.container import Metadata, Reader
 
 DEMO_PHOTOGRAPH = "chelsea.png"
-_EXIF_PREFIX = b"Exif\0\0"
 _EXTRAS = {"scipy": "eval", "matplotlib": "eval"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # any name of a file can be printed
     args = _parser(arguments).parse_args(arguments)
     args.command_line = shlex.join(["agvae", *arguments])
     try:
@@ -53,19 +57,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         if isinstance(error, OSError) and error.strerror and error.filename:
             return _fail(f"{error.filename}: {error.strerror}")
-        return _fail(str(error) or type(error).__name__)
+        return _fail(str(error) or ("not enough memory" if isinstance(error, MemoryError) else type(error).__name__))
 
 
 def _user_errors() -> tuple[type[Exception], ...]:
     """What bad files and bad values raise."""
     from PIL import Image
 
-    return OSError, SyntaxError, ValueError, Image.DecompressionBombError
+    common = (OSError, SyntaxError, ValueError, MemoryError, OverflowError, EOFError, struct.error)
+    return *common, Image.DecompressionBombError
 
 
 def _fail(message: str) -> int:
-    print(f"agvae: error: {' '.join(message.split())}", file=sys.stderr)
+    _say("error", message)
     return 1
+
+
+def _say(kind: str, message: str) -> None:
+    print(f"agvae: {kind}: {' '.join(message.split())}", file=sys.stderr)
 
 
 class _Command(NamedTuple):
@@ -92,10 +101,11 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import PackageNotFoundError, version
 
-        with contextlib.suppress(PackageNotFoundError):
+        try:
             print(f"agvae {version('agvae')}")
-            parser.exit()
-        parser.exit(1, "agvae: error: the package is not installed, so its version is unknown\n")
+        except PackageNotFoundError:
+            print("agvae, of unknown version as it is not installed")
+        parser.exit()
 
 
 def _quality(text: str) -> float:
@@ -107,6 +117,13 @@ def _quality(text: str) -> float:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return value
+
+
+def _file(text: str) -> Path:
+    if text == "-":
+        msg = "standard input and output cannot be used"
+        raise argparse.ArgumentTypeError(msg)
+    return Path(text)
 
 
 def _positive(text: str) -> int:
@@ -124,8 +141,8 @@ def _add_quality(parser: argparse.ArgumentParser) -> None:
 
 
 def _encode_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", type=Path, metavar="IN", help="an image that Pillow reads")
-    parser.add_argument("output", type=Path, metavar="OUT", help="the .agv file to write")
+    parser.add_argument("input", type=_file, metavar="IN", help="an image that Pillow reads")
+    parser.add_argument("output", type=_file, metavar="OUT", help="the .agv file to write")
     _add_quality(parser)
     parser.add_argument("--model", metavar="NAME", help="weights to use; see agvae weights list")
 
@@ -134,18 +151,19 @@ def _encode(args: argparse.Namespace) -> int:
     from PIL import Image
 
     import agvae
+    import pillow_agvae  # noqa: F401  # so that .agv files can be read
 
     with Image.open(args.input) as image:
         image.load()
         data = agvae.encode(image, args.quality, metadata=_metadata_of(image), model=args.model)
     write_whole(args.output, data)
-    print(f"{args.output}: {len(data)} bytes, {_bpp(data, image):.4f} bpp, quality {args.quality:g}")
+    _report(args.output, f"{len(data)} bytes, {_bpp(data, image):.4f} bpp, quality {args.quality:g}")
     return 0
 
 
 def _metadata_of(image: Image.Image) -> Metadata:
     """Colour profile, Exif data, XMP, comment and resolution that came with an image."""
-    from agvae.container import Metadata
+    from agvae.container import EXIF_PREFIX, Metadata
 
     found: dict[str, Any] = {}
     for name in ("icc_profile", "exif", "xmp", "comment"):
@@ -153,7 +171,7 @@ def _metadata_of(image: Image.Image) -> Metadata:
         if isinstance(value, str):
             value = value.encode()
         if isinstance(value, bytes) and value:
-            found[name] = value.removeprefix(_EXIF_PREFIX) if name == "exif" else value
+            found[name] = value.removeprefix(EXIF_PREFIX) if name == "exif" else value
     with contextlib.suppress(TypeError, ValueError):  # Pillow hands on whatever resolution a file claims
         x, y = image.info.get("dpi", ())
         found["dpi"] = Metadata(dpi=(float(x), float(y))).dpi
@@ -161,17 +179,16 @@ def _metadata_of(image: Image.Image) -> Metadata:
 
 
 def _decode_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", type=Path, metavar="IN", help="an .agv file")
-    parser.add_argument("output", type=Path, metavar="OUT", help="an image file; its extension says the format")
+    parser.add_argument("input", type=_file, metavar="IN", help="an .agv file")
+    parser.add_argument("output", type=_file, metavar="OUT", help="an image file; its extension says the format")
     parser.add_argument("--damaged-ok", action="store_true", help="leave damaged tiles grey instead of giving up")
 
 
 def _decode(args: argparse.Namespace) -> int:
-    from io import BytesIO
-
     from PIL import Image
 
     import agvae
+    import pillow_agvae  # noqa: F401  # so that .agv files can be written
     from agvae.container import Reader
 
     form = Image.registered_extensions().get(args.output.suffix.lower())
@@ -179,19 +196,26 @@ def _decode(args: argparse.Namespace) -> int:
         msg = f"{args.output}: Pillow writes no format of this extension"
         raise ValueError(msg)
     data = args.input.read_bytes()
+    metadata = Reader(BytesIO(data), damaged_ok=args.damaged_ok).metadata
     image = Image.fromarray(agvae.decode(data, damaged_ok=args.damaged_ok))
-    metadata = asdict(Reader(BytesIO(data), damaged_ok=args.damaged_ok).metadata)
-    if metadata["exif"]:
-        metadata["exif"] = _EXIF_PREFIX + metadata["exif"]
-    file = BytesIO()
-    image.save(file, form, **{name: value for name, value in metadata.items() if value is not None})
-    write_whole(args.output, file.getvalue())
-    print(f"{args.output}: {image.width} x {image.height}, {image.mode}")
+    try:
+        coded = _saved(image, form, **metadata.to_info())
+    except Exception as error:  # whatever Pillow's writers raise at metadata that they cannot store
+        coded = _saved(image, form)
+        _say("warning", f"{args.output}: written without metadata, as {form} cannot hold it ({error})")
+    write_whole(args.output, coded)
+    _report(args.output, f"{image.width} x {image.height}, {image.mode}")
     return 0
 
 
+def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
+    file = BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
 def _info_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="an .agv file")
+    parser.add_argument("file", type=_file, metavar="FILE", help="an .agv file")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--hash", action="store_true", help="decode the latents and print their SHA-256 (loads torch)")
 
@@ -205,18 +229,29 @@ def _info(args: argparse.Namespace) -> int:
         reader = Reader(file)
         try:
             reader.verify()
-            if args.hash:
-                from agvae.codec import latents_sha256
-
-                payloads = [tile.payload for tile in reader.tiles(0) if tile.payload is not None]
-                found["latents_sha256"] = latents_sha256(reader.header, payloads)
         except AgvError as error:
             found["damage"] = str(error)
+        if args.hash and not found["damage"]:
+            found |= _hash(reader)
     if args.json:
         print(json.dumps(found, indent=1))
     else:
         _print_info(found)
-    return 1 if found["damage"] else 0
+    return 1 if found["damage"] or found.get("hash_error") else 0
+
+
+def _hash(reader: Reader) -> dict[str, str]:
+    """latents_sha256 of a file with right checksums, or what is in its way: damage, or hash_error if other weights."""
+    from agvae.codec import latents_sha256
+    from agvae.container import DamagedFileError
+
+    try:
+        payloads = [tile.payload for tile in reader.tiles(0) if tile.payload is not None]
+        return {"latents_sha256": latents_sha256(reader.header, payloads)}
+    except DamagedFileError as error:
+        return {"damage": str(error)}
+    except OSError as error:
+        return {"hash_error": str(error)}
 
 
 def _print_info(found: dict[str, Any]) -> None:
@@ -232,6 +267,8 @@ def _print_info(found: dict[str, Any]) -> None:
     }
     if "latents_sha256" in found:
         rows["latents"] = f"SHA-256 {found['latents_sha256']}"
+    if "hash_error" in found:
+        rows["latents"] = f"not decoded: {found['hash_error']}"
     for name, value in rows.items():
         print(f"{name + ':':<11} {value}")
 
@@ -369,17 +406,19 @@ def _options_of(checkpoint: Path) -> dict[str, Any]:
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="written by agvae train")
-    parser.add_argument("output", type=Path, nargs="?", metavar="OUT", help="default NAME.safetensors")
+    parser.add_argument("checkpoint", type=_file, metavar="CHECKPOINT", help="written by agvae train")
+    parser.add_argument("output", type=_file, nargs="?", metavar="OUT", help="default NAME.safetensors")
     parser.add_argument("--name", default="custom", help="name of the model in registry and files; default custom")
 
 
 def _export(args: argparse.Namespace) -> int:
     import hashlib
 
+    from agvae.container import check_model_name
     from agvae.training.export import export_checkpoint
     from agvae.weights import read_model_file
 
+    check_model_name(args.name)
     _options_of(args.checkpoint)
     output: Path = args.output or Path(f"{args.name}.safetensors")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -452,20 +491,27 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: it cannot be written; a file that was there is unchanged.
     """
-    path = path.resolve()
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    target = path.resolve()
+    part = target.with_name(f".{secrets.token_hex(8)}")
     try:
         with part.open("xb") as file:
             file.write(data)
-        if path.exists():
-            shutil.copymode(path, part)
-        os.replace(part, path)  # noqa: PTH105
-    except BaseException:
+        if target.exists():
+            shutil.copymode(target, part)
+        os.replace(part, target)  # noqa: PTH105
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename:
+            error.filename = str(path)
         raise
+
+
+def _report(path: Path, text: str) -> None:
+    """Say what was written; on standard error if the path is no file, as it may be standard output."""
+    print(f"{path}: {text}", file=sys.stdout if path.is_file() else sys.stderr)
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
