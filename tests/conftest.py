@@ -52,6 +52,6 @@ def tiny_weights_folder(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPath
 def tiny_weights(tiny_weights_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The model "tiny" in the place of the bundled weights."""
     monkeypatch.setattr(weights, "BUNDLED", tiny_weights_folder)
-    codec.load_model.cache_clear()
+    codec.forget_models()
     yield tiny_weights_folder
-    codec.load_model.cache_clear()
+    codec.forget_models()

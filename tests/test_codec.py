@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -169,6 +173,43 @@ def test_latents_are_the_same_on_cuda() -> None:
     assert payload is not None
     level = reader.header.level
     assert model.unpack(payload, level, box).tobytes() == cpu.unpack(payload, level, box).tobytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_codes_after_its_parent() -> None:
+    """In a process of its own, for two OpenMP threads from the start."""
+    script = """
+import os, signal, sys, numpy, agvae
+pixels = numpy.arange(64 * 96 * 3, dtype=numpy.uint8).reshape(64, 96, 3)
+data = agvae.encode(pixels)
+child = os.fork()
+if not child:
+    signal.alarm(100)
+    os._exit(0 if agvae.encode(pixels) == data and agvae.decode(data).shape == pixels.shape else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    environment = os.environ | {"OMP_NUM_THREADS": "2", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=200)
+
+
+def test_threads_load_a_model_once(tiny_weights: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        models = list(pool.map(codec.load_model, [None, "tiny"] * 4))
+    assert all(model is models[0] for model in models)
+
+
+@pytest.mark.parametrize("device", ["banana", "CPU", "mps", "meta", "cuda:99"])
+def test_an_impossible_device_is_a_value_error(
+    tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    monkeypatch.setenv("AGVAE_DEVICE", device)
+    with pytest.raises(ValueError, match="AGVAE_DEVICE"):
+        codec.load_model()
+
+
+def test_an_empty_device_is_auto(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGVAE_DEVICE", "")
+    assert codec.load_model().device.type in ("cpu", "cuda")
 
 
 def latents_hash(data: bytes) -> str:

@@ -6,9 +6,9 @@ so the result is that of the whole image; the entropy coder sees one tile's late
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,21 +75,27 @@ class Model:
     Args:
         path: an exported model file.
         name: the name under which files refer to it.
-        device: "auto" (CUDA if there is one, else CPU), or any torch device with float64.
+        device: "auto" (CUDA if there is one, else CPU), "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        ValueError: no such device.
+        agvae.weights.WeightsError: the file is not that of a model.
     """
 
     def __init__(self, path: str | os.PathLike[str], name: str, device: str = "auto") -> None:
+        self.device = _usable_device(device)
         file = model_files.read_model_file(path)
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
         self.name, self.sha256 = name, file.sha256
         self.network = AGVAE(file.config)
         self.network.entropy.to(torch.float64)
-        self.network.load_state_dict(file.state)
+        try:
+            self.network.load_state_dict(file.state)
+            self.y_coder = TableCoder(with_mirror_images(Tables.from_tensors(file.tables, "y")))
+            self.z_coder = TableCoder(Tables.from_tensors(file.tables, "z"))
+        except (RuntimeError, KeyError, IndexError, ValueError) as error:
+            msg = f"model file {os.fspath(path)!r} does not fit its own configuration: {error}"
+            raise model_files.WeightsError(msg) from error
         self.network.requires_grad_(False).eval().to(self.device)
-        self.y_coder = TableCoder(with_mirror_images(Tables.from_tensors(file.tables, "y")))
-        self.z_coder = TableCoder(Tables.from_tensors(file.tables, "z"))
 
     @property
     def digest(self) -> bytes:
@@ -289,15 +295,54 @@ def _memory_errors() -> Iterator[None]:
         raise
 
 
-@functools.lru_cache(maxsize=4)
+def _usable_device(name: str) -> torch.device:
+    if name in ("", "auto"):
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        if device.type in ("cpu", "cuda"):
+            torch.zeros(1, device=device)
+            return device
+        reason = "only cpu and cuda can decode exactly"
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+    msg = f"cannot use the device {name!r} (set AGVAE_DEVICE to auto, cpu, cuda or cuda:N): {reason}"
+    raise ValueError(msg)
+
+
+_models: dict[str, Model] = {}
+_models_lock = threading.Lock()
+
+
 def load_model(name: str | None = None) -> Model:
     """The model of that name, or the default one; loaded once per process.
 
     Raises:
         agvae.weights.WeightsError: no model of that name is known, or its weights are not to be had.
+        ValueError: the device that AGVAE_DEVICE names cannot be used.
     """
-    name = name or str(model_files.registry()["default"])
-    return Model(model_files.find(name), name, os.environ.get("AGVAE_DEVICE", "auto"))
+    name = model_files.registry()["default"] if name is None else name
+    with _models_lock:
+        if name not in _models:
+            _models[name] = Model(model_files.find(name), name, os.environ.get("AGVAE_DEVICE", "auto"))
+        return _models[name]
+
+
+def forget_models() -> None:
+    """Free all loaded models."""
+    with _models_lock:
+        _models.clear()
+
+
+def _after_fork() -> None:
+    """A forked child has none of its parent's threads: it would wait for them forever, or for a lock they held."""
+    global _models_lock
+    _models_lock = threading.Lock()
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def encode_tiles(
