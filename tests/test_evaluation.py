@@ -20,6 +20,7 @@ from agvae.evaluation.metrics import decibels, ms_ssim, psnr
 from agvae.evaluation.peers import available_peers, make_peers
 from agvae.evaluation.plots import rate_distortion_plot
 from agvae.evaluation.report import Columns, columns, continuity, deltas, markdown, read_anchors
+from agvae.evaluation.run import EvaluationOptions, evaluate
 
 PUBLISHED = {
     "vtm": (
@@ -243,6 +244,20 @@ class TestMeasure:
             for codec in codecs
             for setting in codec.settings
         ]
+
+    def test_folders_are_no_images(self, tmp_path: Path) -> None:
+        (tmp_path / "folder.png").mkdir()
+        photograph(20, 20).save(tmp_path / "a.png")
+        assert find_images(tmp_path) == [tmp_path / "a.png"]
+
+    @pytest.mark.parametrize("length", [0, 8, 400])
+    def test_broken_images_are_named_at_the_start(self, length: int, tmp_path: Path) -> None:
+        photograph(64, 64).save(tmp_path / "a.png")
+        photograph(64, 64).save(tmp_path / "b.png")
+        (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:length])
+        with pytest.raises(OSError, match=r"b\.png: "):
+            evaluate(EvaluationOptions(tmp_path, tmp_path / "results"))
+        assert not (tmp_path / "results").exists()
 
     def test_no_images(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="no images"):

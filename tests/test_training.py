@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,9 +138,36 @@ def test_a_warm_start_is_the_exported_model(options: TrainingOptions, tmp_path: 
         )
 
 
-def test_an_unknown_preset_is_refused(options: TrainingOptions) -> None:
-    with pytest.raises(ValueError, match="unknown preset"):
-        Trainer(replace(options, preset="heavy"))
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"preset": "heavy"},
+        {"crop": 0},
+        {"crop": 96},
+        {"crop": -64},
+        {"batch": 0},
+        {"patches": 0},
+        {"minutes": -1.0},
+        {"minutes": math.nan},
+        {"precision": "fp16"},
+        {"device": "tpu"},
+    ],
+)
+def test_options_outside_their_range_are_refused(options: TrainingOptions, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(wrong))} must be"):
+        replace(options, **wrong)
+
+
+def test_broken_data_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as raised:
+        load_images(tmp_path / "none")
+    assert raised.value.filename == str(tmp_path / "none")
+    (tmp_path / "broken.tar").write_bytes(b"no archive")
+    with pytest.raises(ValueError, match=r"broken\.tar: "):
+        load_images(tmp_path / "broken.tar")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with pytest.raises(OSError, match=r"broken\.png: "):
+        load_images(tmp_path / "broken.png")
 
 
 def test_crops_are_pieces_of_the_images() -> None:

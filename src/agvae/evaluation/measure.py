@@ -14,8 +14,7 @@ from PIL import Image
 
 from agvae.evaluation.metrics import MS_SSIM_MINIMUM_SIDE, decibels, ms_ssim, psnr
 from agvae.evaluation.peers import Codec
-
-IMAGE_SUFFIXES = {".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg"}
+from agvae.images import IMAGE_SUFFIXES, read_rgb
 
 Result = TypeVar("Result")
 
@@ -76,7 +75,7 @@ def find_images(folder: Path) -> list[Path]:
         ValueError: there is none.
         OSError: it is not a folder that can be read.
     """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     if not paths:
         msg = f"no images in {folder}"
         raise ValueError(msg)
@@ -107,10 +106,13 @@ def measure(codec: Codec, setting: float, image: Image.Image, name: str) -> Row:
 
 
 def measure_all(paths: Sequence[Path], codecs: Sequence[Codec]) -> Iterator[Row]:
-    """Every image with every codec at every setting, image by image, after one unmeasured round of each codec."""
+    """Every image with every codec at every setting, image by image, after one unmeasured round of each codec.
+
+    Raises:
+        OSError: an image cannot be read; its name is in the message.
+    """
     for number, path in enumerate(paths):
-        with Image.open(path) as file:
-            image = file.convert("RGB")
+        image = read_rgb(path, str(path))
         for codec in codecs:
             if number == 0:
                 codec.decode(codec.encode(image, codec.settings[0]))

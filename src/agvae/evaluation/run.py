@@ -31,6 +31,7 @@ from agvae.evaluation.report import (
     finite,
     markdown,
 )
+from agvae.images import read_rgb
 from agvae.weights import registry
 
 OWN_NAME = "agvae"
@@ -73,6 +74,8 @@ def evaluate(options: EvaluationOptions, command: str = "", progress: Callable[[
         OSError: a file cannot be read or written.
     """
     images = find_images(options.folder)[: options.limit]
+    for path in images:
+        read_rgb(path, str(path))  # a broken one is an error now and not after hours
     codecs = [own_codec(options.qualities, options.model), *make_peers(options.peers)]
     options.output.mkdir(parents=True, exist_ok=True)
     rows = _measure_into(options.output / "rows.csv", images, codecs, progress)

@@ -2,46 +2,60 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import tarfile
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
+from agvae.images import IMAGE_SUFFIXES, read_rgb
 
 
 def image_bytes(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """(name, file content) of every image in a folder tree and in the tar files in it, in sorted order."""
+    """(path, file content) of every image in a folder tree and in the tar files in it, in sorted order."""
     paths = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
     for path in paths:
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            yield path.name, path.read_bytes()
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+            yield str(path), path.read_bytes()
         elif path.suffix == ".tar":
-            with tarfile.open(path) as archive:
-                for member in archive:
-                    content = archive.extractfile(member)
-                    if content is not None and Path(member.name).suffix.lower() in IMAGE_SUFFIXES:
-                        yield f"{path.name}/{member.name}", content.read()
+            yield from _members(path)
 
 
-def _decode(content: bytes) -> Tensor:
-    with Image.open(io.BytesIO(content)) as image:
-        return torch.from_numpy(np.array(image.convert("RGB")))
+def _members(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                content = archive.extractfile(member)
+                if content is not None and Path(member.name).suffix.lower() in IMAGE_SUFFIXES:
+                    yield f"{path}/{member.name}", content.read()
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        msg = f"{path}: {error}"
+        raise ValueError(msg) from error
+
+
+def _decode(image: tuple[str, bytes]) -> Tensor:
+    name, content = image
+    return torch.from_numpy(np.array(read_rgb(io.BytesIO(content), name)))
 
 
 def load_images(folder: Path, minimum_side: int = 1, limit: int | None = None) -> list[Tensor]:
     """Every image of at least `minimum_side` pixels on its short side, decoded: uint8 (H, W, 3) each.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or a tar file is damaged.
+        OSError: a file cannot be read, or an image not be decoded; the message names it.
     """
-    contents = [content for _, content in image_bytes(folder)][:limit]
+    if not folder.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+    contents = list(islice(image_bytes(folder), limit))
     with ThreadPoolExecutor() as pool:
         images = [image for image in pool.map(_decode, contents) if min(image.shape[:2]) >= minimum_side]
     if not images:

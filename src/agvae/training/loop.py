@@ -21,6 +21,8 @@ from agvae.training.validate import LevelResult, validate
 from agvae.weights import read_model_file
 
 CHECKPOINT_VERSION = 1
+PRECISIONS = ("bf16", "fp32")
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class TrainingOptions:
         seed: of crops, levels, noise and initialisation.
         precision: "bf16" (autocast) or "fp32".
         device: "cpu", "cuda" or "auto".
+
+    Raises:
+        ValueError: a value is outside its range.
     """
 
     data: str
@@ -65,6 +70,19 @@ class TrainingOptions:
     seed: int = 0
     precision: str = "bf16"
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for good, rule in (
+            (self.preset in PRESETS, f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}"),
+            (self.crop >= 64 and self.crop % 64 == 0, f"crop must be a multiple of 64, not {self.crop}"),
+            (self.batch >= 1, f"batch must be 1 or more, not {self.batch}"),
+            (0 <= self.minutes < math.inf, f"minutes must be 0 or more, not {self.minutes}"),
+            (self.minutes > 0 or self.patches >= 1, f"patches must be 1 or more, not {self.patches}"),
+            (self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}"),
+            (self.device in DEVICES, f"device must be one of {', '.join(DEVICES)}, not {self.device!r}"),
+        ):
+            if not good:
+                raise ValueError(rule)
 
 
 class Trainer:
@@ -112,15 +130,15 @@ class Trainer:
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
         if name == "cuda":
+            if not torch.cuda.is_available():
+                msg = "device cuda is not available here"
+                raise ValueError(msg)
             name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         return torch.device(name)
 
     def _config(self, init_from: str | None) -> ModelConfig:
         if init_from:
             return read_model_file(init_from).config
-        if self.options.preset not in PRESETS:
-            msg = f"unknown preset {self.options.preset!r}; there are {', '.join(PRESETS)}"
-            raise ValueError(msg)
         return PRESETS[self.options.preset]
 
     @property
