@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+from array import array
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,33 @@ def test_metadata_is_stored() -> None:
 def test_other_arrays_are_refused(pixels: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         agvae.encode(pixels)
+
+
+def test_other_arguments_are_refused() -> None:
+    pixels = picture(16, 16)
+    with pytest.raises(TypeError, match=r"metadata must be an agvae\.Metadata, not dict"):
+        agvae.encode(pixels, metadata={})  # type: ignore[arg-type]
+    for model in ("", "../x", 5):
+        with pytest.raises(ValueError, match="not a model name"):
+            agvae.encode(pixels, model=model)  # type: ignore[arg-type]
+    for source in (None, 5, {}):
+        for function in (agvae.decode, agvae.read_info):
+            with pytest.raises(TypeError, match="source must be the bytes of a file, its path"):
+                function(source)
+
+
+def test_any_buffer_is_read() -> None:
+    data = agvae.encode(picture(16, 16))
+    for source in (bytearray(data), memoryview(data), array("B", data), np.frombuffer(data, np.uint8)):
+        np.testing.assert_array_equal(agvae.decode(source), agvae.decode(data))  # type: ignore[arg-type]
+        assert agvae.read_info(source) == agvae.read_info(data)  # type: ignore[arg-type]
+
+
+def test_read_info_leaves_a_file_where_it_was() -> None:
+    fp = io.BytesIO(b"before" + agvae.encode(picture(16, 16)))
+    fp.seek(6)
+    agvae.read_info(fp)
+    assert fp.tell() == 6
 
 
 def test_unknown_model_is_refused() -> None:
@@ -261,6 +289,13 @@ def test_import_is_light() -> None:
     loaded, names = result.stdout.splitlines()
     assert loaded == "[]"
     assert "read_info" in names
+
+
+def test_names_of_the_container_are_here_without_numpy() -> None:
+    code = "import sys, agvae; agvae.Metadata, agvae.AgvError; print({'torch', 'numpy', 'PIL'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"
+    assert agvae.Metadata is Metadata
 
 
 def test_unknown_names_are_attribute_errors() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import errno
 import gc
@@ -670,6 +671,31 @@ def test_large_metadata(photo: Image.Image) -> None:
     assert im.info == {"icc_profile": blob, "xmp": blob[::-1]}
 
 
+class Slow(io.RawIOBase):
+    """An unbuffered file that takes `step` bytes at a time, None for one that takes none now."""
+
+    def __init__(self, step: int | None) -> None:
+        self.step, self.data = step, b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int | None:
+        if self.step is None:
+            return None
+        self.data += bytes(data[: self.step])
+        return len(data[: self.step])
+
+
+def test_short_writes_are_continued(photo: Image.Image) -> None:
+    fp = Slow(100)
+    photo.save(fp, "AGV")  # type: ignore[arg-type]
+    assert fp.data == saved(photo)
+    for step in (0, None):
+        with pytest.raises(OSError, match="could not write"):
+            photo.save(Slow(step), "AGV")  # type: ignore[arg-type]
+
+
 # Modes, sizes, quality
 
 
@@ -727,6 +753,22 @@ def test_transparent_colour_becomes_alpha(mode: str, colour: Any) -> None:
     assert read.mode == ("RGBA" if mode == "RGB" else "LA")
     assert read.getchannel("A").getpixel((0, 0)) == 0
     assert read.getchannel("A").getpixel((10, 8)) == 255
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "1", "P"])
+@pytest.mark.parametrize("value", ["x", (1, 2), 3.5, None, object()])
+def test_impossible_transparency(mode: str, value: Any) -> None:
+    im = Image.new(mode, (20, 10))
+    im.info["transparency"] = value
+    with contextlib.suppress(ValueError):  # Pillow makes sense of some
+        assert reopened(im).size == im.size
+
+
+def test_transparency_of_a_wrong_type_is_a_value_error() -> None:
+    im = Image.new("RGB", (20, 10))
+    im.info["transparency"] = "x"
+    with pytest.raises(ValueError, match="cannot apply transparency 'x' to mode RGB"):
+        saved(im)
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "LAB", "HSV", "I", "F", "I;16"])

@@ -1,5 +1,7 @@
 """AG-VAE image codec: `encode` and `decode` between pixels and .agv files, `read_info` about one.
 
+`Metadata` is what a file can hold besides pixels, `AgvError` (an `OSError`) what is raised for a damaged one.
+
 Importing this package imports neither NumPy nor PyTorch; the first use of a function does.
 """
 
@@ -9,11 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agvae.api import decode, encode, read_info
+    from agvae.container import AgvError, Metadata
 
-__all__ = ["decode", "encode", "read_info"]
+__all__ = ["AgvError", "Metadata", "decode", "encode", "read_info"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("AgvError", "Metadata"):
+        from agvae import container
+
+        return getattr(container, name)
     if name in __all__:
         from agvae import api
 

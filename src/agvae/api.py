@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from agvae.container import (
     Metadata,
     Reader,
     TileData,
+    check_model_name,
     grid_boxes,
     tile_boxes,
     write_container,
@@ -56,18 +57,19 @@ def encode(
 
     Raises:
         ValueError: an argument is outside its range, or the image is empty.
+        TypeError: metadata is not a `Metadata`.
         OSError: the image's mode cannot be written, or the model is not to be had.
     """
     level = parse_quality(quality, s=s, l=l)
     pixels = image_pixels(image) if isinstance(image, Image.Image) else np.asarray(image)
-    return encode_pixels(pixels, level, metadata or Metadata(), model)
+    return encode_pixels(pixels, level, Metadata() if metadata is None else metadata, model)
 
 
 def decode(source: Source, *, damaged_ok: bool = False) -> Pixels:
     """The pixels of a file's first frame, uint8: (H, W) for mode L, (H, W, 2) LA, (H, W, 3) RGB, (H, W, 4) RGBA.
 
     Args:
-        source: the bytes of a file, its path, or a seekable binary file.
+        source: the bytes of a file (any bytes-like object), its path, or a seekable binary file.
         damaged_ok: fill tiles that are damaged or missing with opaque neutral grey instead of raising.
 
     Raises:
@@ -83,7 +85,8 @@ def read_info(source: Source) -> dict[str, Any]:
     """What the header of a file says, in types that JSON has; decodes nothing.
 
     Args:
-        source: the bytes of a file, its path, or a seekable binary file.
+        source: the bytes of a file (any bytes-like object), its path, or a seekable binary file, whose position
+            stays.
 
     Returns:
         width, height, mode, quality, s, l, bytes (of the file), bpp (bits per pixel of a frame), model, digest
@@ -95,8 +98,11 @@ def read_info(source: Source) -> dict[str, Any]:
     """
     with _opened(source) as fp:
         start = fp.tell()
-        reader = Reader(fp)
-        size = fp.seek(0, os.SEEK_END) - start
+        try:
+            reader = Reader(fp)
+            size = fp.seek(0, os.SEEK_END) - start
+        finally:
+            fp.seek(start)
     header = reader.header
     s, l = split_level(header.level)  # noqa: E741
     return {
@@ -125,6 +131,7 @@ def image_pixels(image: Image.Image) -> Pixels:
 
     Raises:
         OSError: modes whose meaning would be lost (16-bit, CMYK, LAB, HSV, I, F).
+        ValueError: the transparency in `info` is not one for this mode.
     """
     mode = _CONVERSIONS.get(image.mode, image.mode)
     if mode not in MODES:
@@ -132,16 +139,30 @@ def image_pixels(image: Image.Image) -> Pixels:
         raise OSError(msg)
     if image.has_transparency_data and not mode.endswith("A"):
         mode += "A"
-    return np.asarray(image if mode == image.mode else image.convert(mode))
+    if mode == image.mode:
+        return np.asarray(image)
+    try:
+        return np.asarray(image.convert(mode))
+    except (TypeError, ValueError, OverflowError) as error:
+        if "transparency" not in image.info:
+            raise
+        msg = f"cannot apply transparency {image.info['transparency']!r} to mode {image.mode}: {error}"
+        raise ValueError(msg) from error
 
 
 def encode_pixels(pixels: Pixels, level: int, metadata: Metadata, model: str | None = None) -> bytes:
     """The bytes of a file from pixels as `encode` takes them, and a level (see `agvae.quality`).
 
     Raises:
-        ValueError: wrong shape or type, or no pixels at all.
+        ValueError: pixels of wrong shape or type, or none at all; not the name of a model.
+        TypeError: metadata is not a `Metadata`.
         OSError: the model is not to be had.
     """
+    if not isinstance(metadata, Metadata):
+        msg = f"metadata must be an agvae.Metadata, not {type(metadata).__name__}"
+        raise TypeError(msg)
+    if model is not None:
+        check_model_name(model)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and not 1 <= pixels.shape[2] <= 4):
         msg = f"pixels must be uint8 of shape (H, W) or (H, W, 1 to 4), not {pixels.dtype} of shape {pixels.shape}"
         raise ValueError(msg)
@@ -192,13 +213,18 @@ def decode_pixels(reader: Reader, *, damaged_ok: bool = False) -> Pixels:
 
 @contextmanager
 def _opened(source: Source) -> Iterator[IO[bytes]]:
-    if isinstance(source, bytes | bytearray | memoryview):
-        yield BytesIO(source)
-    elif isinstance(source, str | os.PathLike):
+    if isinstance(source, str | os.PathLike):
         with Path(source).open("rb") as fp:
             yield fp
+    elif hasattr(source, "read"):
+        yield cast(IO[bytes], source)
     else:
-        yield source
+        try:
+            data = memoryview(source)
+        except TypeError as error:
+            msg = f"source must be the bytes of a file, its path or a binary file, not {type(source).__name__}"
+            raise TypeError(msg) from error
+        yield BytesIO(data.tobytes())
 
 
 def _check_size(header: Header) -> None:

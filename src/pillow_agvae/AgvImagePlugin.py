@@ -6,21 +6,19 @@ encoded.
 
 from __future__ import annotations
 
-import math
 import threading
-from numbers import Real
+from io import RawIOBase
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
-from agvae.container import SIGNATURE, Metadata, Reader
+from agvae.container import EXIF_PREFIX, SIGNATURE, Metadata, Reader
 from agvae.quality import DEFAULT_QUALITY, QUALITY_RANGES, parse_quality
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
 
 MIME = "image/x-agv"
-_EXIF_PREFIX = b"Exif\0\0"
 
 
 def _accept(prefix: bytes) -> bool:
@@ -48,9 +46,7 @@ class AgvImageFile(ImageFile.ImageFile):
         header, metadata = self._reader.header, self._reader.metadata
         self._size = (header.width, header.height)
         self._mode = header.mode
-        self.info = {name: value for name, value in vars(metadata).items() if value}
-        if metadata.exif:
-            self.info["exif"] = _EXIF_PREFIX + metadata.exif
+        self.info = dict(metadata.to_info().items())
 
     def load(self) -> PixelAccess | None:
         """Decode the pixels if that was not done yet; safe to call from several threads.
@@ -119,23 +115,19 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
         msg = f"Invalid quality setting: quality must be {QUALITY_RANGES}, not None"
         raise ValueError(msg)
     level = parse_quality(options.get("quality"), s=options.get("s"), l=options.get("l"))
-    model = options.get("model")
-    if not (model is None or isinstance(model, str)):
-        msg = f"model must be the name of a model, not {model!r}"
-        raise ValueError(msg)
     metadata = Metadata(
-        icc_profile=_bytes_option("icc_profile", options.get("icc_profile", im.info.get("icc_profile"))),
+        icc_profile=options.get("icc_profile", im.info.get("icc_profile")),
         exif=_exif(options.get("exif")),
-        xmp=_bytes_option("xmp", options.get("xmp")),
-        comment=_bytes_option("comment", options.get("comment")),
-        dpi=_dpi(options.get("dpi")),
+        xmp=_utf8(options.get("xmp")),
+        comment=_utf8(options.get("comment")),
+        dpi=options.get("dpi"),
     )
     if 0 in im.size:
         msg = "cannot write empty image"
         raise ValueError(msg)
     from agvae.api import encode_pixels, image_pixels
 
-    fp.write(encode_pixels(image_pixels(im), level, metadata, model))
+    _write(fp, encode_pixels(image_pixels(im), level, metadata, options.get("model")))
 
 
 def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
@@ -145,35 +137,29 @@ def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     _save(im, fp, filename)
 
 
-def _bytes_option(name: str, value: object) -> bytes | None:
-    """Bytes as they are, str as UTF-8; None and nothing at all are the same."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return value.encode("utf-8")
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value)
-    msg = f"{name} must be bytes, not {type(value).__name__}"
-    raise ValueError(msg)
+def _write(fp: IO[bytes], data: bytes) -> None:
+    """Write everything, also to an unbuffered file, which may take less at a time."""
+    while data:
+        written: int | None = fp.write(data)
+        if written is None and not isinstance(fp, RawIOBase):  # a file object that does not say
+            return
+        if not written:
+            msg = f"could not write the last {len(data)} bytes"
+            raise OSError(msg)
+        data = data[written:]
 
 
-def _exif(value: object) -> bytes | None:
-    """Exif data without the prefix that files do not hold."""
+def _utf8(value: Any) -> Any:
+    return value.encode("utf-8") if isinstance(value, str) else value
+
+
+def _exif(value: Any) -> Any:
+    """Exif data without the prefix that files do not hold; what is no Exif data is left to `Metadata` to refuse."""
     if isinstance(value, Image.Exif):
         value = b"" if value.tobytes() == Image.Exif().tobytes() else value.tobytes()
-    data = _bytes_option("exif", value)
-    return data.removeprefix(_EXIF_PREFIX) if data else None
-
-
-def _dpi(value: Any) -> tuple[float, float] | None:
-    if value is None:
-        return None
-    try:
-        horizontal, vertical = (float(part) if isinstance(part, Real) else math.nan for part in value)
-    except (TypeError, ValueError, OverflowError) as error:
-        msg = f"dpi must be two numbers, not {value!r}"
-        raise ValueError(msg) from error
-    return horizontal, vertical
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).removeprefix(EXIF_PREFIX)
+    return value
 
 
 def register() -> None:
