@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageCms
 
 import agvae
@@ -146,6 +147,10 @@ class TestErrors:
         self.check(capsys, "not an AGV file", "info", photo)
         self.check(capsys, "not an AGV file", "decode", photo, tmp_path / "out.png")
         self.check(capsys, "is not a checkpoint of agvae train", "export", text)
+        torch.save({"version": 1}, tmp_path / "other.pt")
+        self.check(capsys, "is not a checkpoint of agvae train", "export", tmp_path / "other.pt")
+        torch.save([1], tmp_path / "other.pt")
+        self.check(capsys, "is not a checkpoint of agvae train", "export", tmp_path / "other.pt")
         self.check(capsys, "is not a checkpoint of agvae train", "train", "--resume", text)
 
     def test_nothing_is_written_on_an_error(self, photo: Path, tmp_path: Path) -> None:

@@ -371,11 +371,12 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
+    from agvae.training.export import read_checkpoint
     from agvae.training.loop import Trainer, TrainingOptions
 
     given = {name[7:]: value for name, value in vars(args).items() if name.startswith("option_")}
     if args.resume:
-        given = _options_of(args.resume) | given
+        given = read_checkpoint(args.resume)["options"] | given
     missing = [f.name for f in fields(TrainingOptions) if f.default is MISSING and f.name not in given]
     if missing:
         args.usage_error(f"the following arguments are required: {', '.join('--' + name for name in missing)}")
@@ -386,25 +387,6 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
-def _options_of(checkpoint: Path) -> dict[str, Any]:
-    """The training options stored in a checkpoint.
-
-    Raises:
-        ValueError: the file is no checkpoint.
-    """
-    import pickle
-
-    import torch
-
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        options: dict[str, Any] = dict(state["options"])
-    except (RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError, EOFError) as error:
-        msg = f"{checkpoint} is not a checkpoint of agvae train"
-        raise ValueError(msg) from error
-    return options
-
-
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=_file, metavar="CHECKPOINT", help="written by agvae train")
     parser.add_argument("output", type=_file, nargs="?", metavar="OUT", help="default NAME.safetensors")
@@ -412,24 +394,21 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(args: argparse.Namespace) -> int:
-    import hashlib
-
     from agvae.container import check_model_name
     from agvae.training.export import export_checkpoint
     from agvae.weights import read_model_file
 
     check_model_name(args.name)
-    _options_of(args.checkpoint)
     output: Path = args.output or Path(f"{args.name}.safetensors")
     output.parent.mkdir(parents=True, exist_ok=True)
     export_checkpoint(args.checkpoint, output, args.name)
-    config = read_model_file(output).config
+    model = read_model_file(output)
     entry = {
-        "preset": config.preset,
+        "preset": model.config.preset,
         "file": output.name,
         "size": output.stat().st_size,
-        "sha256": hashlib.sha256(output.read_bytes()).hexdigest(),
-        "quality_range": [1, len(config.betas)],
+        "sha256": model.sha256,
+        "quality_range": [1, len(model.config.betas)],
         "metric": "mse",
     }
     print(json.dumps({args.name: entry}, indent=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from agvae.entropy.exact import freeze, grid_bits
 from agvae.entropy.tables import asymmetric_tables, factorized_tables
 from agvae.networks import AGVAE, ModelConfig
 from agvae.weights import FILE_FORMAT
+
+_CHECKPOINT_KEYS = {"options", "config", "average", "step", "elapsed", "device"}
 
 
 def model_tensors(model: AGVAE) -> tuple[dict[str, Tensor], dict[str, int]]:
@@ -40,6 +43,23 @@ def model_tensors(model: AGVAE) -> tuple[dict[str, Tensor], dict[str, int]]:
     return {name: value.contiguous().cpu() for name, value in tensors.items()}, bits
 
 
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What `agvae.training.loop.Trainer` wrote, in the memory of the CPU.
+
+    Raises:
+        ValueError: the file is no checkpoint.
+        OSError: it cannot be read.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, pickle.UnpicklingError, KeyError, ValueError, EOFError):
+        state = {}
+    if not isinstance(state, dict) or _CHECKPOINT_KEYS - state.keys():
+        msg = f"{path} is not a checkpoint of agvae train"
+        raise ValueError(msg)
+    return state
+
+
 def export_checkpoint(checkpoint: Path, output: Path, name: str, card: dict[str, Any] | None = None) -> None:
     """Write the averaged weights of a checkpoint as a safetensors model file with tables and model card.
 
@@ -48,8 +68,12 @@ def export_checkpoint(checkpoint: Path, output: Path, name: str, card: dict[str,
         output: the file to write, replaced as a whole.
         name: the model's name in the registry.
         card: entries to add to the model card.
+
+    Raises:
+        ValueError: the file is no checkpoint.
+        OSError: it cannot be read.
     """
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = read_checkpoint(checkpoint)
     model = AGVAE(ModelConfig.from_dict(state["config"]))
     model.load_state_dict(state["average"])
     card = {
