@@ -288,7 +288,7 @@ def _weights(args: argparse.Namespace) -> int:
     known = weights.registry()
     if args.action == "list":
         for name, entry in known["models"].items():
-            where = weights.locate(name) or "not here; agvae weights fetch gets it"
+            where = weights.locate(name) or "not here"
             mark = " (default)" if name == known["default"] else ""
             low, high = entry["quality_range"]
             print(f"{name}{mark}: {entry['preset']}, {entry['metric']}, quality {low:g} to {high:g}, {where}")
@@ -296,7 +296,7 @@ def _weights(args: argparse.Namespace) -> int:
     name = args.name or known["default"]
     place = weights.find(name) if args.action == "fetch" else weights.locate(name)
     if place is None:
-        return _fail(f"the weights {name!r} are not here; agvae weights fetch {name} gets them")
+        return _fail(f"the weights {name!r} are not here; agvae weights fetch {name} gets them if it can")
     print(place)
     return 0
 

@@ -29,7 +29,7 @@ TILE_SIZE = 1024
 
 MAX_SIDE = 2**31 - 1
 MAX_FRAMES = 2**31 - 1
-MAX_TILE_SIZE = 4096
+MAX_TILE_SIZE = 1024
 MAX_METADATA = 2**26
 """Largest payload of a metadata chunk in bytes."""
 DPI_RANGE = (1e-3, 1e6)
@@ -84,7 +84,7 @@ class Header:
         level: quality in fixed point, 0 .. 20480, see `agvae.quality`.
         model: name of the model that coded the tiles, 1 to 64 of the characters A-Z a-z 0-9 . _ -
         digest: the first 8 bytes of the SHA-256 of the model's file.
-        tile_size: side of the tiles in pixels, a multiple of 64 up to 4096.
+        tile_size: side of the tiles in pixels, a multiple of 64 up to 1024.
         frames: number of frames, each width x height.
         grey: the three bands of a mode with colour are equal.
 
