@@ -64,6 +64,7 @@ def test_pointwise_is_the_exact_rational_result_in_any_order() -> None:
     layer = Pointwise(40, 6)
     freeze(layer)
     x = fix(torch.randn(1, 2, 2, 40, dtype=torch.float64) * 100)
+    layer.requires_grad_(False)
     expected = layer(x)
     for row, (value, weight) in enumerate(itertools.product(x.reshape(4, 40), layer.weight)):
         exact = sum((Fraction(float(a)) * Fraction(float(w)) for a, w in zip(value, weight, strict=True)), Fraction(0))
