@@ -43,6 +43,23 @@ def test_activations_stay_on_the_grid() -> None:
         assert value.abs().max() <= ACTIVATION_LIMIT
 
 
+def test_same_bits_for_contiguous_and_channels_last_input() -> None:
+    entropy = frozen_entropy_model()
+    weights = level_weights(torch.tensor([2.3173828125], dtype=torch.float64), TINY.levels)
+    z = torch.randint(-3, 4, (1, 3, 4, TINY.hyper_latent)).double()
+    other = z.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+    assert other.stride() != z.stride()
+    assert torch.equal(entropy.features(z, weights, 12, 16), entropy.features(other, weights, 12, 16))
+    features = entropy.features(z, weights, 12, 16)
+    strided = features.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+    for a, b in zip(
+        vars(entropy.parameters_of_step(features, [], weights)).values(),
+        vars(entropy.parameters_of_step(strided, [], weights)).values(),
+        strict=True,
+    ):
+        assert torch.equal(a, b)
+
+
 def test_same_bits_for_threads_layouts_and_precision_settings() -> None:
     entropy = frozen_entropy_model()
     reference = parameters(entropy)
