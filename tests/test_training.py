@@ -125,6 +125,11 @@ def test_the_export_codes_like_the_training_graph(options: TrainingOptions, tmp_
         assert bits == pytest.approx(float(output.y_bits + output.z_bits), rel=0.02, abs=100)
 
 
+def test_an_export_that_cannot_be_written_is_an_os_error(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="missing"):
+        export_checkpoint(tiny_checkpoint, tmp_path / "missing" / "m.safetensors", "tiny")
+
+
 def test_a_warm_start_is_the_exported_model(options: TrainingOptions, tmp_path: Path) -> None:
     trainer = Trainer(options)
     trainer.save(tmp_path / "c.pt")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from agvae.entropy.exact import freeze, grid_bits
@@ -71,7 +71,7 @@ def export_checkpoint(checkpoint: Path, output: Path, name: str, card: dict[str,
 
     Raises:
         ValueError: the file is no checkpoint.
-        OSError: it cannot be read.
+        OSError: it cannot be read, or the output cannot be written.
     """
     state = read_checkpoint(checkpoint)
     model = AGVAE(ModelConfig.from_dict(state["config"]))
@@ -93,6 +93,5 @@ def export_checkpoint(checkpoint: Path, output: Path, name: str, card: dict[str,
         "card": json.dumps(card),
     }
     part = output.with_suffix(".part")
-    save_file(tensors, part, metadata)
-    part.chmod(0o644)
+    part.write_bytes(save(tensors, metadata))
     part.replace(output)
