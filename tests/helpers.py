@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -32,6 +35,20 @@ def picture(width: int, height: int, seed: int = 0) -> NDArray[np.uint8]:
     image += 50 * ((x - 0.6 * y) % 64 < 20)
     image += rng.normal(0, 6, (height, width))
     return np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8).transpose(1, 2, 0))
+
+
+def settings_that_must_not_matter() -> Iterator[None]:
+    """One step under each combination of thread count, float32 matmul precision and oneDNN."""
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    try:
+        for count, setting, onednn in itertools.product((1, 2, 4), ("highest", "high", "medium"), (True, False)):
+            torch.set_num_threads(count)
+            torch.set_float32_matmul_precision(setting)
+            with torch.backends.mkldnn.flags(enabled=onednn):
+                yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(precision)
 
 
 def started(config: ModelConfig = TINY) -> AGVAE:

@@ -14,7 +14,7 @@ from agvae.entropy.exact import ACTIVATION_LIMIT, exact_exp2, fix, freeze
 from agvae.networks.gain import level_weights
 from agvae.networks.layers import Block, Depthwise, Pointwise
 from agvae.networks.model import EntropyModel
-from tests.helpers import TINY, started
+from tests.helpers import TINY, settings_that_must_not_matter, started
 
 
 def frozen_entropy_model() -> EntropyModel:
@@ -63,17 +63,9 @@ def test_same_bits_for_contiguous_and_channels_last_input() -> None:
 def test_same_bits_for_threads_layouts_and_precision_settings() -> None:
     entropy = frozen_entropy_model()
     reference = parameters(entropy)
-    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
-    try:
-        for count, setting, onednn in itertools.product((1, 2, 4), ("highest", "high", "medium"), (True, False)):
-            torch.set_num_threads(count)
-            torch.set_float32_matmul_precision(setting)
-            with torch.backends.mkldnn.flags(enabled=onednn):
-                again = parameters(entropy)
-            assert all(torch.equal(a, b) for a, b in zip(reference, again, strict=True))
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision(precision)
+    for _ in settings_that_must_not_matter():
+        again = parameters(entropy)
+        assert all(torch.equal(a, b) for a, b in zip(reference, again, strict=True))
 
 
 def test_pointwise_is_the_exact_rational_result_in_any_order() -> None:

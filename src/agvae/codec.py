@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agvae import weights as model_files
-from agvae.container import DamagedFileError, Header, UnsupportedFileError, grid_boxes, tile_boxes
+from agvae.container import TILE_SIZE, DamagedFileError, Header, UnsupportedFileError, grid_boxes, tile_boxes
 from agvae.entropy.coder import SYMBOL_LIMIT, Indices, Symbols, TableCoder
 from agvae.entropy.tables import Tables, table_index, with_mirror_images
 from agvae.networks import AGVAE
@@ -346,7 +346,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def encode_tiles(
-    pixels: NDArray[np.uint8], level: int, tile_size: int = 1024, model: str | None = None
+    pixels: NDArray[np.uint8], level: int, tile_size: int = TILE_SIZE, model: str | None = None
 ) -> EncodedImage:
     """Code an (H, W, 3) uint8 RGB image at a level (see `agvae.quality`) in tiles of `tile_size` pixels.
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PROBABILITY_FLOOR = 1e-9
+from agvae.entropy.asymmetric import PROBABILITY_FLOOR
 
 
 class FactorizedDensity(nn.Module):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from agvae.networks import AGVAE, PRESETS, ModelConfig
 from agvae.training.data import CropPool, load_images
+from agvae.training.export import read_checkpoint
 from agvae.training.loss import random_levels, rate_distortion
 from agvae.training.validate import LevelResult, validate
 from agvae.weights import read_model_file
@@ -103,15 +104,16 @@ class Trainer:
         torch.manual_seed(options.seed)
         self.pool = CropPool(load_images(Path(options.data), options.crop), self.device)
         self.valid = load_images(Path(options.valid)) if options.valid and self.rank == 0 else []
-        self.step, self.elapsed, self.skipped = 0, 0.0, 0
+        self.step, self.elapsed = 0, 0.0
 
-        self.model = AGVAE(self._config(init_from)).to(self.device)
+        self.model = AGVAE(self._config(init_from))
         self.generator = torch.Generator(self.device)
         self.generator.manual_seed(options.seed)
         if init_from:
             self.model.load_state_dict(read_model_file(init_from).state)
         else:
-            self.model.start_from_dct(self.pool.draw(64, options.crop, self.generator))
+            self.model.start_from_dct(self.pool.draw(64, options.crop, self.generator).cpu())
+        self.model.to(self.device)
         self.average = AGVAE(self.model.config).to(self.device)
         self.average.load_state_dict(self.model.state_dict())
         self._seed(options.seed + 1 + self.rank)
@@ -156,14 +158,14 @@ class Trainer:
         """Train until the schedule ends or `stop_after` minutes have passed; a checkpoint is written at the end."""
         start, before = time.monotonic(), self.elapsed
         saved = validated = logged = start
-        running, rate = None, None
+        running = None
         while self.progress < 1 and self.elapsed - before < 60 * stop_after:
             loss = self.train_step()
             running = loss if running is None else 0.98 * running + 0.02 * loss
             now = time.monotonic()
             self.elapsed = before + self._agreed(now - start)
             if self.rank == 0 and now - logged > 15:
-                rate = self.step * self.options.batch / max(self.elapsed, 1e-9)
+                rate = self.patches / max(self.elapsed, 1e-9)
                 print(
                     f"step {self.step}  patches {self.patches}  {100 * self.progress:.1f} %  "
                     f"loss {float(running):.4f}  {rate:.1f} patches/s  lr {self._factor():.3f}",
@@ -208,8 +210,6 @@ class Trainer:
         if bool(torch.isfinite(norm)):
             for optimizer in self.optimizers:
                 optimizer.step()
-        else:
-            self.skipped += 1
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         self.step += 1
@@ -260,13 +260,14 @@ class Trainer:
         part.replace(path)
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint of the same options; with one process, exactly as if never stopped.
+        """Continue from a checkpoint of the same options; with one process on a CPU, exactly as if never
+        stopped.
 
         Raises:
             ValueError: the checkpoint is of another version or network.
         """
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["version"] != CHECKPOINT_VERSION or state["config"] != self.model.config.to_dict():
+        state = read_checkpoint(path)
+        if state.get("version") != CHECKPOINT_VERSION or state["config"] != self.model.config.to_dict():
             msg = f"{path} is a checkpoint of another network or version"
             raise ValueError(msg)
         self.model.load_state_dict(state["model"])
@@ -275,14 +276,14 @@ class Trainer:
             optimizer.load_state_dict(values)
         self.step, self.elapsed = state["step"], state["elapsed"]
         if self.rank == 0:
-            self.generator.set_state(state["generator"].cpu())
-            torch.set_rng_state(state["rng"].cpu())
+            self.generator.set_state(state["generator"])
+            torch.set_rng_state(state["rng"])
         else:
             self._seed(self.options.seed + 1 + self.rank + self.world * self.step)
 
 
 def make_optimizers(model: AGVAE, options: TrainingOptions) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden matrices of the transforms, AdamW for everything else.
+    """Muon for the hidden matrices of all networks, AdamW for everything else.
 
     Gains, priors and the density of z learn five times faster than other parameters, since they are few and
     scalar in effect.
