@@ -1,6 +1,7 @@
 """AG-VAE image codec: `encode` and `decode` between pixels and .agv files, `read_info` about one.
 
-`Metadata` is what a file can hold besides pixels, `AgvError` (an `OSError`) what is raised for a damaged one.
+`Metadata` is what a file can hold besides pixels, `AgvError` (an `OSError`) what is raised for a damaged one,
+`options` are the settings of the library.
 
 Importing this package imports neither NumPy nor PyTorch; the first use of a function does.
 """
@@ -9,11 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agvae.settings import options
+
 if TYPE_CHECKING:
     from agvae.api import decode, encode, read_info
     from agvae.container import AgvError, Metadata
 
-__all__ = ["AgvError", "Metadata", "decode", "encode", "read_info"]
+__all__ = ["AgvError", "Metadata", "decode", "encode", "options", "read_info"]
 
 
 def __getattr__(name: str) -> Any:

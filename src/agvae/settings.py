@@ -1,0 +1,140 @@
+"""Options of the whole library, each with an environment variable.
+
+    import agvae
+    agvae.options.device = "cpu"
+
+An option is what was set, else what its environment variable says at the moment, else its default.  Setting None
+goes back to the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,4})?", re.ASCII)
+
+
+class Options:
+    """The options; `agvae.options` is the only instance.
+
+    Reading one raises ValueError when its environment variable holds a bad value, setting one when the value is bad.
+    """
+
+    __slots__ = ("_set",)
+
+    def __init__(self) -> None:
+        self._set: dict[str, Any] = {}
+
+    @property
+    def device(self) -> str:
+        """Where networks run: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda", "cuda:N", "mps" (AGVAE_DEVICE)."""
+        return self._get("device", "AGVAE_DEVICE") or "auto"
+
+    @device.setter
+    def device(self, value: str | None) -> None:
+        self._put("device", value)
+
+    @property
+    def threads(self) -> int | None:
+        """Threads of one call, or None for as many as PyTorch is set to (AGVAE_THREADS)."""
+        value: int | None = self._get("threads", "AGVAE_THREADS")
+        return value
+
+    @threads.setter
+    def threads(self, value: int | None) -> None:
+        self._put("threads", value)
+
+    @property
+    def dtype(self) -> str:
+        """Type of g_a and g_s: "float32" (the default), "bfloat16" or "float16" (AGVAE_DTYPE)."""
+        return self._get("dtype", "AGVAE_DTYPE") or "float32"
+
+    @dtype.setter
+    def dtype(self, value: str | None) -> None:
+        self._put("dtype", value)
+
+    @property
+    def weights(self) -> str:
+        """Address or folder to take weights from; "" for the address of the registry (AGVAE_WEIGHTS_URL)."""
+        return self._get("weights", "AGVAE_WEIGHTS_URL") or ""
+
+    @weights.setter
+    def weights(self, value: str | os.PathLike[str] | None) -> None:
+        self._put("weights", value)
+
+    @property
+    def offline(self) -> bool:
+        """Whether downloads are forbidden (AGVAE_OFFLINE, 1 or 0)."""
+        return bool(self._get("offline", "AGVAE_OFFLINE"))
+
+    @offline.setter
+    def offline(self, value: bool | None) -> None:
+        self._put("offline", value)
+
+    def _get(self, name: str, variable: str) -> Any:
+        if name in self._set:
+            return self._set[name]
+        text = os.environ.get(variable, "")
+        try:
+            return _CHECKS[name](_from_text(name, text)) if text else None
+        except ValueError as error:
+            msg = f"environment variable {variable}: {error}"
+            raise ValueError(msg) from None
+
+    def _put(self, name: str, value: Any) -> None:
+        if value is None:
+            self._set.pop(name, None)
+        else:
+            self._set[name] = _CHECKS[name](value)
+
+
+def _from_text(name: str, text: str) -> Any:
+    if name == "threads":
+        return int(text) if text.isascii() and text.isdecimal() else text
+    if name == "offline":
+        return {"0": False, "1": True}.get(text, text)
+    return text
+
+
+def _device(value: object) -> str:
+    if not isinstance(value, str) or not _DEVICE.fullmatch(value):
+        msg = f"device must be auto, cpu, cuda, cuda:N or mps, not {value!r}"
+        raise ValueError(msg)
+    return value
+
+
+def _threads(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1024:
+        msg = f"threads must be an integer from 1 to 1024, not {value!r}"
+        raise ValueError(msg)
+    return value
+
+
+def _dtype(value: object) -> str:
+    if value not in DTYPES:
+        msg = f"dtype must be one of {', '.join(DTYPES)}, not {value!r}"
+        raise ValueError(msg)
+    return str(value)
+
+
+def _weights(value: object) -> str:
+    if not isinstance(value, str | os.PathLike):
+        msg = f"weights must be an address or a folder, not {value!r}"
+        raise ValueError(msg)
+    return os.fspath(value)
+
+
+def _offline(value: object) -> bool:
+    if not isinstance(value, bool):
+        msg = f"offline must be true or false (1 or 0), not {value!r}"
+        raise ValueError(msg)
+    return value
+
+
+_CHECKS = {"device": _device, "threads": _threads, "dtype": _dtype, "weights": _weights, "offline": _offline}
+
+options = Options()

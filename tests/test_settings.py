@@ -1,0 +1,117 @@
+"""Options: set, environment, default, in this order."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agvae.settings import Options
+
+VARIABLES = {
+    "device": "AGVAE_DEVICE",
+    "threads": "AGVAE_THREADS",
+    "dtype": "AGVAE_DTYPE",
+    "weights": "AGVAE_WEIGHTS_URL",
+    "offline": "AGVAE_OFFLINE",
+}
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in VARIABLES.values():
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [("device", "auto"), ("threads", None), ("dtype", "float32"), ("weights", ""), ("offline", False)],
+)
+def test_default(name: str, default: Any) -> None:
+    assert getattr(Options(), name) == default
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("device", "cuda:1", "cuda:1"),
+        ("threads", "3", 3),
+        ("dtype", "bfloat16", "bfloat16"),
+        ("weights", "https://example.org/w", "https://example.org/w"),
+        ("offline", "1", True),
+        ("offline", "0", False),
+        ("offline", "", False),
+        ("threads", "", None),
+    ],
+)
+def test_environment(name: str, text: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLES[name], text)
+    assert getattr(Options(), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("device", "gpu"),
+        ("device", "cuda:"),
+        ("threads", "0"),
+        ("threads", "two"),
+        ("threads", "-1"),
+        ("dtype", "half"),
+        ("offline", "yes"),
+    ],
+)
+def test_bad_environment_names_the_variable(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLES[name], text)
+    with pytest.raises(ValueError, match=rf"{VARIABLES[name]}.*{text}"):
+        getattr(Options(), name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("device", 0),
+        ("device", "CPU"),
+        ("threads", True),
+        ("threads", 1.0),
+        ("threads", 0),
+        ("dtype", "float64"),
+        ("weights", b"x"),
+        ("offline", "1"),
+        ("offline", 1),
+    ],
+)
+def test_bad_value_changes_nothing(name: str, value: Any) -> None:
+    options = Options()
+    before = getattr(options, name)
+    with pytest.raises(ValueError, match=name):
+        setattr(options, name, value)
+    assert getattr(options, name) == before
+
+
+def test_set_goes_before_environment_and_none_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGVAE_THREADS", "5")
+    options = Options()
+    options.threads = 2
+    assert options.threads == 2
+    options.threads = None
+    assert options.threads == 5
+
+
+def test_folders_may_be_paths() -> None:
+    options = Options()
+    options.weights = Path("models")
+    assert options.weights == "models"
+
+
+def test_unknown_option() -> None:
+    with pytest.raises(AttributeError):
+        Options().treads = 1  # type: ignore[attr-defined]
+
+
+def test_is_light() -> None:
+    code = "import sys, agvae; agvae.options.device; print({'torch', 'numpy'} & sys.modules.keys())"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
