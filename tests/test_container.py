@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agvae import container
 from agvae.container import (
     MAX_FRAMES,
     MAX_METADATA,
@@ -56,9 +58,10 @@ def head(
     frames: int = 1,
     digest: bytes = DIGEST,
     model: bytes = b"light-1",
+    more: bytes = b"",
 ) -> bytes:
     fixed = struct.pack(">BBBBHIII8sB", version, mode, flags, tile, level, width, height, frames, digest, len(model))
-    return chunk(b"HEAD", fixed + model)
+    return chunk(b"HEAD", fixed + model + more)
 
 
 def read(data: bytes, **options: Any) -> Reader:
@@ -77,11 +80,15 @@ def peak_below(limit: int) -> Iterator[None]:
 
 
 models = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
+ranges = st.tuples(st.integers(0, 65535), st.integers(0, 65535)).map(lambda pair: (min(pair), max(pair)))
+modes_and_ranges = st.tuples(st.sampled_from(MODES), ranges).map(
+    lambda pair: {"mode": pair[0], "range": pair[1] if pair[0] == "I;16" else None}
+)
 headers = st.builds(
-    Header,
+    lambda kind, **values: Header(**kind, **values),
+    kind=modes_and_ranges,
     width=st.integers(1, 300),
     height=st.integers(1, 300),
-    mode=st.sampled_from(MODES),
     level=st.integers(0, 20480),
     model=models,
     digest=st.binary(min_size=8, max_size=8),
@@ -97,7 +104,10 @@ metadatas = st.builds(
     xmp=blobs,
     comment=blobs,
     dpi=st.none() | st.tuples(densities, densities),
+    loop=st.none() | st.integers(0, 2**32 - 1),
+    thumbnail=blobs,
 )
+durations = st.lists(st.integers(0, 2**32 - 1).map(lambda microseconds: microseconds / 1000), min_size=3, max_size=3)
 
 
 def random_tiles(header: Header, seed: int) -> list[TileData]:
@@ -113,6 +123,10 @@ def small_files() -> list[tuple[Header, list[TileData], bytes]]:
         (HEADER, Metadata()),
         (Header(150, 100, "RGBA", 3, "m", DIGEST, 64), Metadata(icc_profile=b"icc", dpi=(72.0, 72.0))),
         (Header(70, 60, "L", 0, "x", DIGEST, 64, 2), Metadata(exif=b"II*", xmp=b"<x/>", comment=b"hello")),
+        (
+            Header(9, 8, "I;16", 20480, "x", DIGEST, frames=3, range=(7, 60000)),
+            Metadata(durations=(0, 40.5, 1000), loop=0, thumbnail=b"bytes"),
+        ),
     ]
     return [
         (header, tiles, write_container(header, metadata, tiles))
@@ -125,9 +139,10 @@ SMALL_FILES = small_files()
 
 
 @settings(max_examples=200)
-@given(headers, metadatas, st.integers(0, 2**32))
-def test_round_trip(header: Header, metadata: Metadata, seed: int) -> None:
+@given(headers, metadatas, st.none() | durations, st.integers(0, 2**32))
+def test_round_trip(header: Header, metadata: Metadata, times: list[float] | None, seed: int) -> None:
     tiles = random_tiles(header, seed)
+    metadata = replace(metadata, durations=times and times[: header.frames])
     data = write_container(header, metadata, tiles)
     reader = read(data)
     assert reader.header == header
@@ -138,6 +153,13 @@ def test_round_trip(header: Header, metadata: Metadata, seed: int) -> None:
     for frame in range(header.frames):
         count = header.tiles_per_frame
         assert list(reader.tiles(frame)) == tiles[frame * count : (frame + 1) * count]
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "data").glob("*.agv")), ids=lambda path: path.name)
+def test_released_files_are_rewritten_byte_for_byte(path: Path) -> None:
+    data = path.read_bytes()
+    reader = read(data)
+    assert write_container(reader.header, reader.metadata, reader.tiles()) == data
 
 
 def test_grey_flag_round_trips() -> None:
@@ -172,6 +194,53 @@ def test_tiled_bytes_with_alpha_are_as_documented() -> None:
         + chunk(b"TILE", b"\0\0\0\0")
     )
     assert written == expected
+
+
+def test_bytes_of_16_bit_frames_are_as_documented() -> None:
+    header = Header(3, 2, "I;16", 0, "light-1", DIGEST, frames=2, range=(258, 65535))
+    metadata = Metadata(comment=b"c", durations=(40, 0.0015), loop=2, thumbnail=b"small")
+    expected = (
+        SIGNATURE
+        + head(mode=5, level=0, width=3, height=2, frames=2, more=b"\1\2\xff\xff")
+        + chunk(b"cmnt", b"c")
+        + chunk(b"durs", struct.pack(">II", 40_000, 2))
+        + chunk(b"loop", b"\0\0\0\2")
+        + chunk(b"thmb", b"small")
+        + chunk(b"INDX", struct.pack(">II", 1, 2))
+        + chunk(b"TILE", b"a")
+        + chunk(b"TILE", b"bc")
+    )
+    assert write_container(header, metadata, [TileData(b"a"), TileData(b"bc")]) == expected
+
+
+@settings(max_examples=50)
+@given(headers, st.integers(0, 2**32), st.sets(st.integers(0, 30)))
+def test_chosen_tiles_are_read_alone(header: Header, seed: int, wanted: set[int]) -> None:
+    tiles = random_tiles(header, seed)
+    reader = read(write_container(header, Metadata(), tiles))
+    count = header.tiles_per_frame
+    for frame in range(header.frames):
+        own = tiles[frame * count : (frame + 1) * count]
+        chosen = [tile if index in wanted else TileData(None) for index, tile in enumerate(own)]
+        assert list(reader.tiles(frame, wanted)) == chosen
+
+
+def test_tiles_that_are_not_wanted_are_not_read() -> None:
+    header = Header(300, 64, "RGB", 0, "m", DIGEST, 64, frames=2)
+
+    class Counting(io.BytesIO):
+        total = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            part = super().read(size)
+            self.total += len(part)
+            return part
+
+    fp = Counting(write_container(header, Metadata(), [TileData(bytes(100_000))] * 10))
+    reader = Reader(fp)
+    before = fp.total
+    assert [tile.payload is not None for tile in reader.tiles(1, [2, 3])] == [False, False, True, True, False]
+    assert fp.total - before == 2 * (100_000 + 12)
 
 
 def test_overhead_of_a_small_image_is_small() -> None:
@@ -218,6 +287,15 @@ def test_grid_boxes_are_row_major() -> None:
         {"frames": 0},
         {"frames": MAX_FRAMES + 1},
         {"mode": "L", "grey": True},
+        {"mode": "I;16"},
+        {"range": (0, 1)},
+        {"mode": "I;16", "range": (2, 1)},
+        {"mode": "I;16", "range": (-1, 1)},
+        {"mode": "I;16", "range": (0, 65536)},
+        {"mode": "I;16", "range": (0.0, 1.0)},
+        {"mode": "I;16", "range": (0, 1, 2)},
+        {"mode": "I;16", "range": 5},
+        {"mode": "I;16", "range": (0, 1), "grey": True},
     ],
 )
 def test_impossible_headers_are_refused(change: dict[str, Any]) -> None:
@@ -242,6 +320,20 @@ def test_impossible_headers_are_refused(change: dict[str, Any]) -> None:
         {"comment": ["x"]},
         {"icc_profile": b"\0" * (MAX_METADATA + 1)},
         {"comment": b"\0" * (MAX_METADATA + 1)},
+        {"durations": 40},
+        {"durations": (-1,)},
+        {"durations": (float("nan"),)},
+        {"durations": (4_294_967.296,)},
+        {"durations": ("40",)},
+        {"durations": "40"},
+        {"durations": (10**400,)},
+        {"loop": -1},
+        {"loop": 2**32},
+        {"loop": 1.0},
+        {"loop": True},
+        {"loop": "1"},
+        {"thumbnail": "x"},
+        {"thumbnail": b"\0" * (MAX_METADATA + 1)},
     ],
 )
 def test_impossible_metadata_is_refused(change: dict[str, Any]) -> None:
@@ -249,14 +341,36 @@ def test_impossible_metadata_is_refused(change: dict[str, Any]) -> None:
         Metadata(**change)
 
 
+def test_too_many_durations_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "MAX_METADATA", 12)
+    assert Metadata(durations=(1, 2, 3)).durations == (1, 2, 3)
+    with pytest.raises(ValueError, match="no more than 3 frames"):
+        Metadata(durations=(1, 2, 3, 4))
+
+
 def test_metadata_takes_any_bytes_and_numbers() -> None:
     metadata = Metadata(exif=bytearray(b"x"), xmp=memoryview(b"y"), dpi=[72, 1])  # type: ignore[arg-type]
     assert metadata == Metadata(exif=b"x", xmp=b"y", dpi=(72.0, 1.0))
     assert hash(metadata)
+    times = Metadata(durations=[40, Fraction(1, 3), True, 1e-4], loop=10**9)  # type: ignore[arg-type]
+    assert times.durations == (40.0, 0.333, 1.0, 0.0)
+    assert hash(times)
 
 
 def test_empty_metadata_is_none() -> None:
+    assert Metadata(exif=b"", comment=bytearray(), durations=(), thumbnail=b"") == Metadata()  # type: ignore[arg-type]
     assert read(write_container(HEADER, Metadata(exif=b""), [TileData(b"x")])).metadata == Metadata()
+
+
+@pytest.mark.parametrize("durations", [(1,), (1, 2, 3)])
+def test_every_frame_needs_its_duration(durations: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="durations"):
+        write_container(replace(HEADER, frames=2), Metadata(durations=durations), [TileData(b"x")] * 2)
+
+
+def test_what_concerns_frames_is_no_info() -> None:
+    metadata = Metadata(comment=b"c", durations=(5,), loop=0, thumbnail=b"t")
+    assert metadata.to_info() == {"comment": b"c"}
 
 
 @pytest.mark.parametrize("count", [0, 2])
@@ -386,6 +500,17 @@ def test_newer_files_say_so() -> None:
         head(tile=0),
         head(tile=17),
         head(mode=1, flags=1),
+        head(mode=5, flags=1, more=bytes(4)),
+        head(mode=5),
+        head(mode=5, more=b"\0\0\1"),
+        head(mode=5, more=b"\0\2\0\1"),
+        head(mode=5, more=bytes(5)),
+        head(mode=3, more=bytes(4)),
+        head() + chunk(b"durs", bytes(8)) + chunk(b"TILE", b"x"),
+        head() + chunk(b"durs", b"") + chunk(b"TILE", b"x"),
+        head() + chunk(b"loop", bytes(3)) + chunk(b"TILE", b"x"),
+        head() + chunk(b"loop", bytes(5)) + chunk(b"TILE", b"x"),
+        head() + chunk(b"thmb", b"1") * 2 + chunk(b"TILE", b"x"),
         head(model=b""),
         head(model=b"a b"),
         head(model=b"\xff"),
@@ -413,7 +538,9 @@ def test_damaged_metadata_is_an_error_unless_tolerated() -> None:
 
 
 @pytest.mark.parametrize("length", [2**31 - 1, 2**32 - 1])
-@pytest.mark.parametrize("kind", [b"HEAD", b"exif", b"phys", b"abcd", b"ABCD", b"INDX", b"TILE"])
+@pytest.mark.parametrize(
+    "kind", [b"HEAD", b"exif", b"phys", b"durs", b"loop", b"thmb", b"abcd", b"ABCD", b"INDX", b"TILE"]
+)
 def test_claimed_lengths_allocate_nothing(kind: bytes, length: int, tmp_path: Path) -> None:
     prefix = SIGNATURE + (b"" if kind == b"HEAD" else head(tile=1 if kind == b"INDX" else 16))
     path = tmp_path / "claim.agv"
@@ -520,7 +647,8 @@ def test_random_mutations_are_contained(case: tuple[Header, list[TileData], byte
     check_contained(bytes(data))
 
 
-kinds = st.sampled_from([b"HEAD", b"INDX", b"TILE", b"exif", b"phys", b"iccp", b"cmnt", b"abcd", b"ABCD", b"\0\0\0\0"])
+known = [b"HEAD", b"INDX", b"TILE", b"exif", b"phys", b"iccp", b"cmnt", b"durs", b"loop", b"thmb"]
+kinds = st.sampled_from([*known, b"abcd", b"ABCD", b"\0\0\0\0"])
 edges = st.sampled_from([0, 1, 2, 63, 64, 65, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1])
 
 
@@ -537,6 +665,7 @@ edges = st.sampled_from([0, 1, 2, 63, 64, 65, 2**15, 2**16 - 1, 2**31 - 1, 2**31
         height=edges,
         frames=edges,
         model=st.binary(max_size=70),
+        more=st.binary(max_size=5),
     ),
     st.lists(st.tuples(kinds, st.binary(max_size=40)), max_size=6),
 )

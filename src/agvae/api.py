@@ -134,7 +134,7 @@ def image_pixels(image: Image.Image) -> Pixels:
         ValueError: the transparency in `info` is not one for this mode.
     """
     mode = _CONVERSIONS.get(image.mode, image.mode)
-    if mode not in MODES:
+    if mode not in MODES[:4]:
         msg = f"cannot write mode {image.mode} as AGV"
         raise OSError(msg)
     if image.has_transparency_data and not mode.endswith("A"):

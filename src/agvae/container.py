@@ -14,16 +14,16 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, fields
-from numbers import Real
+from numbers import Integral, Real
 from typing import IO, Any
 
 from agvae.quality import MAX_LEVEL
 
 SIGNATURE = b"\x96AGV\r\n\x1a\n"
 VERSION = 1
-MODES = ("L", "LA", "RGB", "RGBA")
+MODES = ("L", "LA", "RGB", "RGBA", "I;16")
 TILE_SIZE = 1024
 """Default side of tiles in pixels."""
 
@@ -32,6 +32,8 @@ MAX_FRAMES = 2**31 - 1
 MAX_TILE_SIZE = 1024
 MAX_METADATA = 2**26
 """Largest payload of a metadata chunk in bytes."""
+MAX_DURATION = (2**32 - 1) / 1000
+"""Longest duration of a frame in milliseconds."""
 DPI_RANGE = (1e-3, 1e6)
 """Lowest and highest resolution in pixels per inch."""
 MAX_TILE = 2**28
@@ -45,12 +47,22 @@ _HEADER = struct.Struct(">BBBBHIII8sB")
 _CHUNK_START = struct.Struct(">4sI")
 _CRC = struct.Struct(">I")
 _DPI = struct.Struct(">dd")
-_ALPHA_SPLIT = struct.Struct(">I")
+_U32 = struct.Struct(">I")
+_RANGE = struct.Struct(">HH")
 _OVERHEAD = _CHUNK_START.size + _CRC.size
 _GREY = 1
 _TILE_UNIT = 64
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-_METADATA_KINDS = {"icc_profile": b"iccp", "exif": b"exif", "xmp": b"xmpp", "comment": b"cmnt", "dpi": b"phys"}
+_METADATA_KINDS = {
+    "icc_profile": b"iccp",
+    "exif": b"exif",
+    "xmp": b"xmpp",
+    "comment": b"cmnt",
+    "dpi": b"phys",
+    "durations": b"durs",
+    "loop": b"loop",
+    "thumbnail": b"thmb",
+}
 _METADATA_NAMES = {kind: name for name, kind in _METADATA_KINDS.items()}
 _READ_BLOCK = 2**16
 
@@ -80,13 +92,15 @@ class Header:
 
     Attributes:
         width, height: in pixels, 1 .. 2^31 - 1.
-        mode: "L", "LA", "RGB" or "RGBA", 8 bits a band.
+        mode: "L", "LA", "RGB" or "RGBA", 8 bits a band; or "I;16", grey of 16 bits.
         level: quality in fixed point, 0 .. 20480, see `agvae.quality`.
         model: name of the model that coded the tiles, 1 to 64 of the characters A-Z a-z 0-9 . _ -
         digest: the first 8 bytes of the SHA-256 of the model's file.
         tile_size: side of the tiles in pixels, a multiple of 64 up to 1024.
         frames: number of frames, each width x height.
         grey: the three bands of a mode with colour are equal.
+        range: (low, high) of mode I;16, 0 <= low <= high <= 65535: the grey values that stand for 0 and 1.  None in
+            other modes.
 
     Raises:
         ValueError: a value is outside its range.
@@ -101,6 +115,7 @@ class Header:
     tile_size: int = TILE_SIZE
     frames: int = 1
     grey: bool = False
+    range: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         _check_range("width", self.width, 1, MAX_SIDE)
@@ -117,6 +132,7 @@ class Header:
         if self.grey and not self.mode.startswith("RGB"):
             msg = f"mode {self.mode} has no colour bands to be grey"
             raise ValueError(msg)
+        _check_pixel_range(self.mode, self.range)
         check_model_name(self.model)
         if len(self.digest) != 8:
             msg = "digest must have 8 bytes"
@@ -146,12 +162,15 @@ class Metadata:
         xmp: an XMP packet.
         comment: any bytes.
         dpi: horizontal and vertical resolution in pixels per inch, 1e-3 to 1e6.
+        durations: of each frame in milliseconds, 0 to 4294967.295, in whole microseconds.
+        loop: how often the frames are shown, 0 .. 2^32 - 1; 0 is for ever.
+        thumbnail: a smaller version of the first frame, itself an .agv file.
 
-    Bytes are stored as they are and never parsed.  Any bytes-like object becomes bytes, any two real numbers a tuple
-    of floats.
+    Bytes are stored as they are and never parsed.  Any bytes-like object becomes bytes, any real numbers a tuple of
+    floats; durations are rounded.
 
     Raises:
-        ValueError: a value is not of its type, has more than 64 MiB, or is an impossible resolution.
+        ValueError: a value is not of its type, has more than 64 MiB, or is impossible.
     """
 
     icc_profile: bytes | None = None
@@ -159,16 +178,23 @@ class Metadata:
     xmp: bytes | None = None
     comment: bytes | None = None
     dpi: tuple[float, float] | None = None
+    durations: tuple[float, ...] | None = None
+    loop: int | None = None
+    thumbnail: bytes | None = None
 
     def __post_init__(self) -> None:
-        for name in ("icc_profile", "exif", "xmp", "comment"):
+        for name in ("icc_profile", "exif", "xmp", "comment", "thumbnail"):
             object.__setattr__(self, name, _checked_bytes(name, getattr(self, name)))
         object.__setattr__(self, "dpi", _checked_dpi(self.dpi))
+        object.__setattr__(self, "durations", _checked_durations(self.durations))
+        if self.loop is not None:
+            object.__setattr__(self, "loop", _checked_loop(self.loop))
 
     def to_info(self) -> dict[str, Any]:
-        """What is present, as Pillow has it in `Image.info`: Exif data with its prefix."""
-        info = {name: value for name, value in vars(self).items() if value}
-        if self.exif:
+        """What is present and concerns the whole image, as Pillow has it in `Image.info`: Exif data with its prefix."""
+        names = ("icc_profile", "exif", "xmp", "comment", "dpi")
+        info = {name: value for name in names if (value := getattr(self, name)) is not None}
+        if self.exif is not None:
             info["exif"] = EXIF_PREFIX + self.exif
         return info
 
@@ -180,7 +206,7 @@ class TileData:
     Attributes:
         payload: the coded colour, or None if it could not be read.
         alpha: the coded alpha of a mode that has one.
-        error: why there is no payload.
+        error: why there is no payload, though it was to be read.
     """
 
     payload: bytes | None
@@ -209,16 +235,20 @@ def write_container(header: Header, metadata: Metadata, tiles: Iterable[TileData
         tiles: those of every frame in turn, each in the order of `tile_boxes`.
 
     Raises:
-        ValueError: the number of tiles or their alpha does not fit the header, or a tile exceeds 256 MiB.
+        ValueError: the number of tiles or durations, or the tiles' alpha does not fit the header, or a tile exceeds
+            256 MiB.
     """
+    if metadata.durations is not None and len(metadata.durations) != header.frames:
+        msg = f"there must be durations of {header.frames} frames, not {len(metadata.durations)}"
+        raise ValueError(msg)
     payloads = [_join_alpha(header, tile) for tile in tiles]
     if len(payloads) != header.tile_count:
         msg = f"the header asks for {header.tile_count} tiles, not {len(payloads)}"
         raise ValueError(msg)
     parts = [SIGNATURE, _chunk(b"HEAD", _pack_header(header))]
     for field in fields(metadata):
-        if value := getattr(metadata, field.name):
-            parts.append(_chunk(_METADATA_KINDS[field.name], _DPI.pack(*value) if field.name == "dpi" else value))
+        if (value := getattr(metadata, field.name)) is not None:
+            parts.append(_chunk(_METADATA_KINDS[field.name], _pack_metadata(field.name, value)))
     if len(payloads) > 1:
         parts.append(_chunk(b"INDX", struct.pack(f">{len(payloads)}I", *map(len, payloads))))
     parts += (_chunk(b"TILE", payload) for payload in payloads)
@@ -253,23 +283,31 @@ class Reader:
         if kind != b"HEAD":
             msg = "no header"
             raise DamagedFileError(msg)
-        self.header = _unpack_header(self._payload(kind, length, _HEADER.size + 255))
+        self.header = _unpack_header(self._payload(kind, length, _HEADER.size + 255 + _RANGE.size))
         self.metadata = Metadata()
         self._lengths = self._read_preamble(damaged_ok)
 
-    def tiles(self, frame: int | None = None) -> Iterator[TileData]:
+    def tiles(self, frame: int | None = None, wanted: Container[int] | None = None) -> Iterator[TileData]:
         """Every tile of one frame, 0 .. frames - 1, or of all frames in turn.
 
         A tile that is damaged or missing comes without a payload and with the reason; the others are not affected.
+
+        Args:
+            wanted: indices of the tiles to read, counted within a frame; the others come without payload and error.
+                None for all.
         """
         count = self.header.tiles_per_frame
         first, last = (0, len(self._lengths)) if frame is None else (frame * count, (frame + 1) * count)
         position = self._first_tile + sum(self._lengths[:first]) + first * _OVERHEAD
-        for length in self._lengths[first:last]:
-            try:
-                yield self._tile(position, length)
-            except AgvError as error:
-                yield TileData(None, None, error)
+        for index in range(first, last):
+            length = self._lengths[index]
+            if wanted is not None and index % count not in wanted:
+                yield TileData(None)
+            else:
+                try:
+                    yield self._tile(position, length)
+                except AgvError as error:
+                    yield TileData(None, None, error)
             position += length + _OVERHEAD
 
     def verify(self) -> None:
@@ -284,7 +322,7 @@ class Reader:
 
     def _read_preamble(self, damaged_ok: bool) -> array[int]:
         """Read the chunks between header and tiles; sets the metadata and gives the tiles' lengths."""
-        seen: dict[str, bytes | tuple[float, float]] = {}
+        seen: dict[str, Any] = {}
         count = self.header.tile_count
         while True:
             kind, length = self._chunk_start()
@@ -303,11 +341,12 @@ class Reader:
                 raise DamagedFileError(msg)
             if kind in _METADATA_NAMES:
                 try:
-                    name, value = _metadata_item(kind, self._payload(kind, length, MAX_METADATA))
+                    name = _METADATA_NAMES[kind]
+                    payload = self._payload(kind, length, MAX_METADATA)
                     if name in seen:
                         msg = f"two chunks {kind.decode()}"
                         raise DamagedFileError(msg)
-                    seen[name] = value
+                    seen[name] = _unpack_metadata(name, payload, self.header.frames)
                 except DamagedFileError:
                     if not damaged_ok:
                         raise
@@ -316,7 +355,7 @@ class Reader:
         if max(lengths) > MAX_TILE:
             msg = "a tile is too long"
             raise DamagedFileError(msg)
-        self.metadata = Metadata(**seen)  # type: ignore[arg-type]
+        self.metadata = Metadata(**seen)
         return lengths
 
     def _chunk_start(self) -> tuple[bytes, int]:
@@ -390,7 +429,7 @@ def _checked_bytes(name: str, value: Any) -> bytes | None:
     if data is not None and len(data) > MAX_METADATA:
         msg = f"{name} has more than {MAX_METADATA} bytes"
         raise ValueError(msg)
-    return data
+    return data or None
 
 
 def _checked_dpi(value: Any) -> tuple[float, float] | None:
@@ -405,6 +444,43 @@ def _checked_dpi(value: Any) -> tuple[float, float] | None:
         msg = f"dpi must be two numbers from {low:g} to {high:g}, not {value!r}"
         raise ValueError(msg)
     return horizontal, vertical
+
+
+def _checked_durations(values: Any) -> tuple[float, ...] | None:
+    if values is None:
+        return None
+    try:
+        times = tuple(float(value) if isinstance(value, Real) else math.nan for value in values)
+    except (TypeError, OverflowError):
+        times = (math.nan,)
+    if not all(0 <= time <= MAX_DURATION for time in times):
+        msg = f"durations must be numbers of milliseconds from 0 to {MAX_DURATION:.3f}"
+        raise ValueError(msg)
+    if 4 * len(times) > MAX_METADATA:
+        msg = f"no more than {MAX_METADATA // 4} frames can have durations"
+        raise ValueError(msg)
+    return tuple(_microseconds(time) / 1000 for time in times) or None
+
+
+def _microseconds(milliseconds: float) -> int:
+    return round(1000 * milliseconds)
+
+
+def _checked_loop(value: Any) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= int(value) < 2**32:
+        msg = f"loop must be an integer from 0 to {2**32 - 1}, not {value!r}"
+        raise ValueError(msg)
+    return int(value)
+
+
+def _check_pixel_range(mode: str, value: object) -> None:
+    if mode != "I;16" and value is None:
+        return
+    match value:
+        case (int(low), int(high)) if mode == "I;16" and 0 <= low <= high <= 0xFFFF:
+            return
+    msg = f"range must be two integers from 0 to 65535 in mode I;16, and None in others, not {value!r} in mode {mode}"
+    raise ValueError(msg)
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:
@@ -455,6 +531,7 @@ def _pack_header(header: Header) -> bytes:
             len(name),
         )
         + name
+        + (b"" if header.range is None else _RANGE.pack(*header.range))
     )
 
 
@@ -466,8 +543,7 @@ def _unpack_header(payload: bytes) -> Header:
         msg = "header too short"
         raise DamagedFileError(msg)
     version, mode, flags, tile_units, level, width, height, frames, digest, length = _HEADER.unpack_from(payload)
-    name = payload[_HEADER.size :]
-    if version == 0 or mode == 0 or len(name) != length:
+    if version == 0 or mode == 0:
         msg = "impossible header"
         raise DamagedFileError(msg)
     if mode > len(MODES):
@@ -476,6 +552,11 @@ def _unpack_header(payload: bytes) -> Header:
     if flags & ~_GREY:
         msg = f"unsupported AGV flags {flags:#04x}: a newer version of agvae is needed"
         raise UnsupportedFileError(msg)
+    name, rest = payload[_HEADER.size : _HEADER.size + length], payload[_HEADER.size + length :]
+    has_range = MODES[mode - 1] == "I;16"
+    if len(name) != length or len(rest) != (_RANGE.size if has_range else 0):
+        msg = "a header of wrong length"
+        raise DamagedFileError(msg)
     try:
         return Header(
             width=width,
@@ -487,25 +568,43 @@ def _unpack_header(payload: bytes) -> Header:
             tile_size=tile_units * _TILE_UNIT,
             frames=frames,
             grey=bool(flags & _GREY),
+            range=_RANGE.unpack(rest) if has_range else None,
         )
     except ValueError as error:
         raise DamagedFileError(str(error)) from error
 
 
-def _metadata_item(kind: bytes, payload: bytes) -> tuple[str, bytes | tuple[float, float]]:
-    """Name and value of a metadata chunk."""
-    name = _METADATA_NAMES[kind]
-    if name != "dpi":
-        return name, payload
-    if len(payload) != _DPI.size:
-        msg = "wrong length of chunk phys"
+def _pack_metadata(name: str, value: Any) -> bytes:
+    match name:
+        case "dpi":
+            return _DPI.pack(*value)
+        case "durations":
+            return struct.pack(f">{len(value)}I", *map(_microseconds, value))
+        case "loop":
+            return _U32.pack(value)
+        case _:
+            return bytes(value)
+
+
+def _unpack_metadata(name: str, payload: bytes, frames: int) -> Any:
+    """The value of a metadata chunk."""
+    sizes = {"dpi": _DPI.size, "durations": 4 * frames, "loop": _U32.size}
+    if len(payload) != sizes.get(name, len(payload)):
+        msg = f"wrong length of chunk {_METADATA_KINDS[name].decode()}"
         raise DamagedFileError(msg)
-    horizontal, vertical = _DPI.unpack(payload)
-    try:
-        Metadata(dpi=(horizontal, vertical))
-    except ValueError as error:
-        raise DamagedFileError(str(error)) from error
-    return name, (horizontal, vertical)
+    match name:
+        case "dpi":
+            value = _DPI.unpack(payload)
+            try:
+                return _checked_dpi(value)
+            except ValueError as error:
+                raise DamagedFileError(str(error)) from error
+        case "durations":
+            return tuple(time / 1000 for (time,) in _U32.iter_unpack(payload))
+        case "loop":
+            return _U32.unpack(payload)[0]
+        case _:
+            return payload
 
 
 def _join_alpha(header: Header, tile: TileData) -> bytes:
@@ -514,7 +613,7 @@ def _join_alpha(header: Header, tile: TileData) -> bytes:
         raise ValueError(msg)
     payload = tile.payload
     if tile.alpha is not None:
-        payload = _ALPHA_SPLIT.pack(len(payload)) + payload + tile.alpha
+        payload = _U32.pack(len(payload)) + payload + tile.alpha
     if len(payload) > MAX_TILE:
         msg = f"a tile has more than {MAX_TILE} bytes"
         raise ValueError(msg)
@@ -524,11 +623,11 @@ def _join_alpha(header: Header, tile: TileData) -> bytes:
 def _split_alpha(header: Header, payload: bytes) -> TileData:
     if not header.has_alpha:
         return TileData(payload)
-    if len(payload) < _ALPHA_SPLIT.size:
+    if len(payload) < _U32.size:
         msg = "a tile without alpha"
         raise DamagedFileError(msg)
-    (length,) = _ALPHA_SPLIT.unpack_from(payload)
-    rest = payload[_ALPHA_SPLIT.size :]
+    (length,) = _U32.unpack_from(payload)
+    rest = payload[_U32.size :]
     if length > len(rest):
         msg = "a tile without alpha"
         raise DamagedFileError(msg)
