@@ -14,26 +14,30 @@ from pathlib import Path
 
 import torch
 
-from agvae import codec, weights
-from agvae.container import grid_boxes
+from agvae import weights
+from agvae.codec import encode_images
+from agvae.container import TILE_SIZE, grid_boxes
+from agvae.engine import Latents, Model, channel_index
 from agvae.entropy import asymmetric
 from agvae.networks.context import split_steps
 from agvae.networks.gain import level_weights
 from agvae.quality import LEVEL_STEPS
 from agvae.training.data import load_images
+from agvae.windows import latent_shape
 
 
 @torch.inference_mode()
-def real_valued_bits(model: codec.Model, latents: codec.Latents, q: float) -> float:
+def real_valued_bits(model: Model, latents: Latents, q: float) -> float:
     """Bits of y under float32 parameters that no grid and no table has touched."""
     entropy = model.network.entropy
     interpolation = level_weights(torch.tensor([q]), model.network.config.levels)
-    _, height, width, _ = latents.y_hat.shape
+    y_hat = latents.y_hat[None]
+    _, height, width, _ = y_hat.shape
     z = torch.from_numpy(latents.z)[None].float()
     features = entropy.features(z, interpolation, height, width)
     decoded: list[torch.Tensor] = []
     bits = 0.0
-    for target in split_steps(latents.y_hat):
+    for target in split_steps(y_hat):
         p = entropy.parameters_of_step(features, decoded, interpolation)
         bits += float(asymmetric.bits(target - p.mu, p.log2_sigma, p.asymmetry).sum())
         decoded.append(target)
@@ -45,18 +49,19 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     images = load_images(parser.parse_args().folder)
     name = weights.registry()["default"]
-    exact, real = (codec.Model(weights.find(name), name, "cpu") for _ in range(2))
+    exact, real = (Model(weights.find(name), name, "cpu") for _ in range(2))
     real.network.entropy.float()
     print(f"weights {name}, SHA-256 {exact.sha256}")
     for s in range(6):
         written = estimated = 0.0
         for image in images:
             height, width, _ = image.shape
-            for box in grid_boxes(width, height, 1024):
-                level = s * LEVEL_STEPS
-                payload = exact.encode(image.numpy(), level, [box])[0][0]
-                latents = exact.unpack(payload, level, box)
-                z_bits = exact.z_coder.bits(latents.z.ravel(), codec.channel_index(latents.z.shape))
+            level = s * LEVEL_STEPS
+            payloads = next(encode_images([image.numpy()], level)).tiles
+            for payload, box in zip(payloads, grid_boxes(width, height, TILE_SIZE), strict=True):
+                (latents,) = exact.unpack([payload], [level], *latent_shape(box))
+                assert isinstance(latents, Latents)
+                z_bits = exact.z_coder.bits(latents.z.ravel(), channel_index(latents.z.shape))
                 written += 8 * len(payload)
                 estimated += z_bits + real_valued_bits(real, latents, float(s))
         print(f"quality {s + 1}: {100 * (written / estimated - 1):+.3f} %")

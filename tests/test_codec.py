@@ -6,9 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +22,9 @@ from hypothesis import strategies as st
 
 import agvae
 from agvae import codec
-from agvae.container import DamagedFileError, Header, Reader, UnsupportedFileError, grid_boxes
+from agvae.container import Box, DamagedFileError, Header, Reader, UnsupportedFileError
+from agvae.engine import Latents, Model
+from agvae.windows import latent_shape
 from tests.helpers import picture, settings_that_must_not_matter
 
 DATA = Path(__file__).parent / "data"
@@ -29,16 +35,28 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
 
 
-def header(pixels: np.ndarray, level: int, encoded: codec.EncodedImage, tile_size: int = 1024) -> Header:
+def encode(pixels: np.ndarray, level: int, tile_size: int = 1024) -> codec.EncodedImage:
+    return next(codec.encode_images([pixels], level, tile_size))
+
+
+def request(
+    pixels: np.ndarray, level: int, encoded: codec.EncodedImage, tile_size: int = 1024, box: Box | None = None
+) -> codec.DecodeRequest:
     height, width = pixels.shape[:2]
-    return Header(width, height, "RGB", level, encoded.model, encoded.digest, tile_size)
+    mode, bounds = ("RGB", None) if pixels.dtype == np.uint8 else ("I;16", (0, 65535))
+    header = Header(width, height, mode, level, encoded.model, encoded.digest, tile_size, range=bounds)
+    return codec.DecodeRequest(header, encoded.tiles, box)
+
+
+def decode(wanted: codec.DecodeRequest) -> np.ndarray:
+    return next(codec.decode_images([wanted]))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 5), (65, 33), (128, 96), (200, 131)])
 def test_any_size_comes_back(size: tuple[int, int]) -> None:
     pixels = picture(*size)
-    encoded = codec.encode_tiles(pixels, 14000)
-    decoded = codec.decode_tiles(header(pixels, 14000, encoded), encoded.tiles)
+    encoded = encode(pixels, 14000)
+    decoded = decode(request(pixels, 14000, encoded))
     assert decoded.shape == pixels.shape
     assert decoded.dtype == np.uint8
     assert psnr(decoded, pixels) > 24
@@ -47,7 +65,7 @@ def test_any_size_comes_back(size: tuple[int, int]) -> None:
 def test_bytes_are_what_the_entropy_model_estimates() -> None:
     pixels = picture(320, 256)
     for level in (0, 10240, 20480):
-        encoded = codec.encode_tiles(pixels, level)
+        encoded = encode(pixels, level)
         size = sum(map(len, encoded.tiles))
         assert abs(size - encoded.estimated_bits / 8) < 0.015 * size + 100
 
@@ -56,9 +74,9 @@ def test_size_and_quality_rise_with_the_level() -> None:
     pixels = picture(256, 192)
     sizes, qualities = [], []
     for level in range(0, 20481, 4096):
-        encoded = codec.encode_tiles(pixels, level)
+        encoded = encode(pixels, level)
         sizes.append(sum(map(len, encoded.tiles)))
-        qualities.append(psnr(codec.decode_tiles(header(pixels, level, encoded), encoded.tiles), pixels))
+        qualities.append(psnr(decode(request(pixels, level, encoded)), pixels))
     assert sizes == sorted(set(sizes))
     assert qualities == sorted(qualities)
 
@@ -67,30 +85,102 @@ def test_tiles_leave_no_seam() -> None:
     """With the same latents, the tiled synthesis is the untiled one; so is the tiled analysis."""
     model = codec.load_model()
     pixels = picture(460, 300)
-    weights = model._weights(9000).float()
-    with torch.inference_mode():
-        whole = model._analyse(pixels, (0, 0, 460, 300), weights)
-        for box in grid_boxes(460, 300, 128):
-            top, left = box[1] // 16, box[0] // 16
-            tile = model._analyse(pixels, box, weights)
-            torch.testing.assert_close(
-                tile, whole[:, top : top + tile.shape[1], left : left + tile.shape[2]], atol=2e-3, rtol=1e-3
-            )
-        image = model._synthesise(whole, (0, 0, 460, 300), weights).astype(int)
-        for left, top, right, bottom in grid_boxes(460, 300, 128):
-            tile = model._synthesise(whole, (left, top, right, bottom), weights)
-            assert np.abs(image[top:bottom, left:right] - tile).max() <= 1
+    whole = codec._analyse(model, [(pixels, (0, 0, 460, 300))], 9000, 1024)
+    parts = codec._analyse(model, [(pixels, (0, 0, 460, 300))], 9000, 128)
+    torch.testing.assert_close(parts, whole, atol=2e-3, rtol=1e-3)
+    wanted = request(pixels, 9000, encode(pixels, 9000))
+    one, many = (
+        codec._decode(model, codec._Limits(1, side), requests=[wanted], damaged_ok=False)[0] for side in (1024, 64)
+    )
+    assert np.abs(one.astype(int) - many).max() <= 1
 
 
 def test_a_lost_tile_costs_that_tile() -> None:
     pixels = picture(256, 128)
-    encoded = codec.encode_tiles(pixels, 12000, tile_size=64)
-    head = header(pixels, 12000, encoded, 64)
-    whole = codec.decode_tiles(head, encoded.tiles)
-    partial = codec.decode_tiles(head, [None, *encoded.tiles[1:]])
+    encoded = encode(pixels, 12000, tile_size=64)
+    wanted = request(pixels, 12000, encoded, 64)
+    whole = decode(wanted)
+    partial = decode(replace(wanted, tiles=[None, *encoded.tiles[1:]]))
     assert (partial[:64, :64] == 128).all()
     halo = codec.load_model().network.synthesis.halo()
     np.testing.assert_array_equal(partial[:, 64 + halo :], whole[:, 64 + halo :])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_a_box_is_the_crop_of_the_whole_and_needs_only_its_tiles(data: st.DataObject) -> None:
+    pixels, wanted, whole = small_tiles()
+    height, width = pixels.shape[:2]
+    left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    box = (left, top, data.draw(st.integers(left + 1, width)), data.draw(st.integers(top + 1, height)))
+    needed = codec.tiles_needed(wanted.header, box)
+    tiles = [tile if k in needed else None for k, tile in enumerate(wanted.tiles)]
+    part = decode(replace(wanted, tiles=tiles, box=box))
+    assert np.abs(part.astype(int) - whole[box[1] : box[3], box[0] : box[2]]).max() <= 1
+
+
+@cache
+def small_tiles() -> tuple[np.ndarray, codec.DecodeRequest, np.ndarray]:
+    pixels = picture(333, 270, 4)
+    wanted = request(pixels, 9000, encode(pixels, 9000, 64), 64)
+    return pixels, wanted, decode(wanted)
+
+
+def test_a_small_box_needs_few_tiles() -> None:
+    header = Header(100_000, 100_000, "RGB", 0, "light-1", codec.load_model().digest)
+    needed = codec.tiles_needed(header, (51_700, 51_700, 51_710, 51_710))
+    assert needed == [50 * 98 + 50]
+
+
+def test_images_in_a_batch_code_as_alone() -> None:
+    """Sizes mixed, some equal; the latents of a batch are exact, too, so they decode together or alone."""
+    pixels = [picture(96, 64, seed) for seed in range(5)] + [picture(65, 33), picture(300, 260), picture(96, 64, 9)]
+    together = list(codec.encode_images(pixels, 11111))
+    for image, encoded in zip(pixels, together, strict=True):
+        alone = encode(image, 11111)
+        assert abs(sum(map(len, encoded.tiles)) - sum(map(len, alone.tiles))) <= 8
+    wanted = [request(image, 11111, encoded) for image, encoded in zip(pixels, together, strict=True)]
+    for one, batched in zip(wanted, codec.decode_images(wanted), strict=True):
+        assert np.abs(decode(one).astype(int) - batched).max() <= 1
+
+
+def test_images_are_taken_as_they_are_needed() -> None:
+    taken = []
+
+    def images() -> Iterator[np.ndarray]:
+        for seed in range(3):
+            taken.append(seed)
+            yield picture(640, 480, seed)
+
+    stream = codec.encode_images(images(), 0)
+    next(stream)
+    assert taken == [0]
+
+
+def test_requests_of_several_levels_and_models(tiny_weights_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGVAE_WEIGHTS_URL", str(tiny_weights_folder))
+    pixels = picture(96, 64)
+    wanted = [
+        request(pixels, level, next(codec.encode_images([pixels], level, model=model)))
+        for model, level in (("light-1", 0), ("light-1", 20480), ("tiny", 20480), ("light-1", 9999))
+    ]
+    for one, batched in zip(wanted, codec.decode_images(wanted), strict=True):
+        np.testing.assert_allclose(decode(one).astype(int), batched, atol=1)
+    codec.forget_models()
+
+
+def test_sixteen_bits_are_not_rounded_to_eight() -> None:
+    """A smooth gradient of float values comes back with steps finer than 1 / 255."""
+    ramp = np.linspace(0.2, 0.8, 320, dtype=np.float32)
+    pixels = np.broadcast_to(ramp[None, :, None], (256, 320, 3))
+    decoded = decode(request(pixels, 20480, encode(pixels, 20480)))
+    assert decoded.dtype == np.float32
+    assert decoded.min() >= 0
+    assert decoded.max() <= 1
+    error = np.sqrt(np.mean((decoded - pixels) ** 2))
+    rounded = np.sqrt(np.mean((np.round(pixels * 255) / 255 - pixels) ** 2))
+    assert error < 3 * rounded
+    assert len(np.unique(decoded[..., 1])) > 1000
 
 
 @settings(max_examples=40, deadline=None)
@@ -98,7 +188,7 @@ def test_a_lost_tile_costs_that_tile() -> None:
 def test_a_changed_payload_is_noticed(data: st.DataObject) -> None:
     """Even without the container's checksum: never other latents in silence, never another exception."""
     pixels = picture(64, 64)
-    encoded = codec.encode_tiles(pixels, 12000)
+    encoded = encode(pixels, 12000)
     payload = bytearray(encoded.tiles[0])
     kind = data.draw(st.sampled_from(["flip", "cut", "random"]))
     if kind == "flip":
@@ -109,26 +199,25 @@ def test_a_changed_payload_is_noticed(data: st.DataObject) -> None:
     else:
         payload[4:] = data.draw(st.binary(min_size=len(payload) - 4, max_size=len(payload) - 4))
     model = codec.load_model()
-    original = model.unpack(encoded.tiles[0], 12000, (0, 0, 64, 64)).tobytes()
-    try:
-        changed = model.unpack(bytes(payload), 12000, (0, 0, 64, 64))
-    except DamagedFileError:
-        return
-    assert changed.tobytes() == original
+    original, changed, again = model.unpack([encoded.tiles[0], bytes(payload), encoded.tiles[0]], [12000] * 3, 4, 4)
+    assert isinstance(original, Latents)
+    assert isinstance(again, Latents)
+    assert again.tobytes() == original.tobytes(), "a damaged tile of the batch costs another one"
+    assert isinstance(changed, DamagedFileError) or changed.tobytes() == original.tobytes()
 
 
 def test_other_weights_of_the_same_name_are_refused() -> None:
-    encoded = codec.encode_tiles(picture(32, 32), 0)
+    encoded = encode(picture(32, 32), 0)
     head = Header(32, 32, "RGB", 0, encoded.model, b"\0" * 8)
     with pytest.raises(UnsupportedFileError, match="install the version"):
-        codec.decode_tiles(head, encoded.tiles)
+        decode(codec.DecodeRequest(head, encoded.tiles))
 
 
 def test_an_unknown_model_is_refused_by_name() -> None:
-    encoded = codec.encode_tiles(picture(32, 32), 0)
+    encoded = encode(picture(32, 32), 0)
     head = Header(32, 32, "RGB", 0, "no-such-model", encoded.digest)
     with pytest.raises(OSError, match="no-such-model"):
-        codec.decode_tiles(head, encoded.tiles)
+        decode(codec.DecodeRequest(head, encoded.tiles))
 
 
 @pytest.mark.parametrize("name", sorted(CONFORMANCE))
@@ -157,13 +246,16 @@ def test_latents_are_the_same_on_cuda() -> None:
 
     name = sorted(CONFORMANCE)[0]
     reader = Reader(BytesIO((DATA / name).read_bytes()))
-    model = codec.Model(weights.find(reader.header.model), reader.header.model, "cuda")
-    cpu = codec.Model(weights.find(reader.header.model), reader.header.model, "cpu")
-    box = (0, 0, reader.header.width, reader.header.height)
     payload = next(reader.tiles()).payload
     assert payload is not None
-    level = reader.header.level
-    assert model.unpack(payload, level, box).tobytes() == cpu.unpack(payload, level, box).tobytes()
+    found = []
+    for device in ("cuda", "cpu"):
+        model = Model(weights.find(reader.header.model), reader.header.model, device)
+        shape = latent_shape((0, 0, reader.header.width, reader.header.height))
+        (latents,) = model.unpack([payload], [reader.header.level], *shape)
+        assert isinstance(latents, Latents)
+        found.append(latents.tobytes())
+    assert found[0] == found[1]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
@@ -200,7 +292,109 @@ def test_an_impossible_device_is_a_value_error(
 
 def test_an_empty_device_is_auto(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGVAE_DEVICE", "")
-    assert codec.load_model().device.type in ("cpu", "cuda")
+    assert codec.load_model().device.type in ("cpu", "cuda", "mps")
+
+
+def test_the_device_may_change_between_calls(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = codec.load_model()
+    monkeypatch.setenv("AGVAE_DEVICE", "cpu")
+    assert codec.load_model().device.type == "cpu"
+    monkeypatch.delenv("AGVAE_DEVICE")
+    assert codec.load_model() is first
+
+
+class ShortOfMemory:
+    """Fault injection: g_s with a limit on the pixels of a call."""
+
+    def __init__(self, model: Model, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sizes: list[int] = []
+        synthesise = model.synthesise
+
+        def limited(y_hat: torch.Tensor, levels: Sequence[int]) -> torch.Tensor:
+            pixels = 256 * y_hat.shape[0] * y_hat.shape[1] * y_hat.shape[2]
+            self.sizes.append(pixels)
+            if pixels > limit:
+                msg = "CUDA out of memory. Tried to allocate 2.00 GiB."
+                raise torch.cuda.OutOfMemoryError(msg)
+            return synthesise(y_hat, levels)
+
+        monkeypatch.setattr(model, "synthesise", limited)
+
+
+def test_short_memory_makes_smaller_parts(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = picture(800, 700)
+    wanted = request(pixels, 9000, encode(pixels, 9000))
+    whole = decode(wanted)
+    short = ShortOfMemory(codec.load_model(), 640 * 640, monkeypatch)
+    assert np.abs(decode(wanted).astype(int) - whole).max() <= 1
+    assert max(short.sizes) > 640 * 640
+    assert len(short.sizes) == 1 + 4
+
+
+def test_no_memory_at_all_is_a_memory_error(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = picture(64, 64)
+    wanted = request(pixels, 9000, encode(pixels, 9000))
+    monkeypatch.setenv("AGVAE_DEVICE", "cpu")
+    ShortOfMemory(codec.load_model(), 0, monkeypatch)
+    with pytest.raises(MemoryError, match="not enough memory"):
+        decode(wanted)
+
+
+def test_a_device_without_memory_is_left_for_the_cpu(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault injection: the model's device only claims to be another one than the CPU."""
+    pixels = picture(64, 64)
+    wanted = request(pixels, 9000, encode(pixels, 9000))
+    whole = decode(wanted)
+    claiming = codec.load_model()
+    ShortOfMemory(claiming, 0, monkeypatch)
+    monkeypatch.setattr(codec, "_device_type", lambda model: "mps" if model is claiming else "cpu")
+    with pytest.warns(RuntimeWarning, match="on the CPU instead"):
+        assert np.abs(decode(wanted).astype(int) - whole).max() <= 1
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        msg = "mat1 and mat2 shapes cannot be multiplied"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(codec.load_model(), "analyse", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        encode(picture(32, 32), 0)
+
+
+def test_threads_of_a_call(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The option holds within calls only, also when several of them overlap."""
+    seen = set()
+    model = codec.load_model()
+    analyse = model.analyse
+
+    def noting(*arguments: Any) -> torch.Tensor:
+        seen.add(torch.get_num_threads())
+        return analyse(*arguments)
+
+    monkeypatch.setattr(model, "analyse", noting)
+    before = torch.get_num_threads()
+    monkeypatch.setenv("AGVAE_THREADS", str(before + 2))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda seed: encode(picture(64, 64, seed), 0), range(12)))
+        assert set(pool.map(lambda _: torch.get_num_threads(), range(12))) == {before}
+    assert seen == {before + 2}
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_transforms(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coarser pixels, but the same latents: a file of any type decodes in any other."""
+    pixels = picture(128, 96)
+    full = encode(pixels, 9000)
+    monkeypatch.setenv("AGVAE_DTYPE", dtype)
+    half = encode(pixels, 9000)
+    assert half.tiles != full.tiles
+    in_half = decode(request(pixels, 9000, half))
+    monkeypatch.delenv("AGVAE_DTYPE")
+    in_full = decode(request(pixels, 9000, half))
+    assert abs(psnr(in_full, pixels) - psnr(decode(request(pixels, 9000, full)), pixels)) < 0.1
+    assert psnr(in_half, in_full) > 40
 
 
 def latents_hash(data: bytes) -> str:

@@ -17,8 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from agvae import codec
-from agvae.container import Header
+from agvae.engine import Latents, Model
 from agvae.networks import PRESETS
 from agvae.networks.gain import level_weights
 from agvae.training.data import CropPool, load_images
@@ -110,7 +109,7 @@ def test_the_export_codes_like_the_training_graph(options: TrainingOptions, tmp_
         trainer.train_step()
     trainer.save(tmp_path / "c.pt")
     export_checkpoint(tmp_path / "c.pt", tmp_path / "m.safetensors", "tiny")
-    model = codec.Model(tmp_path / "m.safetensors", "tiny", "cpu")
+    model = Model(tmp_path / "m.safetensors", "tiny", "cpu")
     pixels = picture(128, 128, 9)
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
     trainer.average.eval()
@@ -118,8 +117,10 @@ def test_the_export_codes_like_the_training_graph(options: TrainingOptions, tmp_
         with torch.no_grad():
             output = trainer.average(x, torch.tensor([level / 4096]))
         graph_mse = float(((output.x_hat.clamp(0, 1) * 255).round() / 255 - x).square().mean())
-        payloads, bits = model.encode(pixels, level, [(0, 0, 128, 128)])
-        decoded = model.decode(payloads, level, [(0, 0, 128, 128)], (128, 128))
+        ((payload, bits),) = model.pack(model.analyse(x, [level]), [level])
+        (latents,) = model.unpack([payload], [level], 8, 8)
+        assert isinstance(latents, Latents)
+        decoded = model.synthesise(latents.y_hat[None], [level])[0].mul(255).round().numpy()
         mse = float(np.mean((decoded / 255.0 - pixels / 255.0) ** 2))
         assert abs(10 * np.log10(mse / graph_mse)) < 0.02
         assert bits == pytest.approx(float(output.y_bits + output.z_bits), rel=0.02, abs=100)
@@ -212,16 +213,6 @@ def test_betas_between_levels_are_geometric_means() -> None:
     betas = interpolated_betas(torch.tensor([0.0, 0.5, 5.0]), TINY.betas)
     expected = [TINY.betas[0], (TINY.betas[0] * TINY.betas[1]) ** 0.5, TINY.betas[-1]]
     torch.testing.assert_close(betas, torch.tensor(expected))
-
-
-def test_decoding_with_another_header_size_is_an_error(options: TrainingOptions, tmp_path: Path) -> None:
-    Trainer(options).save(tmp_path / "c.pt")
-    export_checkpoint(tmp_path / "c.pt", tmp_path / "m.safetensors", "tiny")
-    model = codec.Model(tmp_path / "m.safetensors", "tiny", "cpu")
-    payloads, _ = model.encode(picture(64, 64), 5000, [(0, 0, 64, 64)])
-    head = Header(64, 96, "RGB", 5000, "tiny", model.digest)
-    with pytest.raises(OSError, match="tile"):
-        model.decode(payloads, head.level, [(0, 0, 64, 96)], (64, 96))
 
 
 DISTRIBUTED = """

@@ -1,0 +1,222 @@
+"""A trained network on a device: transforms, and exact entropy coding, of batches of equal shape.
+
+Tensors are channels-last.  Everything between the bitstream and y-hat is exact (`agvae.entropy.exact`) and runs in
+float64, on the CPU if the device has no such type; g_a and g_s run in `agvae.options.dtype`.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import constriction
+import numpy as np
+import torch
+from torch import Tensor
+
+from agvae import weights as model_files
+from agvae.container import DamagedFileError
+from agvae.entropy.coder import SYMBOL_LIMIT, Indices, Symbols, TableCoder
+from agvae.entropy.tables import Tables, table_index, with_mirror_images
+from agvae.networks import AGVAE
+from agvae.networks.context import STEPS, join_steps, split_steps
+from agvae.networks.gain import level_weights
+from agvae.networks.hyperprior import STRIDE as HYPER_STRIDE
+from agvae.networks.model import StepParameters
+from agvae.quality import LEVEL_STEPS
+from agvae.settings import options
+
+Visit = Callable[[int, StepParameters, list[Indices]], list[Symbols]]
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The symbols of one tile, int32, and what they stand for.
+
+    Attributes:
+        z: (hz, wz, c_hp).
+        y: the residuals round(y - mu) of each step, flat, in the order (class, row, column, channel).
+        y_hat: (h, w, M) float32, residuals plus mu, on the device of the entropy model.
+    """
+
+    z: Symbols
+    y: list[Symbols]
+    y_hat: Tensor
+
+    def tobytes(self) -> bytes:
+        return b"".join(np.ascontiguousarray(part, "<i4").tobytes() for part in (self.z, *self.y))
+
+
+class Model:
+    """A trained `AGVAE` ready to code: transforms in float32, entropy model frozen in exact float64.
+
+    Every method takes one level (0 .. 20480, see `agvae.quality`) for each image of its batch.
+
+    Args:
+        path: an exported model file.
+        name: the name under which files refer to it.
+        device: "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
+
+    Attributes:
+        device: where g_a and g_s run.
+        exact_device: where everything else runs, the CPU if `device` has no float64.
+
+    Raises:
+        ValueError: no such device.
+        agvae.weights.WeightsError: the file is not that of a model.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], name: str, device: str = "auto") -> None:
+        self.device = _usable_device(device)
+        self.exact_device = torch.device("cpu") if self.device.type == "mps" else self.device
+        file = model_files.read_model_file(path)
+        self.name, self.sha256 = name, file.sha256
+        self.network = AGVAE(file.config)
+        self.network.entropy.to(torch.float64)
+        try:
+            self.network.load_state_dict(file.state)
+            self.y_coder = TableCoder(with_mirror_images(Tables.from_tensors(file.tables, "y")))
+            self.z_coder = TableCoder(Tables.from_tensors(file.tables, "z"))
+        except (RuntimeError, KeyError, IndexError, ValueError) as error:
+            msg = f"model file {os.fspath(path)!r} does not fit its own configuration: {error}"
+            raise model_files.WeightsError(msg) from error
+        self.network.requires_grad_(False).eval().to(self.exact_device)
+        for part in (self.network.analysis, self.network.gain, self.network.inverse_gain, self.network.synthesis):
+            part.to(self.device)
+
+    @property
+    def digest(self) -> bytes:
+        """What files store of the weights' SHA-256: its first 8 bytes."""
+        return bytes.fromhex(self.sha256)[:8]
+
+    def analyse(self, x: Tensor, levels: Sequence[int]) -> Tensor:
+        """g_a and the gain unit: (B, 3, H, W) float32 in [0, 1], H and W multiples of 32 -> gained y (B, h, w, M)."""
+        with torch.inference_mode(), self._transform_type():
+            return self.network.analyse(x.to(self.device), self._weights(levels).float().to(self.device))
+
+    def synthesise(self, y_hat: Tensor, levels: Sequence[int]) -> Tensor:
+        """The inverse gain unit and g_s: y-hat (B, h, w, M) -> (B, 16 h, 16 w, 3) float32 in [0, 1]."""
+        with torch.inference_mode():
+            with self._transform_type():
+                x = self.network.synthesise(y_hat.to(self.device), self._weights(levels).float().to(self.device))
+            return x.permute(0, 2, 3, 1).clamp(0, 1)
+
+    @torch.inference_mode()
+    def pack(self, y: Tensor, levels: Sequence[int]) -> list[tuple[bytes, float]]:
+        """Quantize and code gained y (B, h, w, M), h and w even: the payload and estimated bits of each tile."""
+        weights = self._weights(levels)
+        y = y.to(self.exact_device)
+        z = self.network.hyper_analyse(y, weights.float())
+        encoders = [constriction.stream.queue.RangeEncoder() for _ in levels]
+        bits = [0.0] * len(levels)
+
+        def code(coder: TableCoder, values: Tensor, indices: list[Indices]) -> list[Symbols]:
+            """Code values (B, ...), rounded, with the tables of `indices`."""
+            rounded = values.round().clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT).flatten(1).to(torch.int32).cpu().numpy()
+            for b, (symbols, index) in enumerate(zip(rounded, indices, strict=True)):
+                symbols[coder.skipped[index]] = 0
+                coder.encode(encoders[b], symbols, index)
+                bits[b] += coder.bits(symbols, index)
+            return list(rounded)
+
+        z_hat = [symbols.reshape(z.shape[1:]) for symbols in code(self.z_coder, z, _z_indices(z.shape))]
+        targets = split_steps(y.double())
+
+        def visit(step: int, p: StepParameters, indices: list[Indices]) -> list[Symbols]:
+            return code(self.y_coder, (targets[step] - p.mu).transpose(0, 1), indices)
+
+        latents = self._walk(z_hat, y.shape[1], y.shape[2], weights, visit)
+        return [
+            (_check(tile) + encoder.get_compressed().astype("<u4").tobytes(), estimate)
+            for tile, encoder, estimate in zip(latents, encoders, bits, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def unpack(
+        self, payloads: Sequence[bytes], levels: Sequence[int], height: int, width: int
+    ) -> list[Latents | DamagedFileError]:
+        """The latents of tiles of height x width positions each, both even: the same on every machine.
+
+        A payload that this model does not write gives its error in place of latents.
+        """
+        decoders: list[constriction.stream.queue.RangeDecoder] = []
+        errors: dict[int, DamagedFileError] = {}
+        for b, payload in enumerate(payloads):
+            if len(payload) < 4 or len(payload) % 4:
+                errors[b] = DamagedFileError("a tile has a wrong length")
+            words = np.frombuffer(b"" if b in errors else payload[4:], "<u4")
+            decoders.append(constriction.stream.queue.RangeDecoder(words.astype(np.uint32)))
+
+        def read(coder: TableCoder, indices: list[Indices]) -> list[Symbols]:
+            """The next symbols of each tile; zeros for one that has come to its error."""
+            found = [np.zeros(len(index), np.int32) for index in indices]
+            for b, index in enumerate(indices):
+                if b not in errors:
+                    try:
+                        found[b] = coder.decode(decoders[b], index)
+                    except AssertionError:  # how constriction says that no symbol has this code
+                        errors[b] = DamagedFileError("no symbol has this code")
+            return found
+
+        shape = (len(payloads), -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE), self.network.config.hyper_latent)
+        z = [symbols.reshape(shape[1:]) for symbols in read(self.z_coder, _z_indices(shape))]
+        latents = self._walk(z, height, width, self._weights(levels), lambda _, p, index: read(self.y_coder, index))
+        for b, (tile, payload) in enumerate(zip(latents, payloads, strict=True)):
+            if b not in errors and _check(tile) != payload[:4]:
+                errors[b] = DamagedFileError("a tile decoded to other latents than were encoded")
+        return [errors.get(b, tile) for b, tile in enumerate(latents)]
+
+    def _walk(self, z: Sequence[Symbols], height: int, width: int, weights: Tensor, visit: Visit) -> list[Latents]:
+        """The exact path from z through the four steps; `visit` gives each step's symbols for its table indices."""
+        entropy = self.network.entropy
+        z_hat = torch.from_numpy(np.stack(z)).to(self.exact_device).double()
+        features = entropy.features(z_hat, weights, height, width)
+        decoded: list[Tensor] = []
+        y: list[list[Symbols]] = []
+        for step in range(STEPS):
+            p = entropy.parameters_of_step(features, decoded, weights)
+            index = table_index(p.log2_sigma, p.asymmetry).transpose(0, 1).flatten(1).cpu().numpy()
+            y.append(visit(step, p, list(index)))
+            residual = torch.from_numpy(np.stack(y[-1])).to(self.exact_device)
+            classes, batch, *rest = p.mu.shape
+            decoded.append(p.mu + residual.reshape(batch, classes, *rest).transpose(0, 1))
+        y_hat = join_steps(decoded).float()
+        return [Latents(z[b], [step[b] for step in y], y_hat[b]) for b in range(len(z))]
+
+    def _weights(self, levels: Sequence[int]) -> Tensor:
+        """Interpolation weights of levels, (B, n) float64 and exact."""
+        q = torch.tensor([level / LEVEL_STEPS for level in levels], dtype=torch.float64, device=self.exact_device)
+        return level_weights(q, self.network.config.levels)
+
+    def _transform_type(self) -> torch.autocast:
+        dtype = getattr(torch, options.dtype)
+        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
+
+
+def channel_index(shape: Sequence[int]) -> Indices:
+    """Table index of every symbol of z (hz, wz, c_hp): its channel."""
+    return np.broadcast_to(np.arange(shape[-1]), tuple(shape)).reshape(-1)
+
+
+def _z_indices(shape: Sequence[int]) -> list[Indices]:
+    return [channel_index(shape[1:])] * shape[0]
+
+
+def _check(latents: Latents) -> bytes:
+    """CRC-32 of a tile's symbols, by which a decoder knows that it found the encoder's latents."""
+    return zlib.crc32(latents.tobytes()).to_bytes(4, "little")
+
+
+def _usable_device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        msg = f"cannot use the device {name!r} (agvae.options.device, AGVAE_DEVICE): {reason}"
+        raise ValueError(msg) from error
+    return device
