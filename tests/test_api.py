@@ -7,7 +7,9 @@ import json
 import random
 import subprocess
 import sys
+import weakref
 from array import array
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import agvae
+from agvae.api import encode_frames
 from agvae.container import (
     DamagedFileError,
     Header,
@@ -28,6 +31,7 @@ from agvae.container import (
     tile_boxes,
     write_container,
 )
+from agvae.frames import Frames
 from tests.helpers import picture
 
 pytestmark = pytest.mark.usefixtures("tiny_weights")
@@ -41,6 +45,14 @@ def alpha_ramp(width: int, height: int) -> NDArray[np.uint8]:
     y, x = np.mgrid[:height, :width]
     ramp: NDArray[np.uint8] = ((3 * x + y) % 256).astype(np.uint8)
     return ramp
+
+
+def deep_picture(width: int, height: int, low: int = 1000, high: int = 21000) -> NDArray[np.uint16]:
+    """(height, width) uint16 from low to high."""
+    grey = picture(width, height)[..., 0].astype(np.float64)
+    deep = low + (high - low) * (grey - grey.min()) / (grey.max() - grey.min())
+    values: NDArray[np.uint16] = deep.round().astype(np.uint16)
+    return values
 
 
 def rebuilt(data: bytes, header: Header | None = None, tiles: list[TileData] | None = None) -> bytes:
@@ -102,7 +114,7 @@ def test_metadata_is_stored() -> None:
 @pytest.mark.parametrize(
     ("pixels", "message"),
     [
-        (np.zeros((5, 5), np.uint16), "uint8"),
+        (np.zeros((5, 5, 2), np.uint16), "uint16"),
         (np.zeros((5, 5, 5), np.uint8), "shape"),
         (np.zeros(5, np.uint8), "shape"),
         (np.zeros((0, 5, 3), np.uint8), "empty"),
@@ -168,6 +180,7 @@ def test_read_info(tmp_path: Path) -> None:
         "width": 100,
         "height": 50,
         "mode": "RGB",
+        "range": None,
         "quality": 3.25,
         "s": 3,
         "l": 0.25,
@@ -176,10 +189,24 @@ def test_read_info(tmp_path: Path) -> None:
         "model": "tiny",
         "digest": header.digest.hex(),
         "frames": 1,
+        "durations": None,
+        "loop": None,
         "tiles": 1,
         "tile_size": 1024,
+        "thumbnail": None,
         "metadata": ["xmp"],
     }
+    assert json.loads(json.dumps(info)) == info
+
+
+def test_read_info_of_16_bit_frames_with_a_thumbnail() -> None:
+    pixels = 3 * deep_picture(400, 20)
+    data = agvae.encode([pixels, pixels], 1, metadata=Metadata(durations=(40, 0.5), loop=0), thumbnail=True)
+    info = agvae.read_info(data)
+    assert (info["mode"], info["frames"], info["bpp"]) == ("I;16", 2, 8 * len(data) / 16000)
+    assert info["range"] == [int(pixels.min()), int(pixels.max())]
+    assert (info["durations"], info["loop"], info["thumbnail"]) == ([40.0, 0.5], 0, [384, 19])
+    assert info["metadata"] == ["durations", "loop", "thumbnail"]
     assert json.loads(json.dumps(info)) == info
 
 
@@ -229,12 +256,365 @@ def test_damage_costs_its_tile_alone() -> None:
     assert (decoded[:, 1024:, 3] == 255).all()
 
 
-def test_first_frame_of_several_is_decoded() -> None:
+def test_frames_decode_by_themselves() -> None:
     data = agvae.encode(picture(40, 30))
     reader = Reader(io.BytesIO(data))
     tiles = [*reader.tiles(), TileData(b"not a payload")]
     two = write_container(replace(reader.header, frames=2), Metadata(), tiles)
     np.testing.assert_array_equal(agvae.decode(two), agvae.decode(data))
+    with pytest.raises(DamagedFileError):
+        agvae.decode(two, frame=1)
+    assert (agvae.decode(two, frame=1, damaged_ok=True) == 128).all()
+
+
+# Frames
+
+
+def test_frames_round_trip() -> None:
+    frames = [picture(70, 50, seed) for seed in range(5)]
+    data = agvae.encode(frames, 5)
+    assert agvae.read_info(data)["frames"] == 5
+    for index, pixels in enumerate(frames):
+        decoded = agvae.decode(data, frame=index)
+        assert decoded.shape == pixels.shape
+        assert psnr(decoded, pixels) > psnr(agvae.decode(agvae.encode(pixels, 5)), pixels) - 0.1
+    assert agvae.encode(tuple(map(Image.fromarray, frames)), 5) == data
+
+
+def test_one_frame_is_a_plain_file() -> None:
+    assert agvae.encode([picture(40, 30)]) == agvae.encode(picture(40, 30))
+
+
+@pytest.mark.parametrize(
+    ("modes", "mode"),
+    [
+        (("L", "L"), "L"),
+        (("L", "LA"), "LA"),
+        (("L", "RGB"), "RGB"),
+        (("LA", "RGB"), "RGBA"),
+        (("RGB", "RGBA"), "RGBA"),
+        (("P", "L"), "RGB"),
+        (("1", "L"), "L"),
+    ],
+)
+def test_frames_of_several_modes_become_the_least_that_holds_all(modes: tuple[str, ...], mode: str) -> None:
+    image = Image.fromarray(picture(40, 30))
+    image.putalpha(Image.fromarray(alpha_ramp(40, 30)))
+    frames = [(image.convert("RGB") if mode == "P" else image).convert(mode) for mode in modes]
+    for order in (frames, frames[::-1]):
+        data = agvae.encode(order, 6)
+        assert agvae.read_info(data)["mode"] == mode
+        for index, frame in enumerate(order):
+            wanted = np.asarray(frame.convert("RGBA"))
+            decoded = np.asarray(Image.fromarray(agvae.decode(data, frame=index)).convert("RGBA"))
+            assert psnr(decoded[..., :3], wanted[..., :3]) > (5 if frame.mode in ("1", "P") else 20)  # dithered
+            np.testing.assert_array_equal(decoded[..., 3], wanted[..., 3])
+
+
+def test_grey_is_said_of_all_frames_or_none() -> None:
+    grey = np.repeat(picture(40, 30)[..., :1], 3, axis=2)
+    for frames, expected in (([grey, grey[..., 0]], True), ([grey, picture(40, 30)], False)):
+        assert Reader(io.BytesIO(agvae.encode(frames))).header.grey is expected
+
+
+def test_frames_that_do_not_fit_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="all frames must be of the size of the first, 40 x 30, not 30 x 40"):
+        agvae.encode([picture(40, 30), picture(30, 40)])
+    for frames in ([picture(40, 30), deep_picture(40, 30)], [deep_picture(40, 30), picture(40, 30)]):
+        with pytest.raises(ValueError, match="8 and of 16 bits"):
+            agvae.encode(frames)
+    with pytest.raises(ValueError, match="at least one frame"):
+        agvae.encode([])
+    with pytest.raises(ValueError, match="durations of 2 frames"):
+        agvae.encode([picture(40, 30)] * 2, metadata=Metadata(durations=(1,)))
+
+
+@pytest.mark.parametrize("frame", [-1, 2, 2**40])
+def test_there_is_no_such_frame(frame: int) -> None:
+    with pytest.raises(ValueError, match="frame must be from 0 to 1"):
+        agvae.decode(agvae.encode([picture(16, 16)] * 2), frame=frame)
+
+
+def test_frames_are_not_held() -> None:
+    """A source that makes its frames anew is gone through twice, and few of its frames are alive at any time."""
+    alive: set[int] = set()
+    most = 0
+
+    class Source:
+        def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+            nonlocal most
+            for seed in range(24):
+                pixels = picture(512, 256, seed)
+                alive.add(seed)
+                weakref.finalize(pixels, alive.discard, seed)
+                most = max(most, len(alive))
+                yield pixels
+
+    data = encode_frames(Frames(Source()), 0)
+    assert agvae.read_info(data)["frames"] == 24
+    assert most < 12
+
+
+# 16 bits
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 65535), (1000, 21000), (300, 700), (65534, 65535), (0, 1)])
+def test_16_bit_grey_keeps_its_range(low: int, high: int) -> None:
+    pixels = deep_picture(200, 130, low, high)
+    data = agvae.encode(pixels, 6)
+    decoded = agvae.decode(data)
+    assert (decoded.dtype, decoded.shape) == (np.uint16, pixels.shape)
+    assert agvae.read_info(data)["range"] == [low, high]
+    assert low <= decoded.min() <= decoded.max() <= high
+    error = (decoded.astype(float) - pixels) / (high - low)
+    assert 10 * np.log10(1 / np.mean(error**2)) > (28 if high - low > 1 else 10)
+
+
+def test_16_bit_grey_is_finer_than_8_bits() -> None:
+    smooth = np.linspace(0, 65535, 64 * 256).reshape(256, 64).round().astype(np.uint16)
+    assert len(np.unique(agvae.decode(agvae.encode(smooth, 6)))) > 2000
+
+
+@pytest.mark.parametrize("value", [0, 7, 65535])
+def test_constant_16_bit_grey_is_exact(value: int) -> None:
+    pixels = np.full((20, 30), value, np.uint16)
+    np.testing.assert_array_equal(agvae.decode(agvae.encode(pixels)), pixels)
+
+
+def test_16_bit_layouts_give_the_same_bytes() -> None:
+    pixels = deep_picture(60, 40)
+    data = agvae.encode(pixels)
+    assert agvae.encode(pixels[..., None]) == agvae.encode(pixels.astype(">u2")) == data
+    assert agvae.encode(Image.fromarray(pixels)) == data
+    for mode, layout in (("I;16", "<u2"), ("I;16L", "<u2"), ("I;16B", ">u2"), ("I;16N", "=u2")):
+        image = Image.frombytes(mode, (60, 40), pixels.astype(layout).tobytes())
+        assert agvae.encode(image) == data, mode
+
+
+def test_16_bit_frames_share_their_range() -> None:
+    frames = [deep_picture(40, 30, 100, 200), deep_picture(40, 30, 5000, 9000)]
+    data = agvae.encode(frames, 6)
+    assert agvae.read_info(data)["range"] == [100, 9000]
+    assert agvae.decode(data, frame=0).mean() < 1000 < 5000 < agvae.decode(data, frame=1).mean()
+
+
+def test_damaged_16_bit_grey_is_the_middle_of_its_range() -> None:
+    data = agvae.encode(deep_picture(40, 30, 100, 300))
+    assert (agvae.decode(data[:-1], damaged_ok=True) == 200).all()
+
+
+def test_16_bit_transparency_is_refused() -> None:
+    image = Image.fromarray(deep_picture(40, 30))
+    image.info["transparency"] = 1000
+    with pytest.raises(ValueError, match="cannot have transparency"):
+        agvae.encode(image)
+
+
+# Boxes
+
+
+@pytest.fixture
+def tiled() -> bytes:
+    """Two frames with alpha, of 3 x 2 tiles each."""
+    frames = [np.dstack((picture(2100, 1030, seed), alpha_ramp(2100, 1030) ^ seed)) for seed in (0, 1)]
+    return agvae.encode(frames, 1)
+
+
+def test_a_box_is_a_part_of_its_frame(tiled: bytes) -> None:
+    whole = agvae.decode(tiled, frame=1)
+    boxes = [(0, 0, 1, 1), (2099, 1029, 2100, 1030), (1000, 1000, 1050, 1030), (5, 7, 12, 20), (0, 0, 2100, 1030)]
+    for left, top, right, bottom in boxes:
+        part = agvae.decode(tiled, (left, top, right, bottom), frame=1)
+        wanted = whole[top:bottom, left:right]
+        assert (part.dtype, part.shape) == (np.uint8, wanted.shape)
+        np.testing.assert_array_equal(part[..., 3], wanted[..., 3])
+        assert np.abs(part.astype(int) - wanted).max() <= 1  # other shapes of tensors, other rounding of sums
+
+
+def test_a_box_in_other_modes() -> None:
+    for pixels in (picture(100, 80)[..., 0], deep_picture(100, 80), np.repeat(picture(100, 80)[..., :1], 3, axis=2)):
+        data = agvae.encode(pixels)
+        part, whole = agvae.decode(data, (10, 20, 50, 30)), agvae.decode(data)[20:30, 10:50]
+        assert (part.dtype, part.shape) == (whole.dtype, whole.shape)
+        assert np.abs(part.astype(int) - whole).max() <= 1
+
+
+def test_a_box_reads_and_checks_its_own_tiles_alone(tiled: bytes) -> None:
+    class Counting(io.BytesIO):
+        total = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            part = super().read(size)
+            self.total += len(part)
+            return part
+
+    fp = Counting(tiled)
+    agvae.decode(fp, (0, 0, 100, 100))
+    assert fp.total < len(tiled) / 4
+    damaged = tiled[:-1]
+    with pytest.raises(TruncatedFileError):
+        agvae.decode(damaged, frame=1)
+    with pytest.raises(TruncatedFileError):
+        agvae.decode(damaged, (2090, 1024, 2100, 1030), frame=1)
+    np.testing.assert_array_equal(
+        agvae.decode(damaged, (0, 0, 100, 100), frame=1), agvae.decode(tiled, (0, 0, 100, 100), frame=1)
+    )
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (0, 0, 0, 5),
+        (5, 5, 5, 6),
+        (-1, 0, 5, 5),
+        (0, 0, 41, 5),
+        (0, 0, 5, 31),
+        (0, 0, 2**70, 5),
+        (7, 0, 6, 5),
+        (1, 2, 3),
+        (1, 2, 3, 4, 5),
+        (0.0, 0.0, 1.0, 1.0),
+        "abcd",
+        5,
+    ],
+)
+def test_impossible_boxes_are_refused(box: Any) -> None:
+    with pytest.raises(ValueError, match="box must be"):
+        agvae.decode(agvae.encode(picture(40, 30)), box)
+
+
+def test_a_box_of_a_bomb_may_be_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = agvae.encode(picture(40, 30))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    assert agvae.decode(data, (0, 0, 10, 10)).shape == (10, 10, 3)
+    with pytest.raises(Image.DecompressionBombError):
+        agvae.decode(data, (0, 0, 11, 10))
+
+
+# Batches
+
+
+def test_batches_give_what_single_calls_give() -> None:
+    images: list[Any] = [picture(64, 48, seed) for seed in range(4)]
+    images += [picture(64, 48, 7)[..., 0], np.dstack((picture(30, 20), alpha_ramp(30, 20))), deep_picture(50, 30)]
+    images += [Image.fromarray(picture(64, 48, 9)), [picture(64, 48, 10), picture(64, 48, 11)]]
+    files = agvae.encode_batch(images, 4)
+    assert len(files) == len(images)
+    for image, data in zip(images, files, strict=True):
+        alone = agvae.read_info(agvae.encode(image, 4))
+        assert {**agvae.read_info(data), "bytes": 0, "bpp": 0} == {**alone, "bytes": 0, "bpp": 0}
+    for data, decoded in zip(files, agvae.decode_batch(files), strict=True):
+        single = agvae.decode(data)
+        assert (decoded.dtype, decoded.shape) == (single.dtype, single.shape)
+        assert np.abs(decoded.astype(int) - single).max() <= (1 if single.dtype == np.uint8 else 16)
+    assert agvae.encode_batch([]) == agvae.decode_batch([]) == []
+
+
+def test_batches_take_generators_and_options(tmp_path: Path) -> None:
+    metadata = Metadata(comment=b"c")
+    files = agvae.encode_batch(
+        (picture(40, 30, seed) for seed in range(3)), s=2, l=0.5, metadata=metadata, model="tiny"
+    )
+    assert [agvae.read_info(data)["quality"] for data in files] == [2.5] * 3
+    assert all(Reader(io.BytesIO(data)).metadata == metadata for data in files)
+    path = tmp_path / "a.agv"
+    path.write_bytes(files[0])
+    sources: list[Any] = [path, io.BytesIO(files[1]), memoryview(files[2])]
+    for decoded, data in zip(agvae.decode_batch(iter(sources)), files, strict=True):
+        assert np.abs(decoded.astype(int) - agvae.decode(data)).max() <= 1
+
+
+def test_errors_of_a_batch() -> None:
+    good = agvae.encode(picture(40, 30))
+    with pytest.raises(ValueError, match="quality"):
+        agvae.encode_batch([picture(40, 30)], 7)
+    with pytest.raises(ValueError, match="empty"):
+        agvae.encode_batch([picture(40, 30), np.zeros((0, 3), np.uint8)])
+    with pytest.raises(TruncatedFileError):
+        agvae.decode_batch([good, good[:-1]])
+    assert [pixels.shape for pixels in agvae.decode_batch([good, good[:-1]], damaged_ok=True)] == [(30, 40, 3)] * 2
+
+
+# Thumbnails and rates
+
+
+def thumbnail_of(data: bytes) -> bytes:
+    thumbnail = Reader(io.BytesIO(data)).metadata.thumbnail
+    assert thumbnail is not None
+    return thumbnail
+
+
+@pytest.mark.parametrize("size", [(600, 400), (90, 800), (385, 384), (3000, 1)])
+def test_a_thumbnail_is_384_pixels_long(size: tuple[int, int]) -> None:
+    info = agvae.read_info(agvae.encode(picture(*size), 1, thumbnail=True))
+    assert max(info["thumbnail"]) == 384
+    assert info["thumbnail"] == [max(1, round(side * 384 / max(size))) for side in size]
+    assert agvae.read_info(agvae.encode(picture(*size), 1))["thumbnail"] is None
+
+
+def test_small_images_need_no_thumbnail() -> None:
+    pixels = picture(384, 200)
+    assert agvae.encode(pixels, thumbnail=True) == agvae.encode(pixels)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_a_thumbnail_is_a_small_version_of_the_image(mode: str) -> None:
+    image = Image.fromarray(np.dstack((picture(600, 400), alpha_ramp(600, 400)))).convert(mode)
+    small = agvae.decode(thumbnail_of(agvae.encode([image, Image.new(mode, (600, 400))], 2, thumbnail=True)))
+    wanted = np.asarray(image.resize((384, 256), Image.Resampling.LANCZOS))
+    assert small.shape == wanted.shape
+    assert psnr(small, wanted) > 22
+
+
+def test_a_thumbnail_of_16_bit_grey() -> None:
+    pixels = deep_picture(600, 400)
+    small = agvae.decode(thumbnail_of(agvae.encode(pixels, 6, thumbnail=True)))
+    assert (small.dtype, small.shape) == (np.uint16, (256, 384))
+    assert abs(small.mean() - pixels.mean()) < 500
+
+
+def test_a_thumbnail_has_no_thumbnail_and_one_of_each_file() -> None:
+    files = agvae.encode_batch([picture(500, 300), picture(40, 30), picture(300, 500)], 1, thumbnail=True)
+    assert [agvae.read_info(data)["thumbnail"] for data in files] == [[384, 230], None, [230, 384]]
+    assert agvae.read_info(thumbnail_of(files[0]))["thumbnail"] is None
+
+
+@pytest.mark.parametrize("thumbnail", [b"x", b"\x96AGV\r\n\x1a\n", b"frames", b"mode", b"large"])
+def test_what_is_no_thumbnail_is_none(thumbnail: bytes) -> None:
+    small = {
+        b"frames": [picture(16, 16)] * 2,
+        b"mode": picture(16, 16)[..., 0],
+        b"large": picture(41, 3),
+    }
+    if thumbnail in small:
+        thumbnail = agvae.encode(small[thumbnail])
+    data = agvae.encode(picture(40, 30), metadata=Metadata(thumbnail=thumbnail))
+    assert agvae.read_info(data)["thumbnail"] is None
+    assert agvae.decode(data).shape == (30, 40, 3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"quality": 3, "target_size": 1000},
+        {"s": 3, "target_psnr": 30},
+        {"l": 0.5, "target_bpp": 1},
+        {"target_size": 1000, "target_bpp": 1},
+    ],
+)
+def test_only_one_rate_is_given(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="only one of"):
+        agvae.encode(picture(16, 16), **options)
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "1", True, 1j])
+@pytest.mark.parametrize("name", ["target_size", "target_bpp", "target_psnr"])
+def test_impossible_targets_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=name):
+        agvae.encode(picture(16, 16), **{name: value})
+
+
+# Damage
 
 
 def test_nonsense_payloads_with_right_checksums_are_damage() -> None:

@@ -1,5 +1,7 @@
 """AG-VAE image codec: `encode` and `decode` between pixels and .agv files, `read_info` about one.
 
+`encode_batch` and `decode_batch` do the same for many images at once, which is faster for small ones.
+
 `Metadata` is what a file can hold besides pixels, `AgvError` (an `OSError`) what is raised for a damaged one,
 `options` are the settings of the library.
 
@@ -13,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from agvae.settings import options
 
 if TYPE_CHECKING:
-    from agvae.api import decode, encode, read_info
+    from agvae.api import decode, decode_batch, encode, encode_batch, read_info
     from agvae.container import AgvError, Metadata
 
-__all__ = ["AgvError", "Metadata", "decode", "encode", "options", "read_info"]
+__all__ = ["AgvError", "Metadata", "decode", "decode_batch", "encode", "encode_batch", "options", "read_info"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,84 +1,130 @@
-"""Pixels to the bytes of a file and back: the container, the codec and the alpha plane put together."""
+"""Pixels to the bytes of files and back: `agvae.encode`, `decode`, their batches, and `read_info`.
+
+Reading about a file needs no codec; the other functions load it, and torch, when they are first called.
+"""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from numbers import Real
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from agvae.alpha import decode_alpha, encode_alpha
-from agvae.container import (
-    MODES,
-    TILE_SIZE,
-    DamagedFileError,
-    Header,
-    Metadata,
-    Reader,
-    TileData,
-    check_model_name,
-    grid_boxes,
-    tile_boxes,
-    write_container,
-)
+from agvae.container import Box, Metadata, Reader, check_model_name
+from agvae.frames import Frames, Picture, Pixels
 from agvae.quality import level_to_quality, parse_quality, split_level
 
-Pixels = NDArray[np.uint8]
 Source = bytes | bytearray | memoryview | str | os.PathLike[str] | IO[bytes]
-
-_LOST_ALPHA = 255
-_CONVERSIONS = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB"}
 
 
 def encode(
-    image: Pixels | Image.Image,
+    image: Picture | list[Picture] | tuple[Picture, ...],
+    quality: float | None = None,
+    *,
+    s: int | None = None,
+    l: float | None = None,  # noqa: E741
+    target_size: float | None = None,
+    target_bpp: float | None = None,
+    target_psnr: float | None = None,
+    metadata: Metadata | None = None,
+    model: str | None = None,
+    thumbnail: bool = False,
+) -> bytes:
+    """The bytes of an .agv file.
+
+    Args:
+        image: uint8 pixels of shape (H, W) or (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB, or
+            (H, W, 4) RGBA, not premultiplied; or uint16 (H, W) grey; or a Pillow image, of which only the pixels of
+            the current frame are taken; or a list or tuple of these: frames, all of one size, of 8 or of 16 bits.
+            Frames of different modes are stored in the least mode that holds all.
+        quality: 1 to 6, or 10 to 100 on the percent scale; 3.5 if nothing is given.
+        s, l: instead of quality, the gain vector 1 .. 6 and the interpolation in [0, 1).
+        target_size, target_bpp, target_psnr: instead of quality, the size of the file in bytes, its bits per pixel
+            of a frame, or the PSNR of its pixels in dB.
+        metadata: what to store besides the pixels.
+        model: name of the model to code with; the default one if not given.
+        thumbnail: store a thumbnail as well, of 384 pixels on its longer side, if the image is larger.
+
+    Raises:
+        ValueError: an argument is outside its range, or an image is empty.
+        TypeError: metadata is not a `Metadata`.
+        OSError: the mode of an image cannot be written, or the model is not to be had.
+    """
+    rate = parse_rate(quality, s=s, l=l, target_size=target_size, target_bpp=target_bpp, target_psnr=target_psnr)
+    return encode_frames(_frames(image), rate, metadata, model, thumbnail=thumbnail)
+
+
+def encode_batch(
+    images: Iterable[Picture | list[Picture] | tuple[Picture, ...]],
     quality: float | None = None,
     *,
     s: int | None = None,
     l: float | None = None,  # noqa: E741
     metadata: Metadata | None = None,
     model: str | None = None,
-) -> bytes:
-    """The bytes of an .agv file.
+    thumbnail: bool = False,
+) -> list[bytes]:
+    """The bytes of a file for each image; small images share a batch, which is faster than one call for each.
 
     Args:
-        image: uint8 pixels of shape (H, W) or (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB, or
-            (H, W, 4) RGBA, not premultiplied; or a Pillow image, of which only the pixels are taken.
-        quality: 1 to 6, or 10 to 100 on the percent scale; 3.5 if not given.
-        s, l: instead of quality, the gain vector 1 .. 6 and the interpolation in [0, 1).
-        metadata: what to store besides the pixels.
-        model: name of the model to code with; the default one if not given.
+        images: each as `encode` takes it; their sizes and modes may differ.
+        metadata: what to store besides the pixels, the same in each file.
 
-    Raises:
-        ValueError: an argument is outside its range, or the image is empty.
-        TypeError: metadata is not a `Metadata`.
-        OSError: the image's mode cannot be written, or the model is not to be had.
+    The other arguments and the errors are those of `encode`.
     """
+    from agvae.files import coded_files, with_thumbnail
+
     level = parse_quality(quality, s=s, l=l)
-    pixels = image_pixels(image) if isinstance(image, Image.Image) else np.asarray(image)
-    return encode_pixels(pixels, level, Metadata() if metadata is None else metadata, model)
+    common = _checked_metadata(metadata, model)
+
+    def files() -> Iterator[tuple[Frames, Metadata]]:
+        for frames in map(_frames, images):
+            yield frames, with_thumbnail(common, frames, model) if thumbnail else common
+
+    return list(coded_files(files(), level, model))
 
 
-def decode(source: Source, *, damaged_ok: bool = False) -> Pixels:
-    """The pixels of a file's first frame, uint8: (H, W) for mode L, (H, W, 2) LA, (H, W, 3) RGB, (H, W, 4) RGBA.
+def decode(source: Source, box: Box | None = None, *, frame: int = 0, damaged_ok: bool = False) -> Pixels:
+    """The pixels of one frame of a file.
+
+    They are uint8 of shape (H, W) for mode L, (H, W, 2) LA, (H, W, 3) RGB, (H, W, 4) RGBA; uint16 (H, W) for I;16.
 
     Args:
         source: the bytes of a file (any bytes-like object), its path, or a seekable binary file.
+        box: (left, top, right, bottom) in pixels, within the frame: only these pixels, which are the same as when
+            all are decoded, and cost less.
+        frame: which one, from 0.
         damaged_ok: fill tiles that are damaged or missing with opaque neutral grey instead of raising.
 
     Raises:
         SyntaxError: not an .agv file.
+        ValueError: there is no such box or frame.
         OSError: the file is truncated, damaged (`agvae.container.AgvError`), or needs a model that is not to be had.
-        PIL.Image.DecompressionBombError: it claims more than twice `PIL.Image.MAX_IMAGE_PIXELS`.
+            What no pixel of the box depends on is not looked at.
+        PIL.Image.DecompressionBombError: frame or box have more than twice `PIL.Image.MAX_IMAGE_PIXELS`.
     """
     with _opened(source) as fp:
-        return decode_pixels(Reader(fp, damaged_ok=damaged_ok), damaged_ok=damaged_ok)
+        return decode_frame(Reader(fp, damaged_ok=damaged_ok), frame, box, damaged_ok=damaged_ok)
+
+
+def decode_batch(sources: Iterable[Source], *, damaged_ok: bool = False) -> list[Pixels]:
+    """The pixels of the first frame of each file, as `decode` gives them; raises the same errors.
+
+    Small images share a batch, which is faster than one call for each.
+    """
+
+    from agvae.files import Job, decoded
+
+    def jobs() -> Iterator[Job]:
+        for source in sources:
+            with _opened(source) as fp:
+                yield Job(Reader(fp, damaged_ok=damaged_ok))
+
+    return list(decoded(jobs(), damaged_ok=damaged_ok))
 
 
 def read_info(source: Source) -> dict[str, Any]:
@@ -89,8 +135,10 @@ def read_info(source: Source) -> dict[str, Any]:
             stays.
 
     Returns:
-        width, height, mode, quality, s, l, bytes (of the file), bpp (bits per pixel of a frame), model, digest
-        (hexadecimal), frames, tiles (per frame), tile_size, and metadata (a list of the names present).
+        width, height, mode, range ([low, high] of mode I;16, else None), quality, s, l, bytes (of the file), bpp (bits
+        per pixel of a frame), model, digest (hexadecimal), frames, durations (list of milliseconds, or None), loop
+        (or None), tiles (per frame), tile_size, thumbnail ([width, height] or None), and metadata (a list of the
+        names present).
 
     Raises:
         SyntaxError: not an .agv file.
@@ -103,12 +151,13 @@ def read_info(source: Source) -> dict[str, Any]:
             size = fp.seek(0, os.SEEK_END) - start
         finally:
             fp.seek(start)
-    header = reader.header
+    header, metadata, thumbnail = reader.header, reader.metadata, reader.thumbnail()
     s, l = split_level(header.level)  # noqa: E741
     return {
         "width": header.width,
         "height": header.height,
         "mode": header.mode,
+        "range": list(header.range) if header.range else None,
         "quality": level_to_quality(header.level),
         "s": s,
         "l": l,
@@ -117,98 +166,93 @@ def read_info(source: Source) -> dict[str, Any]:
         "model": header.model,
         "digest": header.digest.hex(),
         "frames": header.frames,
+        "durations": list(metadata.durations) if metadata.durations else None,
+        "loop": metadata.loop,
         "tiles": header.tiles_per_frame,
         "tile_size": header.tile_size,
-        "metadata": [name for name, value in vars(reader.metadata).items() if value is not None],
+        "thumbnail": [thumbnail.header.width, thumbnail.header.height] if thumbnail else None,
+        "metadata": [name for name, value in vars(metadata).items() if value is not None],
     }
 
 
-def image_pixels(image: Image.Image) -> Pixels:
-    """Pixels of a Pillow image in the mode to write, as `encode` takes them.
+class Target(NamedTuple):
+    """What a file shall come to: `kind` is "size" in bytes, "bpp" or "psnr" in dB."""
 
-    L, LA, RGB and RGBA stay, with transparency in `info` they gain alpha; 1, P, PA, La, RGBa, RGBX and YCbCr are
-    converted.
-
-    Raises:
-        OSError: modes whose meaning would be lost (16-bit, CMYK, LAB, HSV, I, F).
-        ValueError: the transparency in `info` is not one for this mode.
-    """
-    mode = _CONVERSIONS.get(image.mode, image.mode)
-    if mode not in MODES[:4]:
-        msg = f"cannot write mode {image.mode} as AGV"
-        raise OSError(msg)
-    if image.has_transparency_data and not mode.endswith("A"):
-        mode += "A"
-    if mode == image.mode:
-        return np.asarray(image)
-    try:
-        return np.asarray(image.convert(mode))
-    except (TypeError, ValueError, OverflowError) as error:
-        if "transparency" not in image.info:
-            raise
-        msg = f"cannot apply transparency {image.info['transparency']!r} to mode {image.mode}: {error}"
-        raise ValueError(msg) from error
+    kind: str
+    value: float
 
 
-def encode_pixels(pixels: Pixels, level: int, metadata: Metadata, model: str | None = None) -> bytes:
-    """The bytes of a file from pixels as `encode` takes them, and a level (see `agvae.quality`).
+def parse_rate(
+    quality: object = None,
+    *,
+    s: object = None,
+    l: object = None,  # noqa: E741
+    target_size: object = None,
+    target_bpp: object = None,
+    target_psnr: object = None,
+) -> int | Target:
+    """The level (see `agvae.quality`) or the target that the arguments of a call ask for.
 
     Raises:
-        ValueError: pixels of wrong shape or type, or none at all; not the name of a model.
-        TypeError: metadata is not a `Metadata`.
-        OSError: the model is not to be had.
+        ValueError: more than one of quality, s and the targets is given, or one is outside its range.
     """
-    if not isinstance(metadata, Metadata):
+    targets = {"size": target_size, "bpp": target_bpp, "psnr": target_psnr}
+    given = [Target(kind, cast(float, value)) for kind, value in targets.items() if value is not None]
+    if not given:
+        return parse_quality(quality, s=s, l=l)
+    if len(given) > 1 or quality is not None or s is not None or l is not None:
+        msg = "give only one of quality, s with l, target_size, target_bpp and target_psnr"
+        raise ValueError(msg)
+    target = given[0]
+    if not isinstance(target.value, Real) or isinstance(target.value, bool) or not 0 < target.value < math.inf:
+        msg = f"target_{target.kind} must be a positive number, not {target.value!r}"
+        raise ValueError(msg)
+    return target
+
+
+def encode_frames(
+    frames: Frames,
+    rate: int | Target,
+    metadata: Metadata | None = None,
+    model: str | None = None,
+    *,
+    thumbnail: bool = False,
+) -> bytes:
+    """The bytes of a file of these frames; the arguments are those of `encode`, rate comes from `parse_rate`."""
+    from agvae.files import coded_files, with_thumbnail
+
+    metadata = _checked_metadata(metadata, model)
+    if thumbnail:
+        metadata = with_thumbnail(metadata, frames, model)
+    if isinstance(rate, Target):
+        msg = f"target_{rate.kind} is not supported"
+        raise ValueError(msg)
+    (data,) = coded_files([(frames, metadata)], rate, model)
+    return data
+
+
+def decode_frame(reader: Reader, frame: int = 0, box: Box | None = None, *, damaged_ok: bool = False) -> Pixels:
+    """The pixels of a frame of an opened file, or of a box of it, as `decode` gives them; raises the same errors."""
+    from agvae.files import Job, decoded
+
+    (pixels,) = decoded([Job(reader, frame, box)], damaged_ok=damaged_ok)
+    return pixels
+
+
+def _frames(image: Picture | list[Picture] | tuple[Picture, ...]) -> Frames:
+    return Frames(image if isinstance(image, list | tuple) else [image])
+
+
+def _checked_metadata(metadata: Metadata | None, model: str | None) -> Metadata:
+    """The metadata, empty for None; raises for them and for the model's name as `encode` does."""
+    if metadata is None:
+        metadata = Metadata()
+    elif not isinstance(metadata, Metadata):
         msg = f"metadata must be an agvae.Metadata, not {type(metadata).__name__}"
         raise TypeError(msg)
     if model is not None:
         check_model_name(model)
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and not 1 <= pixels.shape[2] <= 4):
-        msg = f"pixels must be uint8 of shape (H, W) or (H, W, 1 to 4), not {pixels.dtype} of shape {pixels.shape}"
-        raise ValueError(msg)
-    if pixels.size == 0:
-        msg = "cannot write empty image"
-        raise ValueError(msg)
-    from agvae.codec import encode_tiles
-
-    height, width = pixels.shape[:2]
-    bands = pixels.reshape(height, width, -1)
-    mode = MODES[bands.shape[2] - 1]
-    colour = bands[..., :3] if mode.startswith("RGB") else np.broadcast_to(bands[..., :1], (height, width, 3))
-    encoded = encode_tiles(colour, level, TILE_SIZE, model)
-    header = Header(
-        width,
-        height,
-        mode,
-        level,
-        encoded.model,
-        encoded.digest,
-        grey=mode.startswith("RGB") and bool((colour[..., :1] == colour[..., 1:]).all()),
-    )
-    alphas: list[bytes | None] = [None] * len(encoded.tiles)
-    if header.has_alpha:
-        alphas = [encode_alpha(bands[t:b, l:r, -1]) for l, t, r, b in grid_boxes(width, height, TILE_SIZE)]  # noqa: E741
-    return write_container(header, metadata, map(TileData, encoded.tiles, alphas))
-
-
-def decode_pixels(reader: Reader, *, damaged_ok: bool = False) -> Pixels:
-    """The pixels of the first frame of an opened file, as `decode` gives them; raises the same errors."""
-    header = reader.header
-    _check_size(header)
-    tiles = list(reader.tiles(0))
-    for tile in tiles:
-        if tile.error is not None and not damaged_ok:
-            raise tile.error
-    alpha = _decode_alpha(header, tiles, damaged_ok) if header.has_alpha else None
-    from agvae.codec import decode_tiles
-
-    colour = decode_tiles(header, [tile.payload for tile in tiles], damaged_ok=damaged_ok)
-    if header.grey or not header.mode.startswith("RGB"):
-        grey = ((colour.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
-        if not header.grey:
-            return grey if alpha is None else np.stack((grey, alpha), axis=2)
-        colour = np.repeat(grey[..., None], 3, axis=2)
-    return colour if alpha is None else np.concatenate((colour, alpha[..., None]), axis=2)
+    return metadata
 
 
 @contextmanager
@@ -225,23 +269,3 @@ def _opened(source: Source) -> Iterator[IO[bytes]]:
             msg = f"source must be the bytes of a file, its path or a binary file, not {type(source).__name__}"
             raise TypeError(msg) from error
         yield BytesIO(data.tobytes())
-
-
-def _check_size(header: Header) -> None:
-    """Pillow's rule against decompression bombs, for files that it did not open."""
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and header.width * header.height > 2 * limit:
-        msg = f"image size ({header.width} x {header.height} pixels) exceeds limit of {2 * limit} pixels"
-        raise Image.DecompressionBombError(msg)
-
-
-def _decode_alpha(header: Header, tiles: list[TileData], damaged_ok: bool) -> Pixels:
-    plane = np.full((header.height, header.width), _LOST_ALPHA, np.uint8)
-    for tile, (left, top, right, bottom) in zip(tiles, tile_boxes(header), strict=True):
-        if tile.alpha is not None:
-            try:
-                plane[top:bottom, left:right] = decode_alpha(tile.alpha, right - left, bottom - top)
-            except DamagedFileError:
-                if not damaged_ok:
-                    raise
-    return plane

@@ -16,6 +16,7 @@ import zlib
 from array import array
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, fields
+from io import BytesIO
 from numbers import Integral, Real
 from typing import IO, Any
 
@@ -309,6 +310,19 @@ class Reader:
                 except AgvError as error:
                     yield TileData(None, None, error)
             position += length + _OVERHEAD
+
+    def thumbnail(self) -> Reader | None:
+        """The embedded thumbnail; None if there is none that can stand for the image: of one frame, the same mode,
+        and not larger."""
+        if self.metadata.thumbnail is None:
+            return None
+        try:
+            reader = Reader(BytesIO(self.metadata.thumbnail))
+        except (AgvError, SyntaxError):
+            return None
+        own, small = self.header, reader.header
+        fits = small.frames == 1 and small.width <= own.width and small.height <= own.height
+        return reader if fits and small.mode == own.mode else None
 
     def verify(self) -> None:
         """Check the checksum of every tile, without decoding.

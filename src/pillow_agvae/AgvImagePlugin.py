@@ -63,10 +63,11 @@ class AgvImageFile(ImageFile.ImageFile):
         return super().load()
 
     def _decode(self, reader: Reader) -> None:
-        from agvae.api import decode_pixels
+        from agvae.api import decode_frame
 
         self._check_open()
-        pixels = decode_pixels(reader, damaged_ok=ImageFile.LOAD_TRUNCATED_IMAGES)
+        pixels = decode_frame(reader, damaged_ok=ImageFile.LOAD_TRUNCATED_IMAGES)
+        pixels = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
         self.im = Image.frombytes(self.mode, self.size, pixels.data).im
         self.readonly = 0
         self._reader = None  # last: from here on other threads go past the lock
@@ -125,9 +126,10 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     if 0 in im.size:
         msg = "cannot write empty image"
         raise ValueError(msg)
-    from agvae.api import encode_pixels, image_pixels
+    from agvae.api import encode_frames
+    from agvae.frames import Frames
 
-    _write(fp, encode_pixels(image_pixels(im), level, metadata, options.get("model")))
+    _write(fp, encode_frames(Frames([im]), level, metadata, options.get("model")))
 
 
 def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:

@@ -1,0 +1,168 @@
+"""Frames to the bytes of files and back: the container, the codec and the alpha plane put together."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from operator import index
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from agvae.alpha import decode_alpha, encode_alpha
+from agvae.codec import DecodeRequest, decode_images, encode_images, tiles_needed
+from agvae.container import (
+    TILE_SIZE,
+    Box,
+    DamagedFileError,
+    Header,
+    Metadata,
+    Reader,
+    TileData,
+    grid_boxes,
+    tile_boxes,
+    write_container,
+)
+from agvae.frames import Frames, Pixels
+from agvae.quality import DEFAULT_QUALITY, parse_quality
+
+THUMBNAIL_SIDE = 384
+"""Longer side of an embedded thumbnail in pixels."""
+_LOST_ALPHA = 255
+
+
+class Job(NamedTuple):
+    """What to decode: a frame of an opened file, or a box of it."""
+
+    reader: Reader
+    frame: int = 0
+    box: Box | None = None
+
+
+def coded_files(files: Iterable[tuple[Frames, Metadata]], level: int, model: str | None) -> Iterator[bytes]:
+    """The bytes of each file, coded as they are asked for; raises what `agvae.codec.encode_images` does."""
+    waiting: deque[tuple[Frames, Metadata, list[bytes | None]]] = deque()
+
+    def colours() -> Iterator[NDArray[Any]]:
+        for frames, metadata in files:
+            boxes = grid_boxes(*frames.size, TILE_SIZE)
+            for colour, alpha in frames:
+                waiting.append(
+                    (frames, metadata, [None if alpha is None else _encode_alpha(alpha, box) for box in boxes])
+                )
+                yield colour
+
+    tiles: list[TileData] = []
+    for encoded in encode_images(colours(), level, TILE_SIZE, model):
+        frames, metadata, alphas = waiting.popleft()
+        tiles += map(TileData, encoded.tiles, alphas)
+        header = Header(
+            *frames.size,
+            frames.mode,
+            level,
+            encoded.model,
+            encoded.digest,
+            frames=frames.count,
+            grey=frames.grey,
+            range=frames.range,
+        )
+        if len(tiles) == header.tile_count:
+            yield write_container(header, metadata, tiles)
+            tiles = []
+
+
+def with_thumbnail(metadata: Metadata, frames: Frames, model: str | None) -> Metadata:
+    """The metadata with a thumbnail of the first frame, unless the image is that small itself."""
+    if max(frames.size) <= THUMBNAIL_SIDE:
+        return metadata
+    small = Frames([frames.thumbnail(THUMBNAIL_SIDE)])
+    (data,) = coded_files([(small, Metadata())], parse_quality(DEFAULT_QUALITY), model)
+    return replace(metadata, thumbnail=data)
+
+
+def decoded(jobs: Iterable[Job], *, damaged_ok: bool) -> Iterator[Pixels]:
+    """The pixels of each job, decoded as they are asked for; raises what `agvae.decode` does."""
+    waiting: deque[tuple[Header, NDArray[np.uint8] | None]] = deque()
+
+    def requests() -> Iterator[DecodeRequest]:
+        for job in jobs:
+            request, alpha = _request(job, damaged_ok)
+            waiting.append((request.header, alpha))
+            yield request
+
+    for colour in decode_images(requests(), damaged_ok=damaged_ok):
+        yield _finished(colour, *waiting.popleft())
+
+
+def _request(job: Job, damaged_ok: bool) -> tuple[DecodeRequest, NDArray[np.uint8] | None]:
+    """What the codec needs for a job, and the alpha of it."""
+    header, frame = job.reader.header, index(job.frame)
+    if not 0 <= frame < header.frames:
+        msg = f"frame must be from 0 to {header.frames - 1}, not {frame}"
+        raise ValueError(msg)
+    box = _checked_box(header, job.box)
+    tiles = list(job.reader.tiles(frame, None if box is None else set(tiles_needed(header, box))))
+    for tile in tiles:
+        if tile.error is not None and not damaged_ok:
+            raise tile.error
+    alpha = _decode_alpha(header, tiles, box, damaged_ok) if header.has_alpha else None
+    return DecodeRequest(header, [tile.payload for tile in tiles], box), alpha
+
+
+def _finished(colour: NDArray[Any], header: Header, alpha: NDArray[np.uint8] | None) -> Pixels:
+    """(H, W, 3) colour as the codec gives it, and alpha, in the shape of the mode."""
+    if header.range is not None:
+        low, high = header.range
+        x = colour.mean(axis=2, dtype=np.float32).clip(0, 1)
+        values: Pixels = np.rint(low + x * (high - low)).astype(np.uint16)
+        return values
+    if header.grey or not header.mode.startswith("RGB"):
+        grey = ((colour.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+        if not header.grey:
+            return grey if alpha is None else np.stack((grey, alpha), axis=2)
+        colour = np.repeat(grey[..., None], 3, axis=2)
+    return colour if alpha is None else np.concatenate((colour, alpha[..., None]), axis=2)
+
+
+def _checked_box(header: Header, box: Box | None) -> Box | None:
+    """The box, in whole numbers and within the image; Pillow's rule against decompression bombs holds for it, too."""
+    left, top, right, bottom = (0, 0, header.width, header.height)
+    try:
+        if box is not None:
+            left, top, right, bottom = map(index, box)
+    except (TypeError, ValueError):
+        right = left
+    if not (0 <= left < right <= header.width and 0 <= top < bottom <= header.height):
+        msg = f"box must be (left, top, right, bottom) within {header.width} x {header.height} pixels, not {box!r}"
+        raise ValueError(msg)
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and (right - left) * (bottom - top) > 2 * limit:
+        msg = f"image size ({right - left} x {bottom - top} pixels) exceeds limit of {2 * limit} pixels"
+        raise Image.DecompressionBombError(msg)
+    return None if box is None else (left, top, right, bottom)
+
+
+def _encode_alpha(alpha: NDArray[np.uint8], box: Box) -> bytes:
+    left, top, right, bottom = box
+    return encode_alpha(alpha[top:bottom, left:right])
+
+
+def _decode_alpha(header: Header, tiles: list[TileData], box: Box | None, damaged_ok: bool) -> NDArray[np.uint8]:
+    left, top, right, bottom = box or (0, 0, header.width, header.height)
+    plane = np.full((bottom - top, right - left), _LOST_ALPHA, np.uint8)
+    for tile, (x0, y0, x1, y1) in zip(tiles, tile_boxes(header), strict=True):
+        if tile.alpha is None or x1 <= left or right <= x0 or y1 <= top or bottom <= y0:
+            continue
+        try:
+            part = decode_alpha(tile.alpha, x1 - x0, y1 - y0)
+        except DamagedFileError:
+            if not damaged_ok:
+                raise
+            continue
+        part = part[max(top - y0, 0) : bottom - y0, max(left - x0, 0) : right - x0]
+        y, x = max(y0 - top, 0), max(x0 - left, 0)
+        plane[y : y + part.shape[0], x : x + part.shape[1]] = part
+    return plane

@@ -1,0 +1,151 @@
+"""Arrays and Pillow images as the frames of one file: their common mode, and their colour and alpha to code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[Any]
+"""uint8 or uint16."""
+Picture = Pixels | Image.Image
+
+_MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB"}
+_MODES |= {mode: mode for mode in ("L", "LA", "RGB", "RGBA")}
+_MODES |= dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N"), "I;16")
+
+
+class Frames:
+    """The frames of one file.
+
+    Args:
+        pictures: arrays or Pillow images as `agvae.encode` takes them.  They are gone through twice, so that a source
+            that makes them anew each time need not hold them all.
+
+    Attributes:
+        size: (width, height) of all frames.
+        count: how many there are.
+        mode: "I;16", or the least of L, LA, RGB and RGBA that holds all frames.
+        range: in mode I;16 the smallest and the largest value of all frames, else None.
+        grey: the mode is RGB or RGBA, and the three bands are equal in all frames.
+
+    Raises:
+        ValueError: there is no frame or an empty one, sizes differ, frames of 8 and of 16 bits are mixed, or pixels
+            are of a wrong shape or type.
+        OSError: the mode of an image cannot be written.
+    """
+
+    def __init__(self, pictures: Iterable[Picture]) -> None:
+        self._pictures = pictures
+        self.count = 0
+        self.grey = True
+        deep = colour = alpha = False
+        low, high = 0xFFFF, 0
+        for bands in map(_bands, pictures):
+            height, width, depth = bands.shape
+            if self.count == 0:
+                self.size, deep = (width, height), bands.dtype == np.uint16
+            if (width, height) != self.size:
+                first = "{} x {}".format(*self.size)
+                msg = f"all frames must be of the size of the first, {first}, not {width} x {height}"
+                raise ValueError(msg)
+            if (bands.dtype == np.uint16) != deep:
+                msg = "frames of 8 and of 16 bits cannot be in one file"
+                raise ValueError(msg)
+            if deep:
+                low, high = min(low, int(bands.min())), max(high, int(bands.max()))
+            colour |= depth > 2
+            alpha |= depth % 2 == 0
+            self.grey = self.grey and (depth < 3 or bool((bands[..., :1] == bands[..., 1:3]).all()))
+            self.count += 1
+        if self.count == 0:
+            msg = "there must be at least one frame"
+            raise ValueError(msg)
+        self.mode = "I;16" if deep else ("RGB" if colour else "L") + ("A" if alpha else "")
+        self.range = (low, high) if deep else None
+        self.grey &= colour
+
+    def __iter__(self) -> Iterator[tuple[NDArray[Any], NDArray[np.uint8] | None]]:
+        """Colour and alpha of each frame.
+
+        Colour is (H, W, 3) uint8, in mode I;16 float32 with 0 for the lowest and 1 for the highest value of the range;
+        alpha (H, W) uint8, or None in a mode without.
+        """
+        for bands in map(_bands, self._pictures):
+            height, width, depth = bands.shape
+            colour: NDArray[Any] = bands[..., :3] if depth > 2 else bands[..., :1]
+            if self.range is not None:
+                low, high = self.range
+                colour = (colour - np.float32(low)) / np.float32(max(high - low, 1))
+            alpha = None
+            if self.mode.endswith("A"):
+                alpha = bands[..., -1] if depth % 2 == 0 else np.full((height, width), 255, np.uint8)
+            yield np.broadcast_to(colour, (height, width, 3)), alpha
+
+    def thumbnail(self, side: int) -> Picture:
+        """The first frame in the common mode, made smaller so that its longer side has `side` pixels."""
+        bands = next(map(_bands, self._pictures))
+        scale = side / max(self.size)
+        size = (max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale)))
+        if self.range is not None:
+            image = Image.fromarray(bands[..., 0].astype(np.float32))
+            values: Pixels = np.rint(np.asarray(_resized(image, size)).clip(*self.range)).astype(np.uint16)
+            return values
+        image = Image.fromarray(bands[..., 0] if bands.shape[2] == 1 else bands)
+        return _resized(image.convert(self.mode), size)
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3)
+
+
+def _bands(picture: Picture) -> Pixels:
+    """(H, W, 1 to 4) uint8 or (H, W, 1) uint16."""
+    pixels = image_pixels(picture) if isinstance(picture, Image.Image) else np.asarray(picture)
+    deep = pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2
+    shape = pixels.shape if pixels.ndim == 3 else (*pixels.shape, 1)
+    if not (deep or pixels.dtype == np.uint8) or len(shape) != 3 or not 1 <= shape[2] <= (1 if deep else 4):
+        msg = (
+            "pixels must be uint8 of shape (H, W) or (H, W, 1 to 4), or uint16 of shape (H, W), "
+            f"not {pixels.dtype} of shape {pixels.shape}"
+        )
+        raise ValueError(msg)
+    if pixels.size == 0:
+        msg = "cannot write empty image"
+        raise ValueError(msg)
+    return pixels.reshape(shape).astype(np.uint16 if deep else np.uint8, copy=False)
+
+
+def image_pixels(image: Image.Image) -> Pixels:
+    """Pixels of a Pillow image in the mode to write, as `agvae.encode` takes them.
+
+    L, LA, RGB, RGBA and I;16 stay, the first and third gain alpha with transparency in `info`; 1, P, PA, La, RGBa,
+    RGBX, YCbCr and the other 16-bit modes are converted.
+
+    Raises:
+        OSError: modes whose meaning would be lost (CMYK, LAB, HSV, I, F).
+        ValueError: the transparency in `info` is not one for this mode.
+    """
+    mode = _MODES.get(image.mode)
+    if mode is None:
+        msg = f"cannot write mode {image.mode} as AGV"
+        raise OSError(msg)
+    if mode == "I;16":
+        if image.has_transparency_data:
+            msg = f"mode {image.mode} cannot have transparency: remove it from info to write the image without"
+            raise ValueError(msg)
+        return np.asarray(image)
+    if image.has_transparency_data and not mode.endswith("A"):
+        mode += "A"
+    if mode == image.mode:
+        return np.asarray(image)
+    try:
+        return np.asarray(image.convert(mode))
+    except (TypeError, ValueError, OverflowError) as error:
+        if "transparency" not in image.info:
+            raise
+        msg = f"cannot apply transparency {image.info['transparency']!r} to mode {image.mode}: {error}"
+        raise ValueError(msg) from error
