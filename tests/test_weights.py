@@ -6,17 +6,16 @@ import hashlib
 import json
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agvae import weights
+from agvae import download, weights
+from agvae.settings import options
+from tests.http_server import Reply, Server, serving
 
 CONTENT = bytes(range(256)) * 4096
 ENTRY: weights.ModelEntry = {
@@ -35,50 +34,10 @@ weights.find("tiny-1")
 """
 
 
-class Server(ThreadingHTTPServer):
-    """Serves CONTENT on the loopback interface, well or badly."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.behaviour = "complete"
-        self.requests: list[str] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/models"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.requests.append(self.path)
-        behaviour = self.server.behaviour
-        if behaviour == "refused":
-            self.send_error(403)
-            return
-        body = CONTENT[::-1] if behaviour == "wrong" else CONTENT
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if behaviour == "slow":
-            time.sleep(0.5)
-        self.wfile.write(body[: len(body) // 2] if behaviour == "truncated" else body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(CONTENT) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +53,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, str(home))
     for name in ("XDG_CACHE_HOME", weights.URL_VARIABLE, weights.OFFLINE_VARIABLE, "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(download, "PAUSE", 0.001)
     return home
 
 
@@ -107,7 +67,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
 
 
 def test_bundled_file_is_used_without_a_network(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(weights.URL_VARIABLE, server.url)
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
     (weights.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)
     assert weights.find("tiny-1") == weights.BUNDLED / ENTRY["file"]
     assert server.requests == []
@@ -117,7 +77,7 @@ def test_bundled_file_is_used_without_a_network(server: Server, monkeypatch: pyt
 def test_damaged_files_on_disk_are_not_used_but_fetched_anew(
     damage: bytes, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(weights.URL_VARIABLE, server.url)
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
     cached = weights.cache_folder() / ENTRY["file"]
     cached.parent.mkdir(parents=True)
     for path in (weights.BUNDLED / ENTRY["file"], cached):
@@ -130,43 +90,94 @@ def test_damaged_files_on_disk_are_not_used_but_fetched_anew(
 def test_download_goes_to_the_cache_once_and_nowhere_else(
     server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_registry(weights.BUNDLED, server.url + "/")
+    write_registry(weights.BUNDLED, server.origin + "/")
     monkeypatch.chdir(home)
     path = weights.find("tiny-1")
     assert path.parent == weights.cache_folder()
     assert weights.find("tiny-1") == weights.locate("tiny-1") == path
-    assert server.requests == [f"/models/{ENTRY['file']}"]
+    assert server.requests == [(f"/{ENTRY['file']}", "")]
     written = files_below(home)
     assert written.pop(path.relative_to(home).as_posix()) == CONTENT
     assert all(name.endswith(".lock") and (home / name).parent == path.parent for name in written)
 
 
-@pytest.mark.parametrize("behaviour", ["truncated", "wrong", "refused"])
-def test_bad_downloads_leave_nothing_and_say_what_to_do(
-    behaviour: str, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("reply", [Reply(drop_after=1000), Reply(content=CONTENT[::-1]), Reply(403)])
+def test_a_failed_download_says_what_to_do_and_the_next_one_succeeds(
+    reply: Reply, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(weights.URL_VARIABLE, server.url)
-    server.behaviour = behaviour
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
+    server.replies = [reply]
     with pytest.raises(weights.WeightsError, match=weights.URL_VARIABLE) as caught:
         weights.find("tiny-1")
-    assert f"{server.url}/{ENTRY['file']}" in str(caught.value)
-    assert all(name.endswith(".lock") for name in files_below(home))
-    server.behaviour = "complete"
+    assert f"{server.origin}/{ENTRY['file']}" in str(caught.value)
+    assert weights.locate("tiny-1") is None
+    assert {Path(name).suffix for name in files_below(home)} <= {".lock", ".part"}
+    server.replies = [Reply()]
     assert weights.find("tiny-1").read_bytes() == CONTENT
+    assert {Path(name).suffix for name in files_below(home)} <= {".lock", ".safetensors"}
+
+
+def test_a_broken_download_is_resumed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
+    server.replies = [Reply(drop_after=1000), Reply()]
+    assert weights.find("tiny-1").read_bytes() == CONTENT
+    assert [asked for _, asked in server.requests] == ["", "bytes=1000-"]
+
+
+def test_passwords_in_the_address_are_not_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin.replace("//", "//user:s3cret@"))
+    server.replies = [Reply(404)]
+    with pytest.raises(weights.WeightsError, match="the server answers 404") as caught:
+        weights.find("tiny-1")
+    assert "s3cret" not in str(caught.value)
+    assert server.origin in str(caught.value)
+    server.replies = [Reply()]
+    assert weights.find("tiny-1").read_bytes() == CONTENT
+    monkeypatch.setenv(weights.URL_VARIABLE, "s3://user:s3cret@bucket")
+    with pytest.raises(weights.WeightsError, match="s3://bucket") as caught:
+        weights.find("tiny-1")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_options_go_before_the_environment(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
+    monkeypatch.setenv(weights.OFFLINE_VARIABLE, "1")
+    (tmp_path / ENTRY["file"]).write_bytes(CONTENT)
+    try:
+        options.weights = tmp_path
+        assert weights.find("tiny-1") == tmp_path / ENTRY["file"]
+        options.weights, options.offline = None, False
+        assert weights.find("tiny-1").parent == weights.cache_folder()
+    finally:
+        options.weights = options.offline = None
+
+
+def test_without_a_home_nothing_is_written(
+    server: Server, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
+    monkeypatch.setattr(weights, "cache_folder", lambda: Path("~/.cache/agvae/weights"))  # what appdirs then says
+    monkeypatch.chdir(home)
+    with pytest.raises(weights.WeightsError, match="no home"):
+        weights.find("tiny-1")
+    assert server.requests == []
+    assert files_below(home) == {}
 
 
 def test_no_server_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Server() as closed:
-        url = closed.url
+    with serving(CONTENT) as closed:
+        url = closed.origin
     monkeypatch.setenv(weights.URL_VARIABLE, url)
-    with pytest.raises(weights.WeightsError, match=r"download of .* failed"):
+    with pytest.raises(weights.WeightsError, match=r"download of .* failed: no connection"):
         weights.find("tiny-1")
 
 
 def test_offline_forbids_downloads_only(server: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(weights.URL_VARIABLE, server.url)
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
     monkeypatch.setenv(weights.OFFLINE_VARIABLE, "1")
-    with pytest.raises(weights.WeightsError, match=r"AGVAE_OFFLINE forbids downloads.* copy that file into") as caught:
+    with pytest.raises(
+        weights.WeightsError, match=r"AGVAE_OFFLINE.* forbids downloads.* copy that file into"
+    ) as caught:
         weights.find("tiny-1")
     assert str(weights.cache_folder()) in str(caught.value)
     assert server.requests == []
@@ -258,7 +269,7 @@ def test_an_impossible_address_is_named(source: str, monkeypatch: pytest.MonkeyP
 
 
 def test_schemes_may_be_in_upper_case(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(weights.URL_VARIABLE, server.url.replace("http:", "HTTP:"))
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin.replace("http:", "HTTP:"))
     assert weights.find("tiny-1").parent == weights.cache_folder()
     (tmp_path / ENTRY["file"]).write_bytes(CONTENT)
     monkeypatch.setenv(weights.URL_VARIABLE, tmp_path.as_uri().replace("file:", "FILE:"))
@@ -284,7 +295,7 @@ def test_unknown_model_names_the_known_ones() -> None:
 
 
 def test_unwritable_cache_is_a_weights_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(weights.URL_VARIABLE, server.url)
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
     weights.cache_folder().parent.mkdir(parents=True)
     weights.cache_folder().write_bytes(b"a file where the folder should be")
     with pytest.raises(weights.WeightsError, match=r"download of .* failed"):
@@ -292,8 +303,8 @@ def test_unwritable_cache_is_a_weights_error(server: Server, monkeypatch: pytest
 
 
 def test_processes_that_need_a_model_at_once_download_it_once(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(weights.URL_VARIABLE, server.url)
-    server.behaviour = "slow"
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
+    server.replies = [Reply(pause=0.05)]
     command = [sys.executable, "-c", FIND, str(weights.BUNDLED)]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     errors = [process.communicate(timeout=60)[1] for process in processes]
@@ -304,7 +315,7 @@ def test_processes_that_need_a_model_at_once_download_it_once(server: Server, mo
 
 def test_finding_weights_does_not_import_torch() -> None:
     (weights.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)
-    check = FIND + "assert not {'torch', 'numpy', 'pooch'} & set(sys.modules)"
+    check = FIND + "assert not {'torch', 'numpy', 'requests'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check, str(weights.BUNDLED)], check=True, timeout=60)
 
 

@@ -4,19 +4,19 @@ A model is one safetensors file (no pickle, so reading it runs no code).  `regis
 model with the size and the SHA-256 of its file; a file that differs from its entry is never used.  `find` looks in
 
 1. the folder that the package brings along,
-2. the folder that `AGVAE_WEIGHTS_URL` names, if it names one,
-3. the user's cache folder, into which it downloads on first need unless `AGVAE_OFFLINE` is set.
+2. the folder that `agvae.options.weights` (AGVAE_WEIGHTS_URL) names, if it names one,
+3. the user's cache folder, into which it downloads on first need unless `agvae.options.offline` (AGVAE_OFFLINE).
 
-Models of one's own need a folder with their files and a `registry.json` of the same form, in `AGVAE_WEIGHTS_URL`.
+Models of one's own need a folder with their files and a `registry.json` of the same form, in `agvae.options.weights`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -24,6 +24,8 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from agvae.container import check_model_name
+from agvae.download import fetch, is_intact
+from agvae.settings import options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,10 +37,12 @@ OFFLINE_VARIABLE = "AGVAE_OFFLINE"
 REGISTRY_FILE = "registry.json"
 FILE_FORMAT = "agvae-model-1"
 
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+MAX_REGISTRY, MAX_MODEL, MAX_HEADER = 2**20, 2**28, 2**20
+"""Most bytes of a registry, of a model file, and of the header of one."""
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_TIMEOUT = 30.0
-"""Seconds without a byte after which a download is given up."""
+_PASSWORD = re.compile(r"(?<=//)[^/\s]*@")
 
 
 def _bundled_folder() -> Path:
@@ -60,8 +64,8 @@ class ModelEntry(TypedDict):
 
     Attributes:
         preset: the architecture, a name in `agvae.networks.PRESETS`.
-        file: name of the model file, of the characters A-Z a-z 0-9 . _ - only.
-        size: of the file, in bytes.
+        file: name of the model file, 1 to 128 of the characters A-Z a-z 0-9 . _ -
+        size: of the file, in bytes, 1 to 2^28.
         sha256: of the file, 64 hexadecimal digits.
         quality_range: lowest and highest quality that it was trained for.
         metric: the distortion that it was trained for, "mse" or "ms-ssim".
@@ -107,7 +111,7 @@ def registry() -> Registry:
     """The models known here: the released ones, and those that a folder in AGVAE_WEIGHTS_URL registers itself.
 
     Raises:
-        WeightsError: a `registry.json` is not one, or AGVAE_WEIGHTS_URL is neither an address nor a folder.
+        WeightsError: a `registry.json` is not one, or `agvae.options.weights` is neither an address nor a folder.
     """
     found = _read_registry(BUNDLED)
     if found["default"] not in found["models"]:
@@ -122,11 +126,11 @@ def registry() -> Registry:
 def _read_registry(folder: Path) -> Registry:
     """The checked content of a folder's registry; the address and the default are "" where it has none."""
     try:
-        content = json.loads((folder / REGISTRY_FILE).read_text(encoding="utf-8"))
+        content = json.loads(_read(folder / REGISTRY_FILE, MAX_REGISTRY))
         models = {name: _checked_entry(name, entry) for name, entry in content["models"].items()}
         base_url, default = content.get("base_url", ""), content.get("default", "")
         _require(isinstance(base_url, str) and isinstance(default, str), "base_url and default must be strings")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         msg = f"cannot read {folder / REGISTRY_FILE}: {error!r}"
         raise WeightsError(msg) from error
     return {"base_url": base_url, "default": default, "models": models}
@@ -140,11 +144,20 @@ def _checked_entry(name: str, entry: Any) -> ModelEntry:
     _require(strings, f"preset, file, sha256 and metric of model {name!r} must be strings")
     _require(_FILE_NAME.fullmatch(entry["file"]), f"file of model {name!r} must be a plain file name")
     _require(_SHA256.fullmatch(entry["sha256"]), f"sha256 of model {name!r} must be 64 hexadecimal digits")
-    _require(type(entry["size"]) is int and entry["size"] > 0, f"size of model {name!r} must be a positive integer")
+    size_ok = type(entry["size"]) is int and 0 < entry["size"] <= MAX_MODEL
+    _require(size_ok, f"size of model {name!r} must be an integer from 1 to {MAX_MODEL}")
     low, high = entry["quality_range"]
-    numbers = all(type(value) in (int, float) for value in (low, high))
+    numbers = all(type(value) in (int, float) and math.isfinite(value) for value in (low, high))
     _require(numbers and low <= high, f"quality_range of model {name!r} must be two numbers in order")
     return {key: entry[key] for key in keys}  # type: ignore[return-value]
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """The content of a file of at most `limit` bytes."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        _require(size <= limit, f"it has {size} bytes, more than {limit}")
+        return file.read(size)
 
 
 def _require(condition: object, text: str) -> None:
@@ -166,13 +179,14 @@ def locate(name: str) -> Path | None:
         WeightsError: no such model in the registry.
     """
     entry = _entry(name)
-    return next((path for path in _places(entry) if _is_intact(path, entry)), None)
+    return next((path for path in _places(entry) if is_intact(path, entry["size"], entry["sha256"])), None)
 
 
 def find(name: str) -> Path:
     """The verified file of a model, downloaded on first need.
 
-    Safe to call from several processes at once: one downloads while the others wait for it.
+    Safe to call from several processes and threads at once: one downloads while the others wait for it.  What a
+    broken download brought is kept beside it, and the next call goes on from there.
 
     Raises:
         WeightsError: no such model in the registry, or its file is not here and cannot be had.
@@ -190,8 +204,8 @@ def _entry(name: str) -> ModelEntry:
 
 
 def _local_mirror() -> Path | None:
-    """The folder that AGVAE_WEIGHTS_URL names, as a path or a file: address."""
-    source = os.environ.get(URL_VARIABLE, "")
+    """The folder that `agvae.options.weights` names, as a path or a file: address."""
+    source = options.weights
     try:
         address = urlsplit(source)
         if not source or address.scheme in ("http", "https"):
@@ -201,8 +215,13 @@ def _local_mirror() -> Path | None:
         _require(len(address.scheme) < 2, "neither a folder nor an http:, https: or file: address")  # C: is a drive
         return Path(source).expanduser()
     except (ValueError, RuntimeError) as error:
-        msg = f"{URL_VARIABLE}={source!r}: {error}"
+        msg = f"{URL_VARIABLE} or agvae.options.weights, {_public(source)!r}: {error}"
         raise WeightsError(msg) from error
+
+
+def _public(text: str) -> str:
+    """A text with addresses, without user names and passwords in them."""
+    return _PASSWORD.sub("", text)
 
 
 def _places(entry: ModelEntry) -> list[Path]:
@@ -211,43 +230,24 @@ def _places(entry: ModelEntry) -> list[Path]:
     return [folder / entry["file"] for folder in folders if folder is not None]
 
 
-def _is_intact(path: Path, entry: ModelEntry) -> bool:
-    try:
-        return path.stat().st_size == entry["size"] and _sha256(path) == entry["sha256"]
-    except (OSError, ValueError):
-        return False
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _download(name: str) -> Path:
     """Fetch into the cache; the file appears there complete and verified, or not at all."""
     entry, folder = _entry(name), cache_folder()
-    base = os.environ.get(URL_VARIABLE) or registry()["base_url"]
+    base = options.weights or registry()["base_url"]
     url = f"{base.rstrip('/')}/{entry['file']}"
-    if os.environ.get(OFFLINE_VARIABLE, "0") not in ("", "0"):
-        raise _unavailable(name, f"{OFFLINE_VARIABLE} forbids downloads")
+    if options.offline:
+        raise _unavailable(name, f"{OFFLINE_VARIABLE} or agvae.options.offline forbids downloads")
     if _local_mirror() is not None:
         raise _unavailable(name, f"{url} is missing or is not the released file")
     if not base:
         raise _unavailable(name, "no address to download it from is known")
-
-    import pooch
-    from filelock import FileLock
-
+    target = folder / entry["file"]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{entry['file']}.lock"):
-            fetch = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=_TIMEOUT)
-            return Path(pooch.retrieve(url, f"sha256:{entry['sha256']}", entry["file"], folder, downloader=fetch))
-    except (OSError, ValueError) as error:
-        raise _unavailable(name, f"the download of {url} failed: {error}") from error
+        _require(folder.is_absolute(), f"the user has no home, so {folder} is no place to keep it")
+        fetch(url, target, entry["size"], entry["sha256"])
+    except (OSError, ValueError, NotImplementedError) as error:  # the last of them: a disk without locks
+        raise _unavailable(name, f"the download of {_public(f'{url} failed: {error}')}") from error
+    return target
 
 
 def _unavailable(name: str, reason: str) -> WeightsError:
