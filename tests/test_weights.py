@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,9 @@ from hypothesis import strategies as st
 from agvae import download, weights
 from agvae.settings import options
 from tests.http_server import Reply, Server, serving
+
+if TYPE_CHECKING:
+    import torch
 
 CONTENT = bytes(range(256)) * 4096
 ENTRY: weights.ModelEntry = {
@@ -213,10 +218,25 @@ def test_a_local_folder_may_register_models_of_its_own(tmp_path: Path, monkeypat
     assert weights.registry()["default"] == "tiny-1"
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"models": []}', '{"models": {"a": 1}}', '{"models": {"a": {}}}'])
-def test_a_bad_registry_is_named(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"models": []}',
+        b'{"models": {"a": 1}}',
+        b'{"models": {"a": {}}}',
+        b"[" * 1_000_000,
+        b'{"models":' * 100_000,
+        b"\xff" * 9,
+        b"1" * 5000,
+        b" " * 2**20 + b"{}",
+    ],
+)
+def test_a_bad_registry_is_named(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(weights.URL_VARIABLE, str(tmp_path))
-    (tmp_path / "registry.json").write_text(content)
+    (tmp_path / "registry.json").write_bytes(content)
     with pytest.raises(weights.WeightsError, match=r"registry\.json"):
         weights.find("tiny-1")
 
@@ -230,7 +250,14 @@ def test_a_bad_registry_is_named(content: str, tmp_path: Path, monkeypatch: pyte
         ("file", "a\\b"),
         ("file", ".."),
         ("file", ""),
+        ("file", "/etc/passwd"),
+        ("file", "C:x"),
+        ("file", "x\0"),
+        ("file", "x" * 129),
         ("size", "1"),
+        ("size", 2**28 + 1),
+        ("size", 10**400),
+        ("size", 1e6),
         ("size", True),
         ("size", -1),
         ("sha256", "0" * 63),
@@ -241,6 +268,8 @@ def test_a_bad_registry_is_named(content: str, tmp_path: Path, monkeypatch: pyte
         ("quality_range", [2, 1]),
         ("quality_range", ["1", "6"]),
         ("quality_range", [float("nan"), 6]),
+        ("quality_range", [1, float("inf")]),
+        ("quality_range", [1, 10**400]),
         ("quality_range", None),
     ],
 )
@@ -319,42 +348,112 @@ def test_finding_weights_does_not_import_torch() -> None:
     subprocess.run([sys.executable, "-c", check, str(weights.BUNDLED)], check=True, timeout=60)
 
 
-def model_bytes(**metadata: str) -> bytes:
+CONFIG = {
+    "preset": "none",
+    **dict.fromkeys(("width8", "width16", "latent", "hyper_latent"), 4),
+    "entropy_width": 1,
+    **dict.fromkeys(("analysis8", "analysis16", "synthesis16", "synthesis8"), 0),
+    "betas": [0.1, 0.2],
+}
+METADATA = {
+    "format": weights.FILE_FORMAT,
+    "config": json.dumps(CONFIG),
+    "entropy_bits": json.dumps({"entropy.prior": 16, "entropy.context.bias": 14}),
+    "card": json.dumps({"data": "none"}),
+}
+
+
+def model_bytes(metadata: dict[str, str] | None = None, tensors: dict[str, torch.Tensor] | None = None) -> bytes:
+    """A model file of hardly any weights, but for what is given."""
     import torch
     from safetensors.torch import save
 
-    from agvae.networks import PRESETS
-
-    tensors = {
+    defaults = {
         "analysis.weight": torch.tensor([[0.5, -1.25]], dtype=torch.float16),
-        "gain.log2": torch.tensor([1 / 3], dtype=torch.float32),
+        "gain.log2": torch.full((8,), 1 / 3),
         "entropy.prior": torch.tensor([-32768, 1, 98304], dtype=torch.int32),
         "entropy.context.bias": torch.tensor([-32768, 16384], dtype=torch.int16),
-        "tables.y": torch.tensor([3, 5, 7], dtype=torch.int32),
+        "tables.z_lengths": torch.tensor([3, 5, 7, 9], dtype=torch.int16),
     }
-    defaults = {
-        "format": weights.FILE_FORMAT,
-        "config": json.dumps(PRESETS["light"].to_dict()),
-        "entropy_bits": json.dumps({"entropy.prior": 16, "entropy.context.bias": 14}),
-        "card": json.dumps({"data": "none"}),
+    return save(defaults | (tensors or {}), METADATA | (metadata or {}))
+
+
+def with_config(**values: object) -> bytes:
+    return model_bytes({"config": json.dumps(CONFIG | values)})
+
+
+def with_header(header: str, body: bytes = b"") -> bytes:
+    return len(header).to_bytes(8, "little") + header.encode() + body
+
+
+def hostile_model_files() -> dict[str, bytes]:
+    """Model files that claim more than they hold, or what no network can be made of."""
+    import torch
+
+    tensor = '{"dtype":"F32","shape":%s,"data_offsets":[%d,%d]}'
+    start = json.dumps({"__metadata__": METADATA})[:-1]
+    integers = torch.zeros(4, dtype=torch.int64)
+    return {
+        "empty": b"",
+        "short": b"\1\2\3",
+        "header of 2^63 bytes": (2**63).to_bytes(8, "little") + b"{}",
+        "header of 2^64 - 1 bytes": b"\xff" * 8,
+        "header beyond the end": (500).to_bytes(8, "little") + b"{}",
+        "header of 2 MiB": with_header(" " * 2**21 + "{}"),
+        "no JSON": with_header("nonsense"),
+        "no object": with_header("[]"),
+        "deep JSON": with_header("[" * 500_000),
+        "deep metadata": with_header('{"__metadata__":' + "[" * 500_000),
+        "not UTF-8": (8).to_bytes(8, "little") + b"\xff" * 8,
+        "shape of 2^80": with_header(f'{start},"x":{tensor % (f"[{2**40},{2**40}]", 0, 4)}}}', bytes(4)),
+        "shape of 2^40 bytes": with_header(f'{start},"x":{tensor % (f"[{2**38}]", 0, 2**40)}}}', bytes(4)),
+        "empty shape of 2^62": with_header(f'{start},"x":{tensor % (f"[0,{2**62},8]", 0, 0)}}}'),
+        "offsets beyond the end": with_header(f'{start},"x":{tensor % ("[2]", 0, 8)}}}', bytes(4)),
+        "offsets backwards": with_header(f'{start},"x":{tensor % ("[1]", 4, 0)}}}', bytes(4)),
+        "overlap": with_header(f'{start},"x":{tensor % ("[1]", 0, 4)},"y":{tensor % ("[1]", 0, 4)}}}', bytes(4)),
+        "wide": with_config(width8=2**40),
+        "wide by the rules": with_config(width8=1024, analysis8=1),
+        "deep": with_config(synthesis16=2**40),
+        "deep by the rules": with_config(synthesis16=64),
+        "no width": with_config(entropy_width=0),
+        "negative": with_config(latent=-4),
+        "not in quarters": with_config(latent=6),
+        "truth": with_config(analysis8=True),
+        "fraction": with_config(width16=4.0),
+        "text": with_config(hyper_latent="4"),
+        "wide entropy model": with_config(entropy_width=2),
+        "levels": with_config(betas=[0.1] * 65),
+        "one level": with_config(betas=[0.1]),
+        "no number": with_config(betas=[0.1, None]),
+        "infinite": with_config(betas=[0.1, float("inf")]),
+        "huge number": with_config(betas=[0.1, 10**400]),
+        "more settings": with_config(more=1),
+        "tables too few": model_bytes(tensors={"tables.z_lengths": torch.zeros(3, dtype=torch.int16)}),
+        "tables of no dimension": model_bytes(tensors={"tables.x": torch.tensor(1, dtype=torch.int16)}),
+        "tables of numbers": model_bytes(tensors={"tables.x": torch.zeros(4, dtype=torch.bfloat16)}),
+        "not finite": model_bytes(tensors={"x": torch.tensor([float("nan")])}),
+        "complex": model_bytes(tensors={"x": torch.zeros(4, dtype=torch.complex64)}),
+        "integer": model_bytes(tensors={"x": integers}),
+        "entropy not integer": model_bytes(tensors={"entropy.prior": torch.zeros(4)}),
+        "entropy too large": model_bytes(tensors={"entropy.prior": integers}),
+        "entropy without bits": model_bytes(tensors={"entropy.x": integers.short()}),
     }
-    return save(tensors, {**defaults, **metadata})
 
 
 def test_model_file_restores_tensors(tmp_path: Path) -> None:
     import torch
 
-    from agvae.networks import PRESETS
+    from agvae.networks import ModelConfig
 
     path = tmp_path / "m.safetensors"
     path.write_bytes(model_bytes())
     model = weights.read_model_file(path)
-    assert model.config == PRESETS["light"]
+    assert model.config == ModelConfig.from_dict(CONFIG)
     assert model.card == {"data": "none"}
     assert model.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     expected = {
         "analysis.weight": torch.tensor([[0.5, -1.25]], dtype=torch.float32),
-        "gain.log2": torch.tensor([1 / 3], dtype=torch.float32),
+        "gain.log2": torch.full((8,), 1 / 3),
         "entropy.prior": torch.tensor([-0.5, 2.0**-16, 1.5], dtype=torch.float64),
         "entropy.context.bias": torch.tensor([-2.0, 1.0], dtype=torch.float64),
     }
@@ -362,9 +461,9 @@ def test_model_file_restores_tensors(tmp_path: Path) -> None:
     for name, tensor in expected.items():
         assert model.state[name].dtype == tensor.dtype
         assert torch.equal(model.state[name], tensor)
-    assert model.tables.keys() == {"y"}
-    assert model.tables["y"].dtype == torch.int32
-    assert model.tables["y"].tolist() == [3, 5, 7]
+    assert model.tables.keys() == {"z_lengths"}
+    assert model.tables["z_lengths"].dtype == torch.int16
+    assert model.tables["z_lengths"].tolist() == [3, 5, 7, 9]
 
 
 @pytest.mark.parametrize(
@@ -375,14 +474,18 @@ def test_model_file_restores_tensors(tmp_path: Path) -> None:
         ({"config": "{}"}, "cannot read model file"),
         ({"config": "[" * 100_000}, "cannot read model file"),
         ({"card": "no JSON"}, "cannot read model file"),
+        ({"card": "[]"}, "card"),
+        ({"card": "[" * 100_000}, "cannot read model file"),
         ({"entropy_bits": "{}"}, "cannot read model file"),
         ({"entropy_bits": "[]"}, "cannot read model file"),
-        ({"entropy_bits": '{"entropy.prior": -5000, "entropy.context.bias": 0}'}, "cannot read model file"),
+        ({"entropy_bits": '{"entropy.prior": -17, "entropy.context.bias": 0}'}, "entropy_bits"),
+        ({"entropy_bits": '{"entropy.prior": true, "entropy.context.bias": 0}'}, "entropy_bits"),
+        ({"entropy_bits": f'{{"entropy.prior": 1{"0" * 4000}, "entropy.context.bias": 0}}'}, "entropy_bits"),
     ],
 )
 def test_model_file_with_other_metadata_is_refused(metadata: dict[str, str], message: str, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    path.write_bytes(model_bytes(**metadata))
+    path.write_bytes(model_bytes(metadata))
     with pytest.raises(weights.WeightsError, match=message):
         weights.read_model_file(path)
 
@@ -395,6 +498,65 @@ def test_model_file_without_metadata_or_absent_is_refused(tmp_path: Path) -> Non
     for name in ("plain.safetensors", "absent.safetensors"):
         with pytest.raises(weights.WeightsError, match=name):
             weights.read_model_file(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", hostile_model_files())
+def test_hostile_model_files_are_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(hostile_model_files()[name])
+    with pytest.raises(weights.WeightsError, match="cannot read model file"):
+        weights.read_model_file(path)
+
+
+def test_hostile_model_files_take_no_memory(tmp_path: Path) -> None:
+    """The most that a process needs grows by less than 100 MiB, though they claim up to 2^63 bytes."""
+    pytest.importorskip("resource")
+    for name, content in hostile_model_files().items():
+        (tmp_path / name).write_bytes(content)
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(2**40)
+    (tmp_path / "good").write_bytes(model_bytes())
+    code = """
+import pathlib, resource, sys
+from agvae import weights
+folder = pathlib.Path(sys.argv[1])
+weights.read_model_file(folder / "good")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for path in folder.iterdir():
+    try:
+        weights.read_model_file(path)
+        assert path.name == "good"
+    except weights.WeightsError:
+        assert path.name != "good"
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / (2**20 if sys.platform == "darwin" else 2**10))
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 100
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path(os.devnull)):
+        with pytest.raises(weights.WeightsError, match="not a regular file"):
+            weights.read_model_file(path)
+
+
+def test_a_network_that_does_not_fit_its_file_is_refused(tiny_weights_folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from agvae.engine import Model
+
+    model = weights.read_model_file(tiny_weights_folder / "tiny.safetensors")
+    tensors = load_file(tiny_weights_folder / "tiny.safetensors")
+    bits = {name: 0 for name in tensors if name.startswith("entropy.")}
+    path = tmp_path / "m.safetensors"
+    for change in ({"width8": 32}, {"analysis16": 2}, {"latent": 64}, {"betas": [0.1, 0.2]}, {"entropy_width": 24}):
+        config = json.dumps(model.config.to_dict() | change)
+        save_file(tensors, path, METADATA | {"config": config, "entropy_bits": json.dumps(bits)})
+        with pytest.raises(weights.WeightsError, match="does not fit its own configuration"):
+            Model(path, "m", "cpu")
 
 
 @settings(max_examples=200, deadline=None)

@@ -17,6 +17,7 @@ import json
 import math
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -42,6 +43,8 @@ MAX_REGISTRY, MAX_MODEL, MAX_HEADER = 2**20, 2**28, 2**20
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_MALFORMED = (OSError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What reading foreign values in JSON and tensors may raise."""
 _PASSWORD = re.compile(r"(?<=//)[^/\s]*@")
 
 
@@ -130,7 +133,7 @@ def _read_registry(folder: Path) -> Registry:
         models = {name: _checked_entry(name, entry) for name, entry in content["models"].items()}
         base_url, default = content.get("base_url", ""), content.get("default", "")
         _require(isinstance(base_url, str) and isinstance(default, str), "base_url and default must be strings")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+    except _MALFORMED as error:
         msg = f"cannot read {folder / REGISTRY_FILE}: {error!r}"
         raise WeightsError(msg) from error
     return {"base_url": base_url, "default": default, "models": models}
@@ -154,10 +157,11 @@ def _checked_entry(name: str, entry: Any) -> ModelEntry:
 
 def _read(path: Path, limit: int) -> bytes:
     """The content of a file of at most `limit` bytes."""
+    status = path.stat()
+    _require(stat.S_ISREG(status.st_mode), "not a regular file")
+    _require(status.st_size <= limit, f"it has {status.st_size} bytes, more than {limit}")
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        _require(size <= limit, f"it has {size} bytes, more than {limit}")
-        return file.read(size)
+        return file.read(status.st_size)
 
 
 def _require(condition: object, text: str) -> None:
@@ -268,6 +272,8 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     (JSON), float16 tensors stand for float32, tensors named "entropy.*" count units of 2^-k, k their entry in
     `entropy_bits`, and tensors named "tables.*" are coder tables.
 
+    Memory is bounded by the size of the file, and a network of the restored configuration by that of its weights.
+
     Raises:
         WeightsError: the file cannot be read, or is not a model file of this format.
     """
@@ -277,31 +283,61 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     from agvae.networks import ModelConfig
 
     try:
-        data = Path(path).read_bytes()
-        tensors = safetensors.torch.load(data)
-        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-        if metadata["format"] != FILE_FORMAT:
-            msg = f"format {metadata['format']!r}; this version of agvae reads {FILE_FORMAT!r}"
-            raise ValueError(msg)
+        data = _read(Path(path), MAX_MODEL)
+        header_size = int.from_bytes(data[:8], "little")
+        _require(header_size <= MAX_HEADER, f"its header has {header_size} bytes, more than {MAX_HEADER}")
+        metadata = json.loads(data[8 : 8 + header_size])["__metadata__"]
+        file_format = metadata["format"]
+        _require(file_format == FILE_FORMAT, f"format {file_format!r}; this version of agvae reads {FILE_FORMAT!r}")
         config = ModelConfig.from_dict(json.loads(metadata["config"]))
-        card = json.loads(metadata["card"])
-        bits = json.loads(metadata["entropy_bits"])
+        card, bits = json.loads(metadata["card"]), json.loads(metadata["entropy_bits"])
+        _require(isinstance(card, dict) and isinstance(bits, dict), "card and entropy_bits must be objects")
+        tensors = safetensors.torch.load(data)
         state = {name: _restore(name, tensor, bits) for name, tensor in tensors.items() if name[:7] != "tables."}
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        tables = {name[7:]: tensor for name, tensor in tensors.items() if name[:7] == "tables."}
+        _check_tables(tables, config)
+        _check_config(config, sum(tensor.numel() for tensor in state.values()))
+    except (SafetensorError, *_MALFORMED) as error:
         msg = f"cannot read model file {os.fspath(path)!r}: {error or type(error).__name__}"
         raise WeightsError(msg) from error
-    return ModelFile(
-        config=config,
-        state=state,
-        tables={name[len("tables.") :]: tensor for name, tensor in tensors.items() if name.startswith("tables.")},
-        card=card,
-        sha256=hashlib.sha256(data).hexdigest(),
-    )
+    return ModelFile(config, state, tables, card, hashlib.sha256(data).hexdigest())
 
 
-def _restore(name: str, tensor: Tensor, entropy_bits: dict[str, int]) -> Tensor:
+def _restore(name: str, tensor: Tensor, entropy_bits: dict[str, Any]) -> Tensor:
     import torch
 
+    from agvae.entropy.exact import WEIGHT_BITS
+
     if name.startswith("entropy."):
-        return tensor.to(torch.float64) * 2.0 ** -entropy_bits[name]
-    return tensor.float() if tensor.dtype == torch.float16 else tensor
+        bits = entropy_bits[name]
+        _require(type(bits) is int and abs(bits) <= WEIGHT_BITS, f"entropy_bits of {name!r} exceed {WEIGHT_BITS}")
+        _require(tensor.dtype in (torch.int16, torch.int32), f"tensor {name!r} must be int16 or int32")
+        unit: float = 2.0**-bits
+        return tensor.double() * unit
+    _require(tensor.dtype in (torch.float16, torch.float32), f"tensor {name!r} must be float16 or float32")
+    _require(tensor.isfinite().all(), f"tensor {name!r} must be finite")
+    return tensor.float()
+
+
+def _check_tables(tables: dict[str, Tensor], config: ModelConfig) -> None:
+    """What `agvae.entropy.tables.Tables` relies on."""
+    import torch
+
+    plain = all(table.dtype == torch.int16 and table.dim() == 1 for table in tables.values())
+    _require(plain, "tables must be int16 and have one dimension")
+    _require(len(tables["z_lengths"]) == config.hyper_latent, "z must have a table for each of its channels")
+
+
+def _check_config(config: ModelConfig, weights: int) -> None:
+    """Bound the network of a configuration by the number of weights that came with it."""
+    c = config
+    sizes = (c.width8, c.width16, c.latent, c.hyper_latent, c.entropy_width)
+    depths = (c.analysis8, c.analysis16, c.synthesis16, c.synthesis8)
+    _require(all(type(size) is int and 1 <= size <= 1024 for size in sizes), "numbers of channels must be 1 to 1024")
+    _require(c.latent % 4 == 0, "the channels of y must be a multiple of 4")
+    _require(all(type(depth) is int and 0 <= depth <= 64 for depth in depths), "numbers of blocks must be 0 to 64")
+    numbers = all(type(beta) in (int, float) and math.isfinite(beta) for beta in c.betas)
+    _require(numbers and 2 <= c.levels <= 64, "betas must be 2 to 64 numbers")
+    transforms = (c.analysis8 + c.synthesis8) * c.width8**2 + (c.analysis16 + c.synthesis16) * c.width16**2
+    blocks = 4 * (transforms + 3 * c.entropy_width**2)
+    _require(blocks <= weights, f"its blocks would have {blocks} weights, but the file has {weights} in all")
