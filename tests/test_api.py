@@ -335,8 +335,9 @@ def test_there_is_no_such_frame(frame: int) -> None:
         agvae.decode(agvae.encode([picture(16, 16)] * 2), frame=frame)
 
 
-def test_frames_are_not_held() -> None:
+def test_frames_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """A source that makes its frames anew is gone through twice, and few of its frames are alive at any time."""
+    monkeypatch.setattr(agvae.frames, "KEPT", 2**20)
     alive: set[int] = set()
     most = 0
 
@@ -353,6 +354,20 @@ def test_frames_are_not_held() -> None:
     data = encode_frames(Frames(Source()), 0)
     assert agvae.read_info(data)["frames"] == 24
     assert most < 12
+
+
+def test_few_frames_are_kept() -> None:
+    rounds = 0
+
+    class Source:
+        def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+            nonlocal rounds
+            rounds += 1
+            return iter([picture(64, 48, 0), picture(64, 48, 1)])
+
+    data = encode_frames(Frames(Source()), 0)
+    assert data == agvae.encode([picture(64, 48, 0), picture(64, 48, 1)], 1)
+    assert rounds == 1
 
 
 # 16 bits

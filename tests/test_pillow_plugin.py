@@ -29,7 +29,9 @@ import PIL
 import pytest
 from PIL import ExifTags, Image, ImageFile, ImageOps, ImageSequence, UnidentifiedImageError
 
+import agvae
 import pillow_agvae
+from agvae import frames
 from agvae.container import SIGNATURE
 from pillow_agvae.AgvImagePlugin import AgvImageFile
 from tests.helpers import picture
@@ -249,6 +251,18 @@ def test_newer_files_say_so(data: bytes) -> None:
     struct.pack_into(">I", newer, 16 + length, zlib.crc32(newer[8:12] + newer[16 : 16 + length]))
     with pytest.raises(OSError, match=r"unsupported AGV version 3 \(this build reads up to 1\)"):
         opened(bytes(newer))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("asked", [False, True])
+def test_errors_name_the_cause(asked: bool, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where Pillow keeps the reasons of a format to itself unless asked for warnings."""
+    if hasattr(Image, "WARN_POSSIBLE_FORMATS"):
+        monkeypatch.setattr(Image, "WARN_POSSIBLE_FORMATS", asked)
+    with pytest.raises(OSError, match="Truncated File Read"):
+        opened(data[:20])
+    with pytest.raises(OSError, match="wrong checksum of chunk HEAD"):
+        opened(data[:20] + bytes(5) + data[25:])
 
 
 # Damage
@@ -494,7 +508,7 @@ def test_loaded_image_can_be_changed(data: bytes) -> None:
         assert im.getpixel((1, 1)) == before
 
 
-def test_thumbnail_and_draft(data: bytes) -> None:
+def test_draft_without_a_thumbnail(data: bytes) -> None:
     im = opened(data)
     assert im.draft("RGB", (10, 10)) is None
     assert im.size == SIZE
@@ -940,29 +954,480 @@ def test_single_frame(data: bytes, expected: bytes) -> None:
     assert [frame.tobytes() for frame in ImageSequence.Iterator(im)] == [expected]
 
 
-def test_save_all(photo: Image.Image, data: bytes, tmp_path: Path) -> None:
+def test_save_all_of_one_frame(photo: Image.Image, data: bytes) -> None:
     assert saved(photo, save_all=True) == data
     assert saved(photo, save_all=True, append_images=[]) == data
-    with pytest.raises(ValueError, match="more than one frame"):
-        photo.save(tmp_path / "x.agv", save_all=True, append_images=[photo])
-    assert not (tmp_path / "x.agv").exists()
+    assert saved(photo, save_all=True, append_images=None) == data
+    assert reopened(photo, save_all=True, duration=40, loop=2).info == {"duration": 40, "loop": 2}
+
+
+@pytest.fixture
+def photos() -> list[Image.Image]:
+    return [Image.fromarray(picture(*SIZE, seed)) for seed in range(3)]
+
+
+@pytest.fixture
+def frames_data(photos: list[Image.Image]) -> bytes:
+    return saved(photos[0], save_all=True, append_images=photos[1:], duration=[40, 20.5, 0], loop=0, comment="c")
+
+
+@pytest.fixture
+def frames_path(frames_data: bytes, tmp_path: Path) -> Path:
+    path = tmp_path / "frames.agv"
+    path.write_bytes(frames_data)
+    return path
+
+
+@pytest.fixture
+def expected_frames(frames_data: bytes) -> list[bytes]:
+    """The frames as the codec gives them, which is not what is tested here."""
+    frames = [agvae.decode(frames_data, frame=index).tobytes() for index in range(3)]
+    assert len(set(frames)) == 3
+    return frames
+
+
+def test_frames_round_trip(frames_data: bytes, expected_frames: list[bytes], photos: list[Image.Image]) -> None:
+    im = opened(frames_data)
+    assert isinstance(im, AgvImageFile)
+    assert (im.n_frames, im.is_animated, im.tell(), im.size, im.mode) == (3, True, 0, SIZE, "RGB")
+    for frame in (0, 1, 2, 0, 2, 1, 1):
+        im.seek(frame)
+        assert im.tell() == frame
+        assert im.info == {"comment": b"c", "loop": 0, "duration": [40, 20.5, 0][frame]}
+        assert im.tobytes() == expected_frames[frame]
+        assert im.readonly == 0
+    assert [frame.tobytes() for frame in ImageSequence.Iterator(im)] == expected_frames
+    assert ImageSequence.Iterator(im)[1].tobytes() == expected_frames[1]
+    assert [frame.tobytes() for frame in ImageSequence.all_frames(opened(frames_data))] == expected_frames
+
+
+def test_whole_durations_are_integers(frames_data: bytes) -> None:
+    im = opened(frames_data)
+    assert isinstance(im.info["duration"], int)
+    im.seek(1)
+    assert isinstance(im.info["duration"], float)
+
+
+def test_seek_outside(frames_data: bytes, expected_frames: list[bytes]) -> None:
+    im = opened(frames_data)
+    im.seek(2)
+    for frame in (3, -1, 10**20):
+        with pytest.raises(EOFError, match="attempt to seek outside sequence"):
+            im.seek(frame)
+        assert im.tell() == 2
+    with pytest.raises(TypeError):
+        im.seek(0.5)  # type: ignore[arg-type]
+    assert im.tobytes() == expected_frames[2]
+
+
+def test_frames_of_several_images_are_joined(photos: list[Image.Image]) -> None:
+    gif = io.BytesIO()
+    photos[0].save(gif, "GIF", save_all=True, append_images=photos[1:], duration=[30, 60, 90], loop=5)
+    with Image.open(gif) as first, opened(saved(photos[2], save_all=True, append_images=photos[:1])) as second:
+        first.seek(1)
+        second.seek(1)
+        joined = reopened(first, save_all=True, append_images=[photos[1], second])
+        assert (first.tell(), second.tell()) == (1, 1)
+    assert isinstance(joined, AgvImageFile)
+    assert joined.n_frames == 6
+    durations = []
+    for frame, wanted in zip(ImageSequence.Iterator(joined), [*photos, photos[1], photos[2], photos[0]], strict=True):
+        durations.append(frame.info["duration"])
+        assert np.abs(np.asarray(frame).astype(int) - np.asarray(wanted)).mean() < 25
+    assert durations == [30, 60, 90, 0, 0, 0]
+    assert joined.info["loop"] == 5
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_animations_of_other_formats(format: str, photos: list[Image.Image]) -> None:
+    source = io.BytesIO()
+    photos[0].save(source, format, save_all=True, append_images=photos[1:], duration=[30, 60, 90], lossless=True)
+    with Image.open(source) as animation:
+        im = reopened(animation, save_all=True, quality=5)
+    assert isinstance(im, AgvImageFile)
+    assert im.n_frames == 3
+    durations = [frame.info.get("duration") for frame in ImageSequence.Iterator(im)]
+    assert durations == ([None] * 3 if format == "TIFF" else [30, 60, 90])
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_frames_save_as_other_formats(format: str, frames_data: bytes, expected_frames: list[bytes]) -> None:
+    target = io.BytesIO()
+    opened(frames_data).save(target, format, save_all=True, lossless=True)
+    with Image.open(target) as animation:
+        assert animation.n_frames == 3  # type: ignore[attr-defined]
+        if format != "GIF":
+            animation.seek(2)
+            assert animation.convert("RGB").tobytes() == expected_frames[2]
 
 
 @pytest.mark.skipif(int(PIL.__version__.split(".")[0]) < 12, reason="older Pillows ignore it")
-def test_append_images_implies_save_all(photo: Image.Image) -> None:
-    with pytest.raises(ValueError, match="more than one frame"):
-        saved(photo, append_images=[photo])
+def test_append_images_implies_save_all(photos: list[Image.Image]) -> None:
+    assert reopened(photos[0], append_images=photos[1:]).n_frames == 3  # type: ignore[attr-defined]
 
 
-def test_animation_gives_its_current_frame(photo: Image.Image) -> None:
+def test_plain_save_gives_the_current_frame(photos: list[Image.Image], expected_frames: list[bytes]) -> None:
     fp = io.BytesIO()
-    photo.save(fp, "GIF", save_all=True, append_images=[photo.rotate(180), photo.rotate(90)])
+    photos[0].save(fp, "GIF", save_all=True, append_images=photos[1:])
     with Image.open(fp) as gif:
         gif.seek(1)
-        assert reopened(gif).tobytes() == reopened(gif.convert("RGB")).tobytes()
+        im = reopened(gif)
+        assert (im.n_frames, im.info) == (1, {})  # type: ignore[attr-defined]
+        assert im.tobytes() == reopened(gif.convert("RGB")).tobytes()
         assert gif.tell() == 1
-        with pytest.raises(ValueError, match="more than one frame"):
-            saved(gif, save_all=True)
+
+
+@pytest.mark.parametrize("duration", [-1, float("nan"), "40", [40, 40], [1, 2, 3, 4], [1, 2, None], 1e10, object()])
+def test_wrong_durations(duration: Any, photos: list[Image.Image], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="duration"):
+        photos[0].save(tmp_path / "x.agv", save_all=True, append_images=photos[1:], duration=duration)
+    assert not (tmp_path / "x.agv").exists()
+
+
+@pytest.mark.parametrize("loop", [-1, 1.5, "1", 2**32, True])
+def test_wrong_loop(loop: Any, photos: list[Image.Image]) -> None:
+    with pytest.raises(ValueError, match="loop"):
+        saved(photos[0], save_all=True, append_images=photos[1:], loop=loop)
+
+
+def test_frames_that_do_not_fit_together(photo: Image.Image, tmp_path: Path) -> None:
+    for other, message in ((photo.rotate(90, expand=True), "size"), (Image.new("I;16", SIZE), "16 bits")):
+        with pytest.raises(ValueError, match=message):
+            photo.save(tmp_path / "x.agv", save_all=True, append_images=[other])
+        assert not (tmp_path / "x.agv").exists()
+    with pytest.raises(OSError, match="cannot write mode CMYK as AGV"):
+        saved(photo, save_all=True, append_images=[Image.new("CMYK", SIZE)])
+
+
+def test_frames_of_mixed_modes(photo: Image.Image) -> None:
+    alpha = photo.convert("LA")
+    alpha.putalpha(7)
+    im = reopened(photo, save_all=True, append_images=[alpha, photo.convert("1")])
+    assert im.mode == "RGBA"
+    assert [frame.getchannel("A").getextrema() for frame in ImageSequence.Iterator(im)] == [
+        (255, 255),
+        (7, 7),
+        (255, 255),
+    ]
+
+
+def test_a_failed_save_leaves_frames_where_they_were(frames_data: bytes, photos: list[Image.Image]) -> None:
+    im = opened(frames_data)
+    im.seek(1)
+    with pytest.raises(ValueError, match="size"):
+        saved(im, save_all=True, append_images=[photos[0].resize((5, 5))])
+    assert im.tell() == 1
+
+
+# Frames: files
+
+
+def test_file_of_several_frames_stays_open(frames_path: Path, expected_frames: list[bytes]) -> None:
+    with Image.open(frames_path) as im:
+        fp = im.fp  # type: ignore[attr-defined]
+        for frame in (2, 0):
+            im.seek(frame)
+            assert im.tobytes() == expected_frames[frame]
+            assert not fp.closed
+    assert fp.closed
+    assert im.tobytes() == expected_frames[0]
+    im.seek(0)
+    with pytest.raises(ValueError, match="Operation on closed image"):
+        im.seek(1)
+    assert im.tell() == 0
+    assert im.tobytes() == expected_frames[0]
+
+
+def test_seek_after_close(frames_path: Path) -> None:
+    im = Image.open(frames_path)
+    im.load()
+    im.close()
+    for operation in (lambda: im.seek(1), im.verify, lambda: im.getpixel((0, 0))):  # type: ignore[attr-defined]
+        with pytest.raises(ValueError, match="Operation on closed image"):
+            operation()
+    with pytest.raises(EOFError):
+        im.seek(3)
+    im = Image.open(frames_path)
+    im.seek(1)
+    im.close()
+    with pytest.raises(ValueError, match="Operation on closed image"):
+        im.load()
+
+
+def test_foreign_file_of_several_frames(frames_path: Path, expected_frames: list[bytes]) -> None:
+    with frames_path.open("rb") as fp:
+        first, second = Image.open(fp), Image.open(fp) if fp.seek(0) == 0 else None
+        assert second is not None
+        for frame in (1, 2):
+            first.seek(frame)
+            second.seek(3 - frame)
+            assert first.tobytes() == expected_frames[frame]
+            assert second.tobytes() == expected_frames[3 - frame]
+        first.close()
+        assert fp.closed  # as in all of Pillow
+    with pytest.raises(ValueError, match="closed file"):
+        second.seek(0) or second.load()
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize("copier", [lambda im: pickle.loads(pickle.dumps(im)), copy.deepcopy])
+def test_pickled_frame(copier: Any, loaded: bool, frames_path: Path, expected_frames: list[bytes]) -> None:
+    with Image.open(frames_path) as im:
+        im.seek(1)
+        if loaded:
+            im.load()
+        twin = copier(im)
+        im.seek(2)
+        assert im.tobytes() == expected_frames[2]
+    assert isinstance(twin, AgvImageFile)
+    assert twin.tobytes() == expected_frames[1]
+    assert (twin.n_frames, twin.is_animated, twin.tell()) == (1, False, 0)
+    assert twin.info["duration"] == 20.5
+    twin.seek(0)
+    with pytest.raises(EOFError):
+        twin.seek(1)
+    twin.load()
+    twin.verify()
+    twin.save(io.BytesIO(), "AGV", save_all=True)
+    assert twin.draft(None, (1, 1)) is None
+    twin.close()
+
+
+def test_copied_frame(frames_data: bytes, expected_frames: list[bytes]) -> None:
+    im = opened(frames_data)
+    im.seek(1)
+    twins = [im.copy(), copy.copy(im), im.crop((0, 0, *SIZE)), im.convert("RGB")]
+    im.seek(2)
+    im.load()
+    for twin in twins:
+        assert twin.tobytes() == expected_frames[1]
+        assert twin.format is None
+        assert getattr(twin, "n_frames", 1) == 1
+
+
+def test_changes_of_a_frame_are_lost_by_seeking(frames_data: bytes, expected_frames: list[bytes]) -> None:
+    im = opened(frames_data)
+    im.paste(0, (0, 0, *SIZE))
+    im.seek(0)
+    assert im.getextrema() == ((0, 0),) * 3
+    im.putalpha(3)
+    im.thumbnail((10, 10))
+    for frame in (1, 0):
+        im.seek(frame)
+        assert (im.mode, im.size, im.tobytes()) == ("RGB", SIZE, expected_frames[frame])
+
+
+def test_verify_looks_at_all_frames(frames_path: Path, frames_data: bytes) -> None:
+    for loaded in (False, True):
+        im = Image.open(frames_path)
+        if loaded:
+            im.load()
+        im.verify()
+        assert im.fp is None  # type: ignore[attr-defined]
+        with pytest.raises(ValueError, match="Operation on closed image"):
+            im.seek(1)
+    for broken in (frames_data[:-1], frames_data[:-5] + bytes(5)):
+        im = opened(broken)
+        im.load()
+        with pytest.raises(OSError, match=r"truncated|broken data stream"):
+            im.verify()
+
+
+def test_damaged_frame(frames_data: bytes, expected_frames: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    im = opened(frames_data[:-1])
+    assert im.n_frames == 3  # type: ignore[attr-defined]
+    im.seek(2)
+    for _ in range(2):
+        with pytest.raises(OSError, match="image file is truncated"):
+            im.load()
+    im.seek(1)
+    assert im.tobytes() == expected_frames[1]
+    with pytest.raises(OSError, match="image file is truncated"):
+        ImageSequence.all_frames(im)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    frames = [frame.tobytes() for frame in ImageSequence.all_frames(im)]
+    assert frames == [*expected_frames[:2], bytes([128]) * len(expected_frames[2])]
+
+
+def test_prefixes_of_several_frames(frames_data: bytes, truncated_ok: None) -> None:
+    for length in range(0, len(frames_data), 37):
+        try:
+            im = opened(frames_data[:length])
+        except OSError:
+            continue
+        assert [frame.size for frame in ImageSequence.Iterator(im) if frame.load()] == [SIZE] * 3
+
+
+@pytest.mark.parametrize("name", ["path", "bytes", "link", "hard link", "file"])
+def test_saving_frames_over_their_source(name: str, frames_path: Path, expected_frames: list[bytes]) -> None:
+    link = frames_path.with_name("link.agv")
+    if name == "link":
+        link.symlink_to(frames_path)
+    elif name == "hard link":
+        link.hardlink_to(frames_path)
+    target: Any = {"bytes": os.fsencode(frames_path), "link": link, "hard link": link}.get(name, frames_path)
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(frames_path.open("rb")) if name == "file" else frames_path
+        im = stack.enter_context(Image.open(source))
+        im.seek(1)
+        im.save(target, save_all=True, quality=6)
+        im.seek(2)
+        assert im.tobytes() == expected_frames[2]
+    with Image.open(frames_path) as im:
+        assert im.n_frames == 3  # type: ignore[attr-defined]
+        assert [frame.info["duration"] for frame in ImageSequence.Iterator(im) if frame.load()] == [40, 20.5, 0]
+
+
+def test_saving_frames_elsewhere_reads_no_file_whole(frames_path: Path, tmp_path: Path) -> None:
+    with Image.open(frames_path) as im:
+        fp = im.fp  # type: ignore[attr-defined]
+        im.save(tmp_path / "other.agv", save_all=True)
+        im.save(io.BytesIO(), "AGV", save_all=True)
+        assert im.fp is fp  # type: ignore[attr-defined]
+    assert fp.closed
+
+
+def test_many_frames_are_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "KEPT", 2**20)
+    path = tmp_path / "many.gif"
+    tones = [Image.new("L", (320, 240), tone) for tone in range(0, 250, 5)]
+    tones[0].save(path, save_all=True, append_images=tones[1:])
+    tracemalloc.start()
+    with Image.open(path) as gif:
+        gif.save(tmp_path / "many.agv", save_all=True, quality=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    with Image.open(tmp_path / "many.agv") as im:
+        assert im.n_frames == len(tones)  # type: ignore[attr-defined]
+    assert peak < len(tones) * 320 * 240 * 3 / 2
+
+
+# 16-bit grey
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B", "I;16N"])
+def test_16_bit_grey(mode: str) -> None:
+    values = 500 + 100 * picture(*SIZE)[..., 0].astype(np.uint16)
+    layout = {"I;16B": ">u2", "I;16N": "=u2"}.get(mode, "<u2")
+    im = reopened(Image.frombytes(mode, SIZE, values.astype(layout).tobytes()), quality=6)
+    assert (im.mode, im.size, im.info) == ("I;16", SIZE, {})
+    decoded = np.asarray(im)
+    assert decoded.dtype == np.uint16
+    assert np.abs(decoded.astype(int) - values).mean() < 1000
+    assert decoded.min() >= values.min()
+    assert decoded.max() <= values.max()
+
+
+def test_16_bit_grey_behaves_like_any_image(tmp_path: Path) -> None:
+    values = 500 + 100 * picture(*SIZE)[..., 0].astype(np.uint16)
+    path = tmp_path / "deep.agv"
+    Image.fromarray(values).save(path)
+    with Image.open(path) as im:
+        twin = pickle.loads(pickle.dumps(im))
+        assert twin.tobytes() == im.tobytes() == agvae.decode(path).astype("<u2").tobytes()
+        for format in ("PNG", "TIFF"):
+            fp = io.BytesIO()
+            im.save(fp, format)
+            assert opened(fp.getvalue()).tobytes() == im.tobytes()
+    frames = reopened(Image.fromarray(values), save_all=True, append_images=[Image.fromarray(values // 2)])
+    means = [np.asarray(frame).mean() for frame in ImageSequence.Iterator(frames)]
+    assert means[0] > 1.5 * means[1]
+
+
+# Thumbnails
+
+
+@pytest.fixture
+def large() -> Image.Image:
+    return Image.fromarray(picture(960, 640))
+
+
+def test_thumbnail_option(large: Image.Image, photo: Image.Image, data: bytes) -> None:
+    plain, with_thumbnail = saved(large, quality=2), saved(large, quality=2, thumbnail=True)
+    assert agvae.read_info(with_thumbnail)["thumbnail"] == [384, 256]
+    assert agvae.read_info(plain)["thumbnail"] is None
+    assert plain == saved(large, quality=2, thumbnail=False)
+    assert opened(with_thumbnail).tobytes() == opened(plain).tobytes()
+    assert opened(with_thumbnail).info == {}
+    assert saved(photo, thumbnail=True) == data
+
+
+@pytest.mark.parametrize("size", [(1, 1), (128, 128), (256, 256), (384, 256)])
+def test_draft_takes_the_thumbnail(size: tuple[int, int], large: Image.Image) -> None:
+    im = reopened(large, thumbnail=True)
+    assert im.draft("RGB", size) == ("RGB", (0, 0, 384, 256))
+    assert im.size == (384, 256)
+    assert im.draft("RGB", (1, 1)) is None  # only once, as for JPEG
+    wanted = large.resize((384, 256))
+    assert np.abs(np.asarray(im).astype(int) - np.asarray(wanted)).mean() < 15
+    assert im.size == (384, 256)
+
+
+@pytest.mark.parametrize("size", [(385, 1), (1, 257), (960, 640), None])
+def test_draft_of_more_than_the_thumbnail(size: Any, large: Image.Image) -> None:
+    im = reopened(large, thumbnail=True)
+    assert im.draft(None, size) is None
+    assert im.size == (960, 640)
+    im.load()
+    assert im.draft(None, (1, 1)) is None
+    assert im.size == (960, 640)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
+def test_thumbnail_is_made_of_the_thumbnail(mode: str, large: Image.Image) -> None:
+    if mode == "I;16":
+        large = Image.fromarray(np.asarray(large)[..., 0].astype(np.uint16) * 200)
+    im = reopened(large.convert(mode) if mode != "I;16" else large, thumbnail=True)
+    wanted = np.asarray(im.copy().resize((120, 80), Image.Resampling.BOX)).astype(float)
+    im = reopened(large.convert(mode) if mode != "I;16" else large, thumbnail=True)
+    im.thumbnail((120, 120), Image.Resampling.BOX)
+    assert (im.mode, im.size) == (mode, (120, 80))
+    assert np.abs(np.asarray(im) - wanted).mean() < wanted.mean() / 5
+
+
+def test_thumbnail_decodes_little(large: Image.Image) -> None:
+    data = bytearray(saved(large.resize((2000, 1400)), thumbnail=True))
+    data[-100:] = bytes(100)  # whoever decodes the image will notice
+    im = opened(bytes(data))
+    im.thumbnail((100, 100))
+    assert im.size == (100, 70)
+    im = opened(bytes(data))
+    with pytest.raises(OSError, match="broken data stream"):
+        im.thumbnail((500, 500))
+
+
+def test_draft_of_several_frames(large: Image.Image) -> None:
+    data = saved(large, save_all=True, append_images=[large.rotate(180)], thumbnail=True, quality=1)
+    im = opened(data)
+    assert im.draft(None, (100, 100)) is not None
+    im.load()
+    im.seek(1)
+    assert im.size == (960, 640)
+    assert im.draft(None, (100, 100)) is None
+    assert im.tobytes() == agvae.decode(data, frame=1).tobytes()
+    im.seek(0)
+    assert im.tobytes() == agvae.decode(data).tobytes()
+    im.close()
+    im = opened(data)
+    assert im.draft(None, (100, 100)) is not None
+    im.seek(1)
+    im.seek(0)
+    assert im.size == (960, 640)
+
+
+def test_draft_then_close(large: Image.Image) -> None:
+    im = reopened(large, thumbnail=True)
+    im.draft(None, (100, 100))
+    im.close()
+    with pytest.raises(ValueError, match="Operation on closed image"):
+        im.load()
+
+
+def test_pickled_draft(large: Image.Image) -> None:
+    im = reopened(large, thumbnail=True)
+    im.draft(None, (100, 100))
+    twin = pickle.loads(pickle.dumps(im))
+    assert (twin.size, twin.tobytes()) == ((384, 256), im.tobytes())
 
 
 # Parser, threads, processes
@@ -1014,6 +1479,46 @@ def test_threads_sharing_a_broken_image(data: bytes) -> None:
 def test_threads_encoding(photo: Image.Image, data: bytes) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(lambda _: saved(photo), range(16))) == {data}
+
+
+def test_threads_sharing_frames(frames_path: Path, expected_frames: list[bytes]) -> None:
+    """Whoever seeks and loads meanwhile, each result is one whole frame."""
+    with Image.open(frames_path) as im:
+        barrier = threading.Barrier(4)
+
+        def read(seed: int) -> set[bytes]:
+            rng, results = random.Random(seed), set()
+            barrier.wait()
+            for _ in range(30):
+                im.seek(rng.randrange(3))
+                results.add(im.tobytes())
+            return results
+
+        with ThreadPoolExecutor(4) as pool:
+            found = set().union(*pool.map(read, range(4)))
+    assert found == set(expected_frames)
+
+
+def test_seek_while_another_thread_loads(frames_data: bytes, expected_frames: list[bytes]) -> None:
+    im = opened(frames_data)
+    with ThreadPoolExecutor(2) as pool:
+        for frame in (1, 2, 0) * 5:
+            loading = pool.submit(im.load)
+            im.seek(frame)
+            loading.result()
+            assert im.tell() == frame
+            assert im.tobytes() == expected_frames[frame]
+
+
+def test_threads_verifying_and_loading(path: Path, expected: bytes) -> None:
+    for _ in range(20):
+        with Image.open(path) as im, ThreadPoolExecutor(2) as pool:
+            loading, verifying = pool.submit(im.tobytes), pool.submit(im.verify)  # type: ignore[attr-defined]
+            try:
+                assert loading.result() == expected
+            except ValueError as error:  # verify was first, and closed the file
+                assert "Operation on closed image" in str(error)  # noqa: PT017
+            verifying.result()
 
 
 def load_in_child(arguments: tuple[str, str]) -> bytes:

@@ -311,6 +311,12 @@ class Reader:
                     yield TileData(None, None, error)
             position += length + _OVERHEAD
 
+    def detach(self) -> IO[bytes]:
+        """Read the whole file, so that it may change or go; gives what is read from instead."""
+        self._fp.seek(0)
+        self._fp = BytesIO(self._fp.read())
+        return self._fp
+
     def thumbnail(self) -> Reader | None:
         """The embedded thumbnail; None if there is none that can stand for the image: of one frame, the same mode,
         and not larger."""

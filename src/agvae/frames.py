@@ -13,6 +13,9 @@ Pixels = NDArray[Any]
 """uint8 or uint16."""
 Picture = Pixels | Image.Image
 
+KEPT = 2**26
+"""Bytes of pixels up to which frames are kept instead of taken from their source a second time."""
+
 _MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB"}
 _MODES |= {mode: mode for mode in ("L", "LA", "RGB", "RGBA")}
 _MODES |= dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N"), "I;16")
@@ -22,8 +25,8 @@ class Frames:
     """The frames of one file.
 
     Args:
-        pictures: arrays or Pillow images as `agvae.encode` takes them.  They are gone through twice, so that a source
-            that makes them anew each time need not hold them all.
+        pictures: arrays or Pillow images as `agvae.encode` takes them.  Those of more than 64 MiB are gone through
+            several times, so that a source that makes them anew each time need not hold them all.
 
     Attributes:
         size: (width, height) of all frames.
@@ -40,10 +43,11 @@ class Frames:
 
     def __init__(self, pictures: Iterable[Picture]) -> None:
         self._pictures = pictures
+        self._kept: list[Pixels] | None = []
         self.count = 0
         self.grey = True
         deep = colour = alpha = False
-        low, high = 0xFFFF, 0
+        low, high, held = 0xFFFF, 0, 0
         for bands in map(_bands, pictures):
             height, width, depth = bands.shape
             if self.count == 0:
@@ -61,6 +65,11 @@ class Frames:
             alpha |= depth % 2 == 0
             self.grey = self.grey and (depth < 3 or bool((bands[..., :1] == bands[..., 1:3]).all()))
             self.count += 1
+            held += bands.nbytes
+            if held > KEPT:
+                self._kept = None
+            elif self._kept is not None:
+                self._kept.append(bands)
         if self.count == 0:
             msg = "there must be at least one frame"
             raise ValueError(msg)
@@ -74,7 +83,7 @@ class Frames:
         Colour is (H, W, 3) uint8, in mode I;16 float32 with 0 for the lowest and 1 for the highest value of the range;
         alpha (H, W) uint8, or None in a mode without.
         """
-        for bands in map(_bands, self._pictures):
+        for bands in self._all_bands():
             height, width, depth = bands.shape
             colour: NDArray[Any] = bands[..., :3] if depth > 2 else bands[..., :1]
             if self.range is not None:
@@ -87,7 +96,7 @@ class Frames:
 
     def thumbnail(self, side: int) -> Picture:
         """The first frame in the common mode, made smaller so that its longer side has `side` pixels."""
-        bands = next(map(_bands, self._pictures))
+        bands = next(self._all_bands())
         scale = side / max(self.size)
         size = (max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale)))
         if self.range is not None:
@@ -96,6 +105,9 @@ class Frames:
             return values
         image = Image.fromarray(bands[..., 0] if bands.shape[2] == 1 else bands)
         return _resized(image.convert(self.mode), size)
+
+    def _all_bands(self) -> Iterator[Pixels]:
+        return iter(map(_bands, self._pictures) if self._kept is None else self._kept)
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
