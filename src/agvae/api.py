@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from io import BytesIO
 from numbers import Real
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, cast
 
 from agvae.container import Box, Metadata, Reader, check_model_name
 from agvae.frames import Frames, Picture, Pixels
 from agvae.quality import level_to_quality, parse_quality, split_level
+from agvae.rate_control import Target, encode_to_psnr, encode_to_size
 
 Source = bytes | bytearray | memoryview | str | os.PathLike[str] | IO[bytes]
 
@@ -43,14 +44,17 @@ def encode(
             Frames of different modes are stored in the least mode that holds all.
         quality: 1 to 6, or 10 to 100 on the percent scale; 3.5 if nothing is given.
         s, l: instead of quality, the gain vector 1 .. 6 and the interpolation in [0, 1).
-        target_size, target_bpp, target_psnr: instead of quality, the size of the file in bytes, its bits per pixel
-            of a frame, or the PSNR of its pixels in dB.
+        target_size, target_bpp: instead of quality, the most bytes that the file may have, or bits per pixel of a
+            frame; it has at most 1 % less, unless the best quality or the coarseness of a tiny file ends lower.
+        target_psnr: instead of quality, the PSNR in dB of grey or colour over all frames, met within 0.05 dB unless
+            the lowest quality is better; the peak is 255, for 16 bits the range of the values.  Targets take about
+            four times as long.
         metadata: what to store besides the pixels.
         model: name of the model to code with; the default one if not given.
         thumbnail: store a thumbnail as well, of 384 pixels on its longer side, if the image is larger.
 
     Raises:
-        ValueError: an argument is outside its range, or an image is empty.
+        ValueError: an argument is outside its range, a target is out of reach, or an image is empty.
         TypeError: metadata is not a `Metadata`.
         OSError: the mode of an image cannot be written, or the model is not to be had.
     """
@@ -175,13 +179,6 @@ def read_info(source: Source) -> dict[str, Any]:
     }
 
 
-class Target(NamedTuple):
-    """What a file shall come to: `kind` is "size" in bytes, "bpp" or "psnr" in dB."""
-
-    kind: str
-    value: float
-
-
 def parse_rate(
     quality: object = None,
     *,
@@ -219,16 +216,22 @@ def encode_frames(
     thumbnail: bool = False,
 ) -> bytes:
     """The bytes of a file of these frames; the arguments are those of `encode`, rate comes from `parse_rate`."""
-    from agvae.files import coded_files, with_thumbnail
+    from agvae.files import coded_files, psnr, with_thumbnail
 
     metadata = _checked_metadata(metadata, model)
     if thumbnail:
         metadata = with_thumbnail(metadata, frames, model)
-    if isinstance(rate, Target):
-        msg = f"target_{rate.kind} is not supported"
-        raise ValueError(msg)
-    (data,) = coded_files([(frames, metadata)], rate, model)
-    return data
+
+    def coded(level: int) -> bytes:
+        (data,) = coded_files([(frames, metadata)], level, model)
+        return data
+
+    if not isinstance(rate, Target):
+        return coded(rate)
+    if rate.kind == "psnr":
+        return encode_to_psnr(coded, lambda data: psnr(data, frames), rate.value)
+    width, height = frames.size
+    return encode_to_size(coded, rate.value * (width * height * frames.count / 8 if rate.kind == "bpp" else 1))
 
 
 def decode_frame(reader: Reader, frame: int = 0, box: Box | None = None, *, damaged_ok: bool = False) -> Pixels:

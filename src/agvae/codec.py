@@ -402,13 +402,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def encode_tiles(pixels: Picture, level: int, tile_size: int = TILE_SIZE, model: str | None = None) -> EncodedImage:
-    """`encode_images` of one image."""
-    return next(encode_images([pixels], level, tile_size, model))
-
-
-def decode_tiles(header: Header, tiles: Sequence[bytes | None], *, damaged_ok: bool = False) -> Picture:
-    """`decode_images` of one request."""
-    return next(decode_images([DecodeRequest(header, tiles)], damaged_ok=damaged_ok))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from io import BytesIO
 from operator import index
 from typing import Any, NamedTuple
 
@@ -95,6 +97,24 @@ def decoded(jobs: Iterable[Job], *, damaged_ok: bool) -> Iterator[Pixels]:
 
     for colour in decode_images(requests(), damaged_ok=damaged_ok):
         yield _finished(colour, *waiting.popleft())
+
+
+def psnr(data: bytes, frames: Frames) -> float:
+    """PSNR in dB of grey or colour over all frames of a file made of them, infinite if they are equal.
+
+    The peak is 255, for 16 bits the range of the values.
+    """
+    reader = Reader(BytesIO(data))
+    low, high = frames.range or (0, 255)
+    errors = []
+    jobs = (Job(reader, k) for k in range(frames.count))
+    for (colour, _), pixels in zip(frames, decoded(jobs, damaged_ok=False), strict=True):
+        bands = np.atleast_3d(pixels)[..., : 3 if frames.mode.startswith("RGB") else 1]
+        x_hat = (bands - np.float32(low)) / np.float32(max(high - low, 1))
+        x = colour[..., : bands.shape[2]] / np.float32(255 if colour.dtype == np.uint8 else 1)
+        errors.append(np.square(x_hat - x).mean(dtype=np.float64))
+    mse = np.mean(errors)
+    return float(-10 * np.log10(mse)) if mse else math.inf
 
 
 def _request(job: Job, damaged_ok: bool) -> tuple[DecodeRequest, NDArray[np.uint8] | None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from agvae.quality import MAX_LEVEL
 
@@ -20,6 +21,13 @@ PSNR_TOLERANCE = 0.05
 _SIZE_SLOPE = math.log(22) / MAX_LEVEL
 _PSNR_SLOPE = 13.0 / MAX_LEVEL
 """Rise for each level over the whole range: where the search starts from."""
+
+
+class Target(NamedTuple):
+    """What a file shall come to: `kind` is "size" in bytes, "bpp" or "psnr" in dB."""
+
+    kind: str
+    value: float
 
 
 def encode_to_size(encode: Callable[[int], bytes], target: float) -> bytes:
@@ -102,6 +110,6 @@ def find_level(error: Callable[[int], float], bounds: tuple[float, float], slope
         if below in errors and above in errors and math.isfinite(errors[below]) and math.isfinite(errors[above]):
             slope = (errors[above] - errors[below]) / (above - below)
         guess = level + (aim - found) / slope if math.isfinite(found) else math.nan
-        if len(errors) % 4 == 0 or not math.isfinite(guess):  # against a curve that bends: halve the bracket
-            guess = (max(below, 0) + min(above, MAX_LEVEL)) / 2
+        if len(errors) % 5 == 0 or not math.isfinite(guess):  # against a curve that bends: halve the bracket
+            guess = (below + above) / 2 if below >= 0 else 0
         level = min(max(round(guess), below + 1), above - 1)
