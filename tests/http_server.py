@@ -27,7 +27,7 @@ class Reply:
         stall_after: fall silent after so many bytes of the body, and close the connection when the server `wakes`.
         pause: seconds before every block.
         block: bytes sent at once.
-        endless: repeat the body for ever.
+        endless: repeat the body up to 128 MiB.
     """
 
     status: int | None = None
@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         position = 0
         ends = [n for n in (reply.drop_after, reply.stall_after) if n is not None]
         end = min([len(body), *ends])
-        while not self.server.closing and (position < end or reply.endless):
+        while not self.server.closing and position < (2**27 if reply.endless else end):
             time.sleep(reply.pause)
             first = position % len(body) if reply.endless else position
             block = body[first : min(first + reply.block, len(body) if reply.endless else end)]
