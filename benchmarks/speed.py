@@ -75,7 +75,8 @@ for dtype in ("float32", "float16", "bfloat16"):
         loss, size = plain[quality][0] - psnr(data), len(data) / plain[quality][1]
         print(f"{dtype} at quality {quality}: {loss:.3f} dB less, {100 * (size - 1):+.2f} % bytes")
     data = agvae.encode(pixels)
-    print(f"{dtype}: encode {median(lambda: agvae.encode(pixels)):.3f} s, decode {median(lambda: agvae.decode(data)):.3f} s")
+    encode, decode = median(lambda: agvae.encode(pixels)), median(lambda: agvae.decode(data))
+    print(f"{dtype}: encode {encode:.3f} s, decode {decode:.3f} s")
 agvae.options.dtype = None
 
 small = [pixels[y : y + 64, x : x + 64] for y in range(0, 512, 64) for x in range(0, 512, 64)]
