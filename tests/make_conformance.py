@@ -1,6 +1,7 @@
 """Writes the conformance files of the default model and the hashes of their latents into tests/data.
 
-Run it when a model or a format version is added, never to make a failing test pass:
+What is there stays as it is.  Run it when a model, a mode or a chunk is added, never to make a failing test
+pass:
 
     python -m tests.make_conformance
 """
@@ -8,33 +9,51 @@ Run it when a model or a format version is added, never to make a failing test p
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import agvae
+from agvae import Metadata
+from agvae.container import Reader
 from tests.helpers import picture
 from tests.test_codec import latents_hash
 
 DATA = Path(__file__).parent / "data"
-FILES = {
-    "rgb-q1.agv": (picture(96, 64, 1), 1.0),
-    "rgb-q3.5.agv": (picture(131, 77, 2), 3.5),
-    "rgb-q6.agv": (picture(64, 64, 3), 6.0),
-    "grey-q4.agv": (picture(70, 50, 4)[..., 0], 4.0),
-    "rgba-q2.25.agv": (np.dstack([picture(48, 80, 5), picture(48, 80, 6)[..., 0]]), 2.25),
-    "noise-q6.agv": (np.random.default_rng(7).integers(0, 256, (64, 64, 3), np.uint8), 6.0),
+FILES: dict[str, tuple[Any, float, dict[str, Any]]] = {
+    "rgb-q1.agv": (picture(96, 64, 1), 1.0, {}),
+    "rgb-q3.5.agv": (picture(131, 77, 2), 3.5, {}),
+    "rgb-q6.agv": (picture(64, 64, 3), 6.0, {}),
+    "grey-q4.agv": (picture(70, 50, 4)[..., 0], 4.0, {}),
+    "rgba-q2.25.agv": (np.dstack([picture(48, 80, 5), picture(48, 80, 6)[..., 0]]), 2.25, {}),
+    "noise-q6.agv": (np.random.default_rng(7).integers(0, 256, (64, 64, 3), np.uint8), 6.0, {}),
+    "frames-q2.agv": (
+        [picture(40, 56, seed) for seed in (8, 9, 10)],
+        2.0,
+        {"metadata": Metadata(durations=(40, 33.367, 0), loop=3)},
+    ),
+    "deep-q5.agv": (1000 + 16 * picture(60, 44, 11)[..., 0].astype(np.uint16), 5.0, {}),
+    "thumbnail-q1.5.agv": (picture(400, 30, 12), 1.5, {"thumbnail": True}),
 }
 
 
 def main() -> None:
-    DATA.mkdir(exist_ok=True)
-    hashes, pixels = {}, {}
-    for name, (image, quality) in FILES.items():
-        data = agvae.encode(image, quality)
+    hashes = json.loads((DATA / "conformance.json").read_text())
+    with np.load(DATA / "conformance.npz") as archive:
+        pixels = dict(archive)
+    for name, (image, quality, options) in FILES.items():
+        if (DATA / name).exists():
+            continue
+        data = agvae.encode(image, quality, **options)
         (DATA / name).write_bytes(data)
         hashes[name] = {"latents_sha256": latents_hash(data)}
         pixels[name] = agvae.decode(data)
+        for frame in range(1, agvae.read_info(data)["frames"]):
+            pixels[f"{name} frame {frame}"] = agvae.decode(data, frame=frame)
+        if thumbnail := Reader(BytesIO(data)).metadata.thumbnail:
+            pixels[f"{name} thumbnail"] = agvae.decode(thumbnail)
     (DATA / "conformance.json").write_text(json.dumps(hashes, indent=2) + "\n")
     np.savez_compressed(DATA / "conformance.npz", **pixels)
 

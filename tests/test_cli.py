@@ -223,6 +223,26 @@ class TestInfo:
         assert "2.25 (s = 2, l = 0.25)" in out
         assert "metadata:   comment" in out
 
+    def test_frames_range_and_thumbnail(self, capsys: pytest.CaptureFixture[str]) -> None:
+        data = Path(__file__).parent / "data"
+        assert run("info", data / "frames-q2.agv") == 0
+        out = capsys.readouterr().out
+        assert "frames:     3, 73.367 ms in all, shown 3 times" in out
+        assert "thumbnail:  none" in out
+        assert run("info", data / "deep-q5.agv") == 0
+        assert "image:      60 x 44 I;16, values from 2568 to 5080" in capsys.readouterr().out
+        assert run("info", data / "thumbnail-q1.5.agv") == 0
+        out = capsys.readouterr().out
+        assert "frames:     1\n" in out
+        assert "thumbnail:  384 x 29" in out
+
+    def test_hash_is_of_all_frames(self, capsys: pytest.CaptureFixture[str]) -> None:
+        data = Path(__file__).parent / "data"
+        expected = json.loads((data / "conformance.json").read_text())
+        for name in ("frames-q2.agv", "rgb-q3.5.agv"):
+            assert run("info", data / name, "--json", "--hash") == 0
+            assert json.loads(capsys.readouterr().out)["latents_sha256"] == expected[name]["latents_sha256"]
+
     def test_damaged_tile(self, coded: Path, capsys: pytest.CaptureFixture[str]) -> None:
         data = bytearray(coded.read_bytes())
         data[-5] ^= 1

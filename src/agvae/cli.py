@@ -246,7 +246,7 @@ def _hash(reader: Reader) -> dict[str, str]:
     from agvae.container import DamagedFileError
 
     try:
-        payloads = [tile.payload for tile in reader.tiles(0) if tile.payload is not None]
+        payloads = (tile.payload for tile in reader.tiles() if tile.payload is not None)
         return {"latents_sha256": latents_sha256(reader.header, payloads)}
     except DamagedFileError as error:
         return {"damage": str(error)}
@@ -255,13 +255,15 @@ def _hash(reader: Reader) -> dict[str, str]:
 
 
 def _print_info(found: dict[str, Any]) -> None:
+    values = ", values from {} to {}".format(*found["range"]) if found["range"] else ""
     rows = {
         "file": f"{found['file']}, {found['bytes']} bytes, {found['bpp']:.4f} bpp",
-        "image": f"{found['width']} x {found['height']} {found['mode']}",
-        "frames": f"{found['frames']}",
+        "image": f"{found['width']} x {found['height']} {found['mode']}{values}",
+        "frames": _frames(found),
         "quality": f"{found['quality']:.6g} (s = {found['s']}, l = {found['l']:.6g})",
         "model": f"{found['model']} (SHA-256 {found['digest']}...)",
         "tiles": f"{found['tiles']} of {found['tile_size']} x {found['tile_size']}",
+        "thumbnail": "{} x {}".format(*found["thumbnail"]) if found["thumbnail"] else "none",
         "metadata": ", ".join(found["metadata"]) or "none",
         "checksums": f"DAMAGED: {found['damage']}" if found["damage"] else "right",
     }
@@ -271,6 +273,15 @@ def _print_info(found: dict[str, Any]) -> None:
         rows["latents"] = f"not decoded: {found['hash_error']}"
     for name, value in rows.items():
         print(f"{name + ':':<11} {value}")
+
+
+def _frames(found: dict[str, Any]) -> str:
+    text = f"{found['frames']}"
+    if found["durations"]:
+        text += f", {sum(found['durations']):.10g} ms in all"
+    if found["loop"] is not None:
+        text += f", shown {found['loop']} times" if found["loop"] else ", shown for ever"
+    return text
 
 
 def _weights_arguments(parser: argparse.ArgumentParser) -> None:
