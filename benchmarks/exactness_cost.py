@@ -19,8 +19,8 @@ from agvae.codec import encode_images
 from agvae.container import TILE_SIZE, grid_boxes
 from agvae.engine import Latents, Model, channel_index
 from agvae.entropy import asymmetric
-from agvae.networks.context import split_steps
 from agvae.networks.gain import level_weights
+from agvae.networks.model import StepParameters, follow
 from agvae.quality import LEVEL_STEPS
 from agvae.training.data import load_images
 from agvae.windows import latent_shape
@@ -34,13 +34,16 @@ def real_valued_bits(model: Model, latents: Latents, q: float) -> float:
     y_hat = latents.y_hat[None]
     _, height, width, _ = y_hat.shape
     z = torch.from_numpy(latents.z)[None].float()
-    features = entropy.features(z, interpolation, height, width)
-    decoded: list[torch.Tensor] = []
+    targets = iter(entropy.split(y_hat))
     bits = 0.0
-    for target in split_steps(y_hat):
-        p = entropy.parameters_of_step(features, decoded, interpolation)
+
+    def visit(p: StepParameters) -> torch.Tensor:
+        nonlocal bits
+        target = next(targets)
         bits += float(asymmetric.bits(target - p.mu, p.log2_sigma, p.asymmetry).sum())
-        decoded.append(target)
+        return target
+
+    follow(entropy.walk(z, interpolation, height, width), visit)
     return bits
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from agvae.entropy.exact import ACTIVATION_LIMIT, exact_exp2, fix, freeze
 from agvae.networks.gain import level_weights
 from agvae.networks.layers import Block, Depthwise, Pointwise
-from agvae.networks.model import EntropyModel
+from agvae.networks.model import EntropyModel, StepParameters, follow
 from tests.helpers import TINY, settings_that_must_not_matter, started
 
 
@@ -28,12 +28,13 @@ def parameters(entropy: EntropyModel, seed: int = 0) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     weights = level_weights(torch.tensor([2.3173828125], dtype=torch.float64), TINY.levels)
     z = torch.randint(-3, 4, (1, 3, 4, TINY.hyper_latent), generator=generator).double()
-    features = entropy.features(z, weights, 12, 16)
-    result, decoded = [features], []
-    for _ in range(4):
-        p = entropy.parameters_of_step(features, decoded, weights)
-        result += [p.mu, p.log2_sigma, p.asymmetry]
-        decoded.append(p.mu + torch.randint(-20, 21, p.mu.shape, generator=generator))
+    result = [entropy.features(z, weights, 12, 16)]
+
+    def visit(p: StepParameters) -> Tensor:
+        result.extend([p.mu, p.log2_sigma, p.asymmetry])
+        return p.mu + torch.randint(-20, 21, p.mu.shape, generator=generator)
+
+    follow(entropy.walk(z, weights, 12, 16), visit)
     return result
 
 
@@ -53,8 +54,8 @@ def test_same_bits_for_contiguous_and_channels_last_input() -> None:
     features = entropy.features(z, weights, 12, 16)
     strided = features.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
     for a, b in zip(
-        vars(entropy.parameters_of_step(features, [], weights)).values(),
-        vars(entropy.parameters_of_step(strided, [], weights)).values(),
+        entropy.parameters_of_step(features, [], weights),
+        entropy.parameters_of_step(strided, [], weights),
         strict=True,
     ):
         assert torch.equal(a, b)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from agvae.networks import AGVAE, PRESETS
 from agvae.networks.context import STEPS, join_steps, quarters_of_step, split_steps
 from agvae.networks.gain import level_weights
 from agvae.networks.layers import depth_to_space, space_to_depth
+from agvae.networks.model import StepParameters, follow
 from tests.helpers import TINY, picture, started
 
 
@@ -43,18 +45,28 @@ def test_every_class_codes_every_quarter_once() -> None:
     assert all(sorted(row.tolist()) == [0, 1, 2, 3] for row in table)
 
 
-def test_a_step_does_not_see_what_is_decoded_after_it() -> None:
+def test_a_step_sees_what_was_decoded_before_it_and_nothing_else() -> None:
     model = started()
     weights = level_weights(torch.tensor([2.0]), TINY.levels)
-    features = torch.randn(1, 4, 4, TINY.entropy_width)
-    first, second = (split_steps(torch.randn(1, 4, 4, TINY.latent)) for _ in range(2))
-    for step in range(1, STEPS):
-        mixed = [*first[:step], *second[step:]]
-        a = model.entropy.parameters_of_step(features, first[:step], weights)
-        b = model.entropy.parameters_of_step(features, mixed[:step], weights)
-        c = model.entropy.parameters_of_step(features, second[:step], weights)
-        assert torch.equal(a.mu, b.mu)
-        assert not torch.equal(a.mu, c.mu)
+    z = torch.randn(1, 1, 1, TINY.hyper_latent)
+    first, second = (model.entropy.split(torch.randn(1, 4, 4, TINY.latent)) for _ in range(2))
+
+    def walk(targets: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        means: list[Tensor] = []
+
+        def visit(p: StepParameters) -> Tensor:
+            means.append(p.mu)
+            return targets[len(means) - 1]
+
+        return means, follow(model.entropy.walk(z, weights, 4, 4), visit)
+
+    with torch.no_grad():
+        means, y_hat = walk(first)
+        for step in range(STEPS):
+            others, _ = walk([*first[:step], *second[step:]])
+            equal = [torch.equal(a, b) for a, b in zip(means, others, strict=True)]
+            assert equal == [True] * (step + 1) + [False] * (STEPS - 1 - step)
+    assert all(torch.equal(a, b) for a, b in zip(model.entropy.split(y_hat), first, strict=True))
 
 
 def test_the_dct_start_is_nearly_lossless_at_high_rates() -> None:

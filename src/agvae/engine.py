@@ -21,14 +21,13 @@ from agvae.container import DamagedFileError
 from agvae.entropy.coder import SYMBOL_LIMIT, Indices, Symbols, TableCoder
 from agvae.entropy.tables import Tables, table_index, with_mirror_images
 from agvae.networks import AGVAE
-from agvae.networks.context import STEPS, join_steps, split_steps
 from agvae.networks.gain import level_weights
 from agvae.networks.hyperprior import STRIDE as HYPER_STRIDE
-from agvae.networks.model import StepParameters
+from agvae.networks.model import StepParameters, follow
 from agvae.quality import LEVEL_STEPS
 from agvae.settings import options
 
-Visit = Callable[[int, StepParameters, list[Indices]], list[Symbols]]
+Visit = Callable[[StepParameters, list[Indices]], list[Symbols]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Latents:
 
     Attributes:
         z: (hz, wz, c_hp).
-        y: the residuals round(y - mu) of each step, flat, in the order (class, row, column, channel).
+        y: the residuals round(y - mu) of each step, flat, in the order of the network's walk.
         y_hat: (h, w, M) float32, residuals plus mu, on the device of the entropy model.
     """
 
@@ -122,10 +121,10 @@ class Model:
             return list(rounded)
 
         z_hat = [symbols.reshape(z.shape[1:]) for symbols in code(self.z_coder, z, _z_indices(z.shape))]
-        targets = split_steps(y.double())
+        targets = iter(self.network.entropy.split(y.double()))
 
-        def visit(step: int, p: StepParameters, indices: list[Indices]) -> list[Symbols]:
-            return code(self.y_coder, (targets[step] - p.mu).transpose(0, 1), indices)
+        def visit(p: StepParameters, indices: list[Indices]) -> list[Symbols]:
+            return code(self.y_coder, next(targets) - p.mu, indices)
 
         latents = self._walk(z_hat, y.shape[1], y.shape[2], weights, visit)
         return [
@@ -162,28 +161,24 @@ class Model:
 
         shape = (len(payloads), -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE), self.network.config.hyper_latent)
         z = [symbols.reshape(shape[1:]) for symbols in read(self.z_coder, _z_indices(shape))]
-        latents = self._walk(z, height, width, self._weights(levels), lambda _, p, index: read(self.y_coder, index))
+        latents = self._walk(z, height, width, self._weights(levels), lambda _, indices: read(self.y_coder, indices))
         for b, (tile, payload) in enumerate(zip(latents, payloads, strict=True)):
             if b not in errors and _check(tile) != payload[:4]:
                 errors[b] = DamagedFileError("a tile decoded to other latents than were encoded")
         return [errors.get(b, tile) for b, tile in enumerate(latents)]
 
     def _walk(self, z: Sequence[Symbols], height: int, width: int, weights: Tensor, visit: Visit) -> list[Latents]:
-        """The exact path from z through the four steps; `visit` gives each step's symbols for its table indices."""
-        entropy = self.network.entropy
+        """The exact path from z to y-hat; `visit` gives each step's symbols for its table indices."""
         z_hat = torch.from_numpy(np.stack(z)).to(self.exact_device).double()
-        features = entropy.features(z_hat, weights, height, width)
-        decoded: list[Tensor] = []
         y: list[list[Symbols]] = []
-        for step in range(STEPS):
-            p = entropy.parameters_of_step(features, decoded, weights)
-            index = table_index(p.log2_sigma, p.asymmetry).transpose(0, 1).flatten(1).cpu().numpy()
-            y.append(visit(step, p, list(index)))
-            residual = torch.from_numpy(np.stack(y[-1])).to(self.exact_device)
-            classes, batch, *rest = p.mu.shape
-            decoded.append(p.mu + residual.reshape(batch, classes, *rest).transpose(0, 1))
-        y_hat = join_steps(decoded).float()
-        return [Latents(z[b], [step[b] for step in y], y_hat[b]) for b in range(len(z))]
+
+        def step(p: StepParameters) -> Tensor:
+            index = table_index(p.log2_sigma, p.asymmetry).flatten(1).cpu().numpy()
+            y.append(visit(p, list(index)))
+            return p.mu + torch.from_numpy(np.stack(y[-1])).to(self.exact_device).reshape(p.mu.shape)
+
+        y_hat = follow(self.network.entropy.walk(z_hat, weights, height, width), step).float()
+        return [Latents(z[b], [symbols[b] for symbols in y], y_hat[b]) for b in range(len(z))]
 
     def _weights(self, levels: Sequence[int]) -> Tensor:
         """Interpolation weights of levels, (B, n) float64 and exact."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from agvae.entropy import asymmetric
 from agvae.entropy.exact import fix
 from agvae.entropy.factorized import FactorizedDensity
-from agvae.networks.context import PARAMETERS, ContextModel, join_steps, quarters_of_step, split_steps
+from agvae.networks.context import PARAMETERS, STEPS, ContextModel, join_steps, quarters_of_step, split_steps
 from agvae.networks.gain import GainUnit, level_weights
 from agvae.networks.hyperprior import HyperAnalysis, HyperSynthesis
 from agvae.networks.presets import ModelConfig
@@ -20,11 +21,26 @@ from agvae.networks.transforms import AnalysisTransform, SynthesisTransform, dct
 
 @dataclass
 class StepParameters:
-    """Entropy parameters of one step, each (4, B, h/2, w/2, M/4); sigma and asymmetry as base-2 logarithms."""
+    """Entropy parameters of the symbols of one step, each (B, ...); sigma and asymmetry as base-2 logarithms."""
 
     mu: Tensor
     log2_sigma: Tensor
     asymmetry: Tensor
+
+
+Walk = Generator[StepParameters, Tensor, Tensor]
+"""Gives the parameters of each step, takes the y-hat of its symbols in the same shape, returns the whole y-hat."""
+
+
+def follow(walk: Walk, visit: Callable[[StepParameters], Tensor]) -> Tensor:
+    """Go all steps of a walk: `visit` gives the y-hat of each step.  Returns the whole y-hat (B, h, w, M)."""
+    try:
+        parameters = next(walk)
+        while True:
+            parameters = walk.send(visit(parameters))
+    except StopIteration as end:
+        y_hat: Tensor = end.value
+        return y_hat
 
 
 class EntropyModel(nn.Module):
@@ -46,14 +62,33 @@ class EntropyModel(nn.Module):
         self.level_bias = nn.Parameter(torch.zeros(n, config.entropy_width))
         self.prior = nn.Parameter(torch.zeros(n, latent * PARAMETERS))
 
+    def walk(self, z_hat: Tensor, weights: Tensor, height: int, width: int) -> Walk:
+        """From z-hat (B, hz, wz, c_hp) through the four steps to y-hat (B, height, width, M)."""
+        features = self.features(z_hat, weights, height, width)
+        decoded: list[Tensor] = []
+        for _ in range(STEPS):
+            p = self.parameters_of_step(features, decoded, weights)
+            y_hat = yield StepParameters(*(part.transpose(0, 1) for part in p))
+            decoded.append(y_hat.transpose(0, 1))
+        return join_steps(decoded)
+
+    def split(self, y: Tensor) -> list[Tensor]:
+        """The symbols of each step of a walk in y (B, h, w, M), each (B, 4, h/2, w/2, M/4)."""
+        return [part.transpose(0, 1) for part in split_steps(y)]
+
     def features(self, z_hat: Tensor, weights: Tensor, height: int, width: int) -> Tensor:
         """Inverse-gained z-hat (section 3.4) through h_s: (B, hz, wz, c_hp) -> (B, height, width, W)."""
         z = fix(z_hat * self.inverse_hyper_gain(weights))
         bias = fix(weights @ self.level_bias.to(weights.dtype))
         return self.hyper_synthesis(z, bias[:, None, None])[:, :height, :width]
 
-    def parameters_of_step(self, features: Tensor, decoded: list[Tensor], weights: Tensor) -> StepParameters:
-        """Parameters of step len(decoded) given y-hat of the steps before it, in the gained domain."""
+    def parameters_of_step(
+        self, features: Tensor, decoded: list[Tensor], weights: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """mu, log2 sigma and asymmetry of step len(decoded) given y-hat of the steps before it, in the gained domain.
+
+        Each is (4, B, h/2, w/2, M/4).
+        """
         step = len(decoded)
         gains = self._by_quarter(self.context_gain(weights)[:, 0, 0])
         scaled = [fix(y * gains[quarters_of_step(k)]) for k, y in enumerate(decoded)]
@@ -61,7 +96,7 @@ class EntropyModel(nn.Module):
         raw = self.context(features, scaled).to(weights.dtype) + self._by_quarter(prior)[quarters_of_step(step)]
         inverse = self._by_quarter(self.context_gain(weights, reciprocal=True)[:, 0, 0])
         mu = fix(raw[..., 0] * inverse[quarters_of_step(step)])
-        return StepParameters(mu, raw[..., 1], raw[..., 2])
+        return mu, raw[..., 1], raw[..., 2]
 
     @staticmethod
     def _by_quarter(values: Tensor) -> Tensor:
@@ -134,16 +169,19 @@ class AGVAE(nn.Module):
         y = self.analyse(x, weights)
         z = self.hyper_analyse(y, weights)
         z_bits = self.density.bits(self._noisy(z))
-        features = self.entropy.features(_straight_through_round(z), weights, *y.shape[1:3])
-        decoded: list[Tensor] = []
+        targets = iter(self.entropy.split(y))
         y_bits = torch.zeros_like(q)
-        for target in split_steps(y):
-            p = self.entropy.parameters_of_step(features, decoded, weights)
+
+        def visit(p: StepParameters) -> Tensor:
+            nonlocal y_bits
+            target = next(targets)
             residual = target - p.mu
             bits = asymmetric.bits(self._noisy(residual), p.log2_sigma, p.asymmetry)
-            y_bits = y_bits + bits.sum((0, 2, 3, 4))
-            decoded.append(target + (residual.round() - residual).detach())
-        x_hat = self.synthesise(join_steps(decoded), weights)
+            y_bits = y_bits + bits.flatten(1).sum(1)
+            return target + (residual.round() - residual).detach()
+
+        y_hat = follow(self.entropy.walk(_straight_through_round(z), weights, *y.shape[1:3]), visit)
+        x_hat = self.synthesise(y_hat, weights)
         return Output(x_hat, y_bits, z_bits.sum((1, 2, 3)))
 
     def _noisy(self, values: Tensor) -> Tensor:
