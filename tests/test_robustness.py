@@ -1,0 +1,103 @@
+"""Damaged files in a child process with limits: errors of the OSError family alone, whatever the file holds.
+
+A failure shows the bytes; `tests.fuzz_plugin.one_input(bytes.fromhex("..."))` runs them again.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import agvae
+import pillow_agvae  # noqa: F401
+from tests import sandbox
+from tests.corpus import boundary_cases, mutate, small_files
+
+pytestmark = [
+    pytest.mark.usefixtures("tiny_weights"),
+    pytest.mark.skipif(sys.platform != "linux", reason="needs limits on memory, and /proc"),
+]
+
+NAMES = ("plain", "tiles", "frames")
+MUTATIONS = 10_000
+
+
+@pytest.fixture(scope="module")
+def files(tiny_weights_folder: Path) -> dict[str, bytes]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("agvae.weights.BUNDLED", tiny_weights_folder)
+        return small_files()
+
+
+def load_all(data: bytes) -> None:
+    """Load every frame."""
+    with Image.open(io.BytesIO(data)) as im:
+        im.load()
+    for frame in range(1, agvae.read_info(data)["frames"]):
+        agvae.decode(data, frame=frame)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_are_what_they_should_be(name: str, files: dict[str, bytes]) -> None:
+    assert len(files[name]) < 2000
+    load_all(files[name])
+    with Image.open(io.BytesIO(files[name])) as im:
+        im.verify()
+    info = agvae.read_info(files[name])
+    assert [info[key] for key in ("width", "height", "mode", "frames", "tiles", "metadata")] == {
+        "plain": [40, 24, "RGB", 1, 1, []],
+        "tiles": [128, 24, "LA", 1, 2, ["icc_profile", "exif", "xmp", "comment", "dpi"]],
+        "frames": [40, 24, "I;16", 2, 1, ["durations", "loop", "thumbnail"]],
+    }[name]
+
+
+def test_mutations_are_the_same_for_a_seed_and_differ_between_seeds(files: dict[str, bytes]) -> None:
+    for data in files.values():
+        mutations = [mutate(data, seed) for seed in range(300)]
+        assert mutations == [mutate(data, seed) for seed in range(300)]
+        assert len(set(mutations)) > 250
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_prefix_loads(name: str, files: dict[str, bytes]) -> None:
+    data = files[name]
+    for length in range(len(data)):
+        with pytest.raises(OSError, match=r"\w"):
+            load_all(data[:length])
+
+
+def test_damaged_files(files: dict[str, bytes], tiny_weights: Path) -> None:
+    """Every prefix, every boundary, and thousands of mutations; one process for each file."""
+
+    def failure_of(data: bytes) -> str | None:
+        inputs = {f"prefix of {length} bytes": data[:length] for length in range(len(data))}
+        inputs |= {f"boundary {number}": case for number, case in enumerate(boundary_cases(data))}
+        inputs |= {f"mutation of seed {seed}": mutate(data, seed) for seed in range(MUTATIONS)}
+        failure = sandbox.run("tests.fuzz_plugin:one_input", list(inputs.values()), data, tiny_weights)
+        if failure is None:
+            return None
+        name, case = [("no damage", data), *inputs.items()][failure.number + 1]
+        return f"{name}: {failure.reason}\n{case.hex()}"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        failures = dict(zip(files, pool.map(failure_of, files.values()), strict=True))
+    assert failures == dict.fromkeys(files)
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [("grab_memory", "MemoryError"), ("hang", "SIGALRM"), ("die", "SIGABRT"), ("fail", "RuntimeError: planted")],
+)
+def test_failures_are_seen(target: str, reason: str, tiny_weights: Path) -> None:
+    inputs = [b"good", b"bad", b"good"]
+    failure = sandbox.run(f"tests.sandbox:{target}", inputs, b"good", tiny_weights, seconds=1)
+    assert failure is not None
+    assert failure.number == 1
+    assert reason in failure.reason
+    assert sandbox.run(f"tests.sandbox:{target}", [b"good"], b"good", tiny_weights, seconds=1) is None
