@@ -19,8 +19,8 @@ from agvae.codec import encode_images
 from agvae.container import TILE_SIZE, grid_boxes
 from agvae.engine import Latents, Model, channel_index
 from agvae.entropy import asymmetric
+from agvae.networks.autoencoder import StepParameters, follow
 from agvae.networks.gain import level_weights
-from agvae.networks.model import StepParameters, follow
 from agvae.quality import LEVEL_STEPS
 from agvae.training.data import load_images
 from agvae.windows import latent_shape

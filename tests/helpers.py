@@ -56,5 +56,5 @@ def started(config: ModelConfig = TINY) -> AGVAE:
     torch.manual_seed(0)
     model = AGVAE(config)
     crops = np.stack([picture(128, 128, seed) for seed in range(4)])
-    model.start_from_dct(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
+    model.start(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
     return model.eval()

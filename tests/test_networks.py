@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from agvae.networks import AGVAE, PRESETS
+from agvae.networks.autoencoder import StepParameters, follow
 from agvae.networks.context import STEPS, join_steps, quarters_of_step, split_steps
 from agvae.networks.gain import level_weights
 from agvae.networks.layers import depth_to_space, space_to_depth
-from agvae.networks.model import StepParameters, follow
 from tests.helpers import TINY, picture, started
 
 
@@ -74,7 +74,7 @@ def test_the_dct_start_is_nearly_lossless_at_high_rates() -> None:
     torch.manual_seed(0)
     model = AGVAE(config)
     x = crops()
-    model.start_from_dct(x)
+    model.start(x)
     for block in (
         *model.analysis.blocks8,
         *model.analysis.blocks16,

@@ -21,9 +21,9 @@ from agvae.container import DamagedFileError
 from agvae.entropy.coder import SYMBOL_LIMIT, Indices, Symbols, TableCoder
 from agvae.entropy.tables import Tables, table_index, with_mirror_images
 from agvae.networks import AGVAE
+from agvae.networks.autoencoder import StepParameters, follow
 from agvae.networks.gain import level_weights
 from agvae.networks.hyperprior import STRIDE as HYPER_STRIDE
-from agvae.networks.model import StepParameters, follow
 from agvae.quality import LEVEL_STEPS
 from agvae.settings import options
 

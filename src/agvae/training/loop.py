@@ -112,7 +112,7 @@ class Trainer:
         if init_from:
             self.model.load_state_dict(read_model_file(init_from).state)
         else:
-            self.model.start_from_dct(self.pool.draw(64, options.crop, self.generator).cpu())
+            self.model.start(self.pool.draw(64, options.crop, self.generator).cpu())
         self.model.to(self.device)
         self.average = AGVAE(self.model.config).to(self.device)
         self.average.load_state_dict(self.model.state_dict())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from agvae.networks.model import Output
+from agvae.networks.autoencoder import Output
 
 
 def random_levels(count: int, levels: int, generator: torch.Generator) -> Tensor:
