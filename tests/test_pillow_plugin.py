@@ -218,6 +218,7 @@ def test_accept_takes_any_prefix(data: bytes) -> None:
     assert not accept(b"\x89PNG\r\n\x1a\n" + bytes(8))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_other_formats_still_open(photo: Image.Image) -> None:
     """Whatever Pillow writes and reads back without the plugin's help."""
     Image.init()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from numbers import Real
@@ -23,7 +23,7 @@ Source = bytes | bytearray | memoryview | str | os.PathLike[str] | IO[bytes]
 
 
 def encode(
-    image: Picture | list[Picture] | tuple[Picture, ...],
+    image: Picture | Sequence[Picture],
     quality: float | None = None,
     *,
     s: int | None = None,
@@ -40,7 +40,7 @@ def encode(
     Args:
         image: uint8 pixels of shape (H, W) or (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB, or
             (H, W, 4) RGBA, not premultiplied; or uint16 (H, W) grey; or a Pillow image, of which only the pixels of
-            the current frame are taken; or a list or tuple of these: frames, all of one size, of 8 or of 16 bits.
+            the current frame are taken; or a sequence of these: frames, all of one size, of 8 or of 16 bits.
             Frames of different modes are stored in the least mode that holds all.
         quality: 1 to 6, or 10 to 100 on the percent scale; 3.5 if nothing is given.
         s, l: instead of quality, the gain vector 1 .. 6 and the interpolation in [0, 1).
@@ -63,7 +63,7 @@ def encode(
 
 
 def encode_batch(
-    images: Iterable[Picture | list[Picture] | tuple[Picture, ...]],
+    images: Iterable[Picture | Sequence[Picture]],
     quality: float | None = None,
     *,
     s: int | None = None,
@@ -242,8 +242,8 @@ def decode_frame(reader: Reader, frame: int = 0, box: Box | None = None, *, dama
     return pixels
 
 
-def _frames(image: Picture | list[Picture] | tuple[Picture, ...]) -> Frames:
-    return Frames(image if isinstance(image, list | tuple) else [image])
+def _frames(image: Picture | Sequence[Picture]) -> Frames:
+    return Frames(image if isinstance(image, Sequence) else [image])
 
 
 def _checked_metadata(metadata: Metadata | None, model: str | None) -> Metadata:
