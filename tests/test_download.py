@@ -294,7 +294,7 @@ class TestBadServers:
     ) -> None:
         monkeypatch.setattr(download, "GRACE", 0.5)
         monkeypatch.setattr(download, "MIN_RATE", 1e9)
-        server.replies = [Reply(block=1, pause=0.02)]
+        server.replies = [Reply(block=1, pause=0.02, drop_after=200)]
         start = time.monotonic()
         with pytest.raises(DownloadError, match="too slow"):
             get(url, target)
@@ -364,7 +364,7 @@ class TestBadServers:
 
 class TestNoServer:
     def test_refused_connections_are_told_at_once(self, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(download, "PAUSE", 60.0)
+        monkeypatch.setattr(download, "PAUSE", -1.0)  # to sleep is an error
         with serving(CONTENT) as closed:
             url = f"{closed.origin}/m"
         with pytest.raises(DownloadError, match=r"(?i)refused"):
@@ -376,7 +376,7 @@ class TestNoServer:
         def unknown(*_: object, **__: object) -> None:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-        monkeypatch.setattr(download, "PAUSE", 60.0)
+        monkeypatch.setattr(download, "PAUSE", -1.0)  # to sleep is an error
         monkeypatch.setattr(socket, "getaddrinfo", unknown)
         with pytest.raises(DownloadError, match=r"Failed to resolve 'weights\.invalid'"):
             get("http://weights.invalid/m", target)

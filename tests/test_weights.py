@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agvae import download, weights
+from agvae import cli, download, weights
 from agvae.settings import options
 from tests.http_server import Reply, Server, serving
 
@@ -342,6 +342,21 @@ def test_processes_that_need_a_model_at_once_download_it_once(server: Server, mo
     assert weights.find("tiny-1").read_bytes() == CONTENT
 
 
+def test_the_command_line_fetches(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
+    server.replies = [Reply(503)]
+    assert cli.main(["weights", "fetch"]) == 1
+    assert "the server answers 503 (0 of 1048576 bytes came" in capsys.readouterr().err
+    server.replies = [Reply(drop_after=1000), Reply()]
+    assert cli.main(["weights", "fetch", "tiny-1"]) == 0
+    assert cli.main(["weights", "path"]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{weights.cache_folder() / ENTRY['file']}\n" * 2
+    assert err == ""
+
+
 def test_finding_weights_does_not_import_torch() -> None:
     (weights.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)
     check = FIND + "assert not {'torch', 'numpy', 'requests'} & set(sys.modules)"
@@ -423,7 +438,7 @@ def hostile_model_files() -> dict[str, bytes]:
         "text": with_config(hyper_latent="4"),
         "wide entropy model": with_config(entropy_width=2),
         "levels": with_config(betas=[0.1] * 65),
-        "one level": with_config(betas=[0.1]),
+        "no level": with_config(betas=[]),
         "no number": with_config(betas=[0.1, None]),
         "infinite": with_config(betas=[0.1, float("inf")]),
         "huge number": with_config(betas=[0.1, 10**400]),
@@ -444,12 +459,12 @@ def hostile_model_files() -> dict[str, bytes]:
 def test_model_file_restores_tensors(tmp_path: Path) -> None:
     import torch
 
-    from agvae.networks import ModelConfig
+    from agvae.networks import config_from_dict
 
     path = tmp_path / "m.safetensors"
     path.write_bytes(model_bytes())
     model = weights.read_model_file(path)
-    assert model.config == ModelConfig.from_dict(CONFIG)
+    assert model.config == config_from_dict(CONFIG)
     assert model.card == {"data": "none"}
     assert model.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     expected = {
