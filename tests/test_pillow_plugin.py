@@ -882,6 +882,34 @@ def test_quality_excludes_s(photo: Image.Image) -> None:
         saved(photo, quality=3, s=3)
 
 
+def test_targets_of_size_and_psnr(photos: list[Image.Image]) -> None:
+    photo, options = photos[0], {"save_all": True, "append_images": photos[1:]}
+    low, high = len(saved(photo, quality=1, **options)), len(saved(photo, quality=6, **options))
+    size = (low + high) // 2
+    assert 0.98 * size <= len(saved(photo, target_size=size, **options)) <= size
+    bpp = 8 * size / (3 * SIZE[0] * SIZE[1])
+    assert saved(photo, target_bpp=bpp, **options) == saved(photo, target_size=size, **options)
+    mse = np.mean((np.asarray(reopened(photo, target_psnr=28)).astype(float) - np.asarray(photo)) ** 2)
+    assert 10 * np.log10(255**2 / mse) == pytest.approx(28, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"quality": 3, "target_size": 1000},
+        {"s": 3, "target_bpp": 1},
+        {"target_psnr": 30, "target_bpp": 1},
+        {"target_size": 1},
+        {"target_size": "1000"},
+        {"target_psnr": 90},
+    ],
+)
+def test_wrong_targets(options: dict[str, Any], photo: Image.Image, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"only one of|target_|cannot be reached"):
+        photo.save(tmp_path / "x.agv", **options)
+    assert not (tmp_path / "x.agv").exists()
+
+
 # Saving
 
 
@@ -1099,6 +1127,38 @@ def test_frames_save_as_other_formats(format: str, frames_data: bytes, expected_
         if format != "GIF":
             animation.seek(2)
             assert animation.convert("RGB").tobytes() == expected_frames[2]
+
+
+class Layers(Image.Image):
+    """Counts its frames from 1, as Pillow does for the layers of a PSD file."""
+
+    _min_frame = 1
+    n_frames = 2
+
+    def __init__(self, images: list[Image.Image]) -> None:
+        super().__init__()
+        self._images, self._place = images, 0
+        self.seek(1)
+
+    def seek(self, frame: int) -> None:
+        if not 1 <= frame <= len(self._images):
+            raise EOFError
+        self._place = frame
+        image = self._images[frame - 1]
+        self.im, self._size, self._mode = image.im, image.size, image.mode
+
+    def tell(self) -> int:
+        return self._place
+
+
+def test_frames_that_are_counted_from_one(photos: list[Image.Image]) -> None:
+    layers = Layers(photos[1:])
+    layers.seek(2)
+    for im in (reopened(layers, save_all=True), reopened(photos[0], save_all=True, append_images=[layers])):
+        *_, first, last = (frame.copy() for frame in ImageSequence.Iterator(im))
+        assert np.abs(np.asarray(first).astype(int) - np.asarray(photos[1])).mean() < 25
+        assert np.abs(np.asarray(last).astype(int) - np.asarray(photos[2])).mean() < 25
+    assert layers.tell() == 2
 
 
 @pytest.mark.skipif(int(PIL.__version__.split(".")[0]) < 12, reason="older Pillows ignore it")

@@ -15,16 +15,13 @@ from operator import index
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageSequence
 
 from agvae.container import EXIF_PREFIX, SIGNATURE, Metadata, Reader
-from agvae.quality import QUALITY_RANGES
+from agvae.quality import DEFAULT_QUALITY, QUALITY_RANGES
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
-
-    from agvae.frames import Frames
-    from agvae.rate_control import Target
 
 MIME = "image/x-agv"
 
@@ -152,14 +149,15 @@ class AgvImageFile(ImageFile.ImageFile):
             OSError: the file is truncated or damaged.
             ValueError: the image was closed.
         """
-        if self._reader is not None:
-            with self._lock:
-                if self._reader is not None:  # another thread may have decoded it meanwhile
-                    self._check_open()
-                    try:
-                        self._reader.verify()
-                    finally:
-                        self._release()
+        if self._reader is None:
+            return
+        with self._lock:
+            if self._reader is not None:  # another thread may have decoded it meanwhile
+                self._check_open()
+                try:
+                    self._reader.verify()
+                finally:
+                    self._release()
 
     def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
         """As `Image.save`; a file of several frames may also be saved over itself."""
@@ -201,10 +199,9 @@ class _Sequence:
     def __iter__(self) -> Iterator[Image.Image]:
         self.durations = []
         for image in self._images:
-            for frame in range(getattr(image, "n_frames", 1)):
-                image.seek(frame)
-                yield image
-                self.durations.append(image.info.get("duration"))  # some formats know it only when decoded
+            for frame in ImageSequence.Iterator(image):
+                yield frame
+                self.durations.append(frame.info.get("duration"))  # some formats know it only when decoded
 
 
 def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
@@ -214,10 +211,7 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     unless None); exif (bytes or `Image.Exif`), xmp (bytes or str), comment (bytes or str) and dpi, only if given;
     thumbnail, whether to store one; model, the name of the model to code with.
     """
-    rate, metadata = _rate(im), _metadata(im)
-    from agvae.frames import Frames
-
-    _write(fp, _encoded(im, Frames([im]), rate, metadata))
+    _write(fp, _encoded(im, [im]))
 
 
 def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
@@ -226,28 +220,45 @@ def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     Options: those of `_save`, duration in milliseconds (a number, or one for each frame) and loop (0 is for ever).
     Of several frames, they are taken from `info` of each frame and of the first image unless given.
     """
-    rate, metadata = _rate(im), _metadata(im)
-    from agvae.frames import Frames
-
     images = [im, *(im.encoderinfo.get("append_images") or ())]
     places = [image.tell() for image in images]
     try:
-        sequence = _Sequence(images)
-        frames = Frames(sequence)
-        loop = im.encoderinfo.get("loop", im.info.get("loop") if frames.count > 1 else None)
-        metadata = replace(metadata, durations=_durations(im, sequence.durations), loop=loop)
-        data = _encoded(im, frames, rate, metadata)
+        data = _encoded(im, _Sequence(images))
     finally:
         for image, place in zip(images, places, strict=True):
             image.seek(place)
     _write(fp, data)
 
 
-def _encoded(im: Image.Image, frames: Frames, rate: int | Target, metadata: Metadata) -> bytes:
-    from agvae.api import encode_frames
+def _encoded(im: Image.Image, source: Sequence[Image.Image] | _Sequence) -> bytes:
+    from agvae.api import encode_frames, parse_rate
+    from agvae.frames import Frames
 
     options = im.encoderinfo
+    if options.get("quality", DEFAULT_QUALITY) is None:
+        msg = f"Invalid quality setting: quality must be {QUALITY_RANGES}, not None"
+        raise ValueError(msg)
+    names = ("quality", "s", "l", "target_size", "target_bpp", "target_psnr")
+    rate = parse_rate(**{name: options.get(name) for name in names})
+    metadata = Metadata(
+        icc_profile=options.get("icc_profile", im.info.get("icc_profile")),
+        exif=_exif(options.get("exif")),
+        xmp=_utf8(options.get("xmp")),
+        comment=_utf8(options.get("comment")),
+        dpi=options.get("dpi"),
+    )
+    frames = Frames(source)
+    if isinstance(source, _Sequence):
+        loop = options.get("loop", im.info.get("loop") if frames.count > 1 else None)
+        metadata = replace(metadata, durations=_durations(options.get("duration"), source.durations), loop=loop)
     return encode_frames(frames, rate, metadata, options.get("model"), thumbnail=bool(options.get("thumbnail")))
+
+
+def _durations(given: Any, found: Sequence[float | None]) -> Any:
+    """Durations of all frames: as given, or as found if there are several."""
+    if given is None:
+        return [time or 0 for time in found] if len(found) > 1 and set(found) != {None} else None
+    return given if isinstance(given, list | tuple) else [given] * len(found)
 
 
 def _write(fp: IO[bytes], data: bytes) -> None:
@@ -260,37 +271,6 @@ def _write(fp: IO[bytes], data: bytes) -> None:
             msg = f"could not write the last {len(data)} bytes"
             raise OSError(msg)
         data = data[written:]
-
-
-def _rate(im: Image.Image) -> int | Target:
-    from agvae.api import parse_rate
-
-    options = im.encoderinfo
-    if "quality" in options and options["quality"] is None:
-        msg = f"Invalid quality setting: quality must be {QUALITY_RANGES}, not None"
-        raise ValueError(msg)
-    names = ("quality", "s", "l", "target_size", "target_bpp", "target_psnr")
-    return parse_rate(**{name: options.get(name) for name in names})
-
-
-def _metadata(im: Image.Image) -> Metadata:
-    options = im.encoderinfo
-    return Metadata(
-        icc_profile=options.get("icc_profile", im.info.get("icc_profile")),
-        exif=_exif(options.get("exif")),
-        xmp=_utf8(options.get("xmp")),
-        comment=_utf8(options.get("comment")),
-        dpi=options.get("dpi"),
-    )
-
-
-def _durations(im: Image.Image, found: Sequence[float | None]) -> Any:
-    given = im.encoderinfo.get("duration")
-    if isinstance(given, list | tuple):
-        return given
-    if given is not None:
-        return [given] * len(found)
-    return [time or 0 for time in found] if len(found) > 1 and set(found) != {None} else None
 
 
 def _utf8(value: Any) -> Any:
