@@ -99,8 +99,8 @@ def decode(source: Source, box: Box | None = None, *, frame: int = 0, damaged_ok
 
     Args:
         source: the bytes of a file (any bytes-like object), its path, or a seekable binary file.
-        box: (left, top, right, bottom) in pixels, within the frame: only these pixels, which are the same as when
-            all are decoded, and cost less.
+        box: (left, top, right, bottom) in pixels, within the frame: only these pixels, which are those of the whole
+            frame but for rounding, and cost less.
         frame: which one, from 0.
         damaged_ok: fill tiles that are damaged or missing with opaque neutral grey instead of raising.
 
