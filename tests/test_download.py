@@ -501,6 +501,15 @@ class TestDisk:
         assert target.read_bytes() == CONTENT
         assert outside.read_bytes() == b"mine"
 
+    @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links can be told from files only when they are opened")
+    def test_a_link_in_the_place_of_the_lock_is_refused(self, url: str, target: Path, tmp_path: Path) -> None:
+        outside = tmp_path / "outside"
+        outside.write_bytes(b"mine")
+        target.with_name(f"{target.name}.lock").symlink_to(outside)
+        with pytest.raises(OSError, match="lock"):
+            get(url, target)
+        assert outside.read_bytes() == b"mine"
+
     def test_a_link_in_the_place_of_the_file_is_replaced(self, url: str, target: Path, tmp_path: Path) -> None:
         outside = tmp_path / "outside"
         outside.write_bytes(b"mine")
