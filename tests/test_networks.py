@@ -122,7 +122,7 @@ def test_halos_cover_the_receptive_fields() -> None:
     torch.testing.assert_close(model.synthesis(far, weights)[:, :, :128], model.synthesis(latents, weights)[:, :, :128])
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS))
+@pytest.mark.parametrize("name", ["base", "light"])
 def test_presets_build_on_the_meta_device(name: str) -> None:
     with torch.device("meta"):
         model = AGVAE(PRESETS[name])

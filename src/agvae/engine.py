@@ -20,11 +20,11 @@ from agvae import weights as model_files
 from agvae.container import DamagedFileError
 from agvae.entropy.coder import SYMBOL_LIMIT, Indices, Symbols, TableCoder
 from agvae.entropy.tables import Tables, table_index, with_mirror_images
-from agvae.networks import AGVAE
-from agvae.networks.autoencoder import StepParameters, follow
+from agvae.networks import build
+from agvae.networks.autoencoder import StepParameters, follow, load_parameters
 from agvae.networks.gain import level_weights
 from agvae.networks.hyperprior import STRIDE as HYPER_STRIDE
-from agvae.quality import LEVEL_STEPS
+from agvae.quality import LEVEL_STEPS, VECTORS
 from agvae.settings import options
 
 Visit = Callable[[StepParameters, list[Indices]], list[Symbols]]
@@ -49,7 +49,7 @@ class Latents:
 
 
 class Model:
-    """A trained `AGVAE` ready to code: transforms in float32, entropy model frozen in exact float64.
+    """A trained network ready to code: transforms in float32, entropy model frozen in exact float64.
 
     Every method takes one level (0 .. 20480, see `agvae.quality`) for each image of its batch.
 
@@ -72,10 +72,14 @@ class Model:
         self.exact_device = torch.device("cpu") if self.device.type == "mps" else self.device
         file = model_files.read_model_file(path)
         self.name, self.sha256 = name, file.sha256
-        self.network = AGVAE(file.config)
+        try:
+            self.network = build(file.config)
+        except ModuleNotFoundError as error:
+            msg = f"model {name!r} ({file.config.preset}) needs {error.name}: pip install 'agvae[train]'"
+            raise model_files.WeightsError(msg) from error
         self.network.entropy.to(torch.float64)
         try:
-            self.network.load_state_dict(file.state)
+            load_parameters(self.network, file.state)
             self.y_coder = TableCoder(with_mirror_images(Tables.from_tensors(file.tables, "y")))
             self.z_coder = TableCoder(Tables.from_tensors(file.tables, "z"))
         except (RuntimeError, KeyError, IndexError, ValueError) as error:
@@ -182,8 +186,9 @@ class Model:
 
     def _weights(self, levels: Sequence[int]) -> Tensor:
         """Interpolation weights of levels, (B, n) float64 and exact."""
-        q = torch.tensor([level / LEVEL_STEPS for level in levels], dtype=torch.float64, device=self.exact_device)
-        return level_weights(q, self.network.config.levels)
+        n = self.network.config.levels
+        steps = torch.tensor([(level * (n - 1) + 2) // (VECTORS - 1) for level in levels], device=self.exact_device)
+        return level_weights(steps.double() / LEVEL_STEPS, n)
 
     def _transform_type(self) -> torch.autocast:
         dtype = getattr(torch, options.dtype)

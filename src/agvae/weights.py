@@ -31,7 +31,7 @@ from agvae.settings import options
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from agvae.networks import ModelConfig
+    from agvae.networks import AnyConfig
 
 URL_VARIABLE = "AGVAE_WEIGHTS_URL"
 OFFLINE_VARIABLE = "AGVAE_OFFLINE"
@@ -103,7 +103,7 @@ class ModelFile:
         sha256: of the file, 64 hexadecimal digits.
     """
 
-    config: ModelConfig
+    config: AnyConfig
     state: dict[str, Tensor]
     tables: dict[str, Tensor]
     card: dict[str, Any]
@@ -268,9 +268,9 @@ def _unavailable(name: str, reason: str) -> WeightsError:
 def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     """Read and restore an exported model.
 
-    In the file, metadata are the strings `format`, `config` (JSON of `ModelConfig`), `entropy_bits` and `card`
-    (JSON), float16 tensors stand for float32, tensors named "entropy.*" count units of 2^-k, k their entry in
-    `entropy_bits`, and tensors named "tables.*" are coder tables.
+    In the file, metadata are the strings `format`, `config` (JSON of `ModelConfig` or `ReferenceConfig`),
+    `entropy_bits` and `card` (JSON), float16 tensors stand for float32, tensors named "entropy.*" count units of
+    2^-k, k their entry in `entropy_bits`, and tensors named "tables.*" are coder tables.
 
     Memory is bounded by the size of the file, and a network of the restored configuration by that of its weights.
 
@@ -280,7 +280,7 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     import safetensors.torch
     from safetensors import SafetensorError
 
-    from agvae.networks import ModelConfig
+    from agvae.networks import config_from_dict
 
     try:
         data = _read(Path(path), MAX_MODEL)
@@ -289,7 +289,7 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
         metadata = json.loads(data[8 : 8 + header_size])["__metadata__"]
         file_format = metadata["format"]
         _require(file_format == FILE_FORMAT, f"format {file_format!r}; this version of agvae reads {FILE_FORMAT!r}")
-        config = ModelConfig.from_dict(json.loads(metadata["config"]))
+        config = config_from_dict(json.loads(metadata["config"]))
         card, bits = json.loads(metadata["card"]), json.loads(metadata["entropy_bits"])
         _require(isinstance(card, dict) and isinstance(bits, dict), "card and entropy_bits must be objects")
         tensors = safetensors.torch.load(data)
@@ -319,7 +319,7 @@ def _restore(name: str, tensor: Tensor, entropy_bits: dict[str, Any]) -> Tensor:
     return tensor.float()
 
 
-def _check_tables(tables: dict[str, Tensor], config: ModelConfig) -> None:
+def _check_tables(tables: dict[str, Tensor], config: AnyConfig) -> None:
     """What `agvae.entropy.tables.Tables` relies on."""
     import torch
 
@@ -328,16 +328,27 @@ def _check_tables(tables: dict[str, Tensor], config: ModelConfig) -> None:
     _require(len(tables["z_lengths"]) == config.hyper_latent, "z must have a table for each of its channels")
 
 
-def _check_config(config: ModelConfig, weights: int) -> None:
+def _check_config(config: AnyConfig, weights: int) -> None:
     """Bound the network of a configuration by the number of weights that came with it."""
+    from agvae.networks import ModelConfig, ReferenceConfig
+    from agvae.networks.presets import BACKBONES, RATES
+
     c = config
-    sizes = (c.width8, c.width16, c.latent, c.hyper_latent, c.entropy_width)
-    depths = (c.analysis8, c.analysis16, c.synthesis16, c.synthesis8)
-    _require(all(type(size) is int and 1 <= size <= 1024 for size in sizes), "numbers of channels must be 1 to 1024")
-    _require(c.latent % 4 == 0, "the channels of y must be a multiple of 4")
-    _require(all(type(depth) is int and 0 <= depth <= 64 for depth in depths), "numbers of blocks must be 0 to 64")
     numbers = all(type(beta) in (int, float) and math.isfinite(beta) for beta in c.betas)
-    _require(numbers and 2 <= c.levels <= 64, "betas must be 2 to 64 numbers")
-    transforms = (c.analysis8 + c.synthesis8) * c.width8**2 + (c.analysis16 + c.synthesis16) * c.width16**2
-    blocks = 4 * (transforms + 3 * c.entropy_width**2)
+    _require(numbers and 1 <= c.levels <= 64, "betas must be 1 to 64 numbers")
+    _require(isinstance(c.latent, int) and c.latent % 4 == 0, "the channels of y must be a multiple of 4")
+    if isinstance(c, ReferenceConfig):
+        sizes: tuple[int, ...] = (c.width, c.latent)
+        known = c.backbone in BACKBONES and c.rate in RATES and isinstance(c.asymmetric, bool)
+        _require(known, "unknown backbone, rate or entropy model")
+    else:
+        sizes = (c.width8, c.width16, c.latent, c.hyper_latent, c.entropy_width)
+        depths = (c.analysis8, c.analysis16, c.synthesis16, c.synthesis8)
+        _require(all(type(depth) is int and 0 <= depth <= 64 for depth in depths), "numbers of blocks must be 0 to 64")
+    _require(all(type(size) is int and 1 <= size <= 1024 for size in sizes), "numbers of channels must be 1 to 1024")
+    if isinstance(c, ModelConfig):
+        transforms = (c.analysis8 + c.synthesis8) * c.width8**2 + (c.analysis16 + c.synthesis16) * c.width16**2
+        blocks = 4 * (transforms + 3 * c.entropy_width**2)
+    else:
+        blocks = 9 * c.width * (4 * c.width + 4 * c.latent)
     _require(blocks <= weights, f"its blocks would have {blocks} weights, but the file has {weights} in all")

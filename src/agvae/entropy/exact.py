@@ -66,6 +66,20 @@ def exact_exp2(x: Tensor) -> Tensor:
     return _FRACTION.to(x.device)[fraction] * _POWERS.to(x.device)[whole + 16]
 
 
+LOG2_STEPS = 64
+"""Results of `exact_log2` are multiples of 1 / LOG2_STEPS."""
+LOG2_RANGE = (-4, 7)
+
+_LOG2_POSITIONS = torch.arange(LOG2_RANGE[0] * LOG2_STEPS + 1, LOG2_RANGE[1] * LOG2_STEPS + 1, dtype=torch.float64)
+_LOG2_THRESHOLDS = exact_exp2((_LOG2_POSITIONS - 0.5) / LOG2_STEPS)
+
+
+def exact_log2(x: Tensor) -> Tensor:
+    """log2 of float64 x to the nearest 1/64, limited to [-4, 7], by comparison with a table; also for x <= 0."""
+    steps = torch.bucketize(x.contiguous(), _LOG2_THRESHOLDS.to(x.device), right=True)
+    return steps.to(x.dtype) / LOG2_STEPS + LOG2_RANGE[0]
+
+
 def grid_bits(parameter: Tensor) -> int:
     """k, such that multiples of 2^-k of this parameter's size fit 16-bit integers; at most WEIGHT_BITS."""
     largest = float(parameter.detach().abs().max())

@@ -1,6 +1,31 @@
 """The networks of AG-VAE: gain units, transforms, hyperprior, context model."""
 
-from agvae.networks.model import AGVAE
-from agvae.networks.presets import PRESETS, ModelConfig
+from __future__ import annotations
 
-__all__ = ["AGVAE", "PRESETS", "ModelConfig"]
+from agvae.networks.autoencoder import GainedAutoencoder
+from agvae.networks.model import AGVAE
+from agvae.networks.presets import PRESETS, AnyConfig, ModelConfig, ReferenceConfig, config_from_dict
+
+__all__ = [
+    "AGVAE",
+    "PRESETS",
+    "AnyConfig",
+    "GainedAutoencoder",
+    "ModelConfig",
+    "ReferenceConfig",
+    "build",
+    "config_from_dict",
+]
+
+
+def build(config: AnyConfig) -> GainedAutoencoder:
+    """The network of a configuration.
+
+    Raises:
+        ModuleNotFoundError: it is one of the paper's networks, and CompressAI is not installed (`agvae[train]`).
+    """
+    if isinstance(config, ModelConfig):
+        return AGVAE(config)
+    from agvae.networks.reference import ReferenceAGVAE
+
+    return ReferenceAGVAE(config)

@@ -129,5 +129,14 @@ class GainedAutoencoder(nn.Module):
         """Set weights to where training starts well; `images` (B, 3, H, W) in [0, 1] are a sample of the data."""
 
 
+def load_parameters(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Load the parameters of a model file, which holds no buffers.
+
+    Raises:
+        RuntimeError: parameters are missing, unknown or of another shape.
+    """
+    model.load_state_dict({**dict(model.named_buffers()), **state})
+
+
 def straight_through_round(values: Tensor) -> Tensor:
     return values + (values.round() - values).detach()

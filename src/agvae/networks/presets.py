@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 
 def log_uniform_betas(low: float, high: float, count: int) -> tuple[float, ...]:
@@ -44,14 +44,67 @@ class ModelConfig:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        return cls(**{**values, "betas": tuple(values["betas"])})
 
+BACKBONES = ("agvae2021", "minnen2018", "balle2018")
+RATES = ("hcvr", "cvr", "bottleneck", "conditional")
+
+
+@dataclass(frozen=True)
+class ReferenceConfig:
+    """What defines the shape of a network of `agvae.networks.reference`.
+
+    Attributes:
+        preset: name of the preset that this configuration belongs to.
+        backbone: "agvae2021" (figure 6), "minnen2018" or "balle2018".
+        width: N, channels of the transforms and of z.
+        latent: M, channels of y; a multiple of 4.
+        rate: how one model serves several rates: gain units on y ("cvr"), on y and z ("hcvr", section 3.4), one
+            scale and its reciprocal around a fixed autoencoder ("bottleneck", Theis et al. 2017), or scales and
+            biases after each convolution of g_a and g_s ("conditional", Choi et al. 2019).
+        asymmetric: sigma_l and sigma_r (equation 10), or one sigma (equation 9).
+        betas: the Lagrange multipliers B of section 4.1, ascending; their number is n, the gain vectors.
+    """
+
+    preset: str
+    backbone: str
+    width: int
+    latent: int
+    rate: str
+    asymmetric: bool
+    betas: tuple[float, ...]
+
+    @property
+    def hyper_latent(self) -> int:
+        return self.width
+
+    @property
+    def levels(self) -> int:
+        return len(self.betas)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+AnyConfig: TypeAlias = ModelConfig | ReferenceConfig
+
+
+def config_from_dict(values: dict[str, Any]) -> AnyConfig:
+    """Inverse of `to_dict` of either kind.
+
+    Raises:
+        TypeError, KeyError: something is missing, unknown or of another type.
+    """
+    values = {**values, "betas": tuple(values["betas"])}
+    return ReferenceConfig(**values) if "backbone" in values else ModelConfig(**values)
+
+
+B_MSE = (0.0003, 0.001, 0.003, 0.007, 0.03, 0.05)
+B_MS_SSIM = (0.0006, 0.001, 0.003, 0.007, 0.03, 0.07)
+"""The Lagrange multipliers of section 4.1, ascending."""
 
 DEFAULT_BETAS = log_uniform_betas(0.0007, 0.2, 6)
 
-PRESETS = {
+PRESETS: dict[str, AnyConfig] = {
     "light": ModelConfig(
         preset="light",
         width8=192,
@@ -78,4 +131,7 @@ PRESETS = {
         synthesis8=8,
         betas=DEFAULT_BETAS,
     ),
+    "agvae2021": ReferenceConfig("agvae2021", "agvae2021", 192, 192, "hcvr", True, B_MSE),
+    "minnen2018-gained": ReferenceConfig("minnen2018-gained", "minnen2018", 192, 192, "hcvr", False, B_MSE),
+    "balle2018-gained": ReferenceConfig("balle2018-gained", "balle2018", 128, 192, "hcvr", False, B_MSE),
 }

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from agvae.entropy.exact import freeze, grid_bits
 from agvae.entropy.tables import asymmetric_tables, factorized_tables
-from agvae.networks import AGVAE, ModelConfig
+from agvae.networks import GainedAutoencoder, build, config_from_dict
 from agvae.weights import FILE_FORMAT
 
 _CHECKPOINT_KEYS = {"options", "config", "average", "step", "elapsed", "device"}
 
 
-def model_tensors(model: AGVAE) -> tuple[dict[str, Tensor], dict[str, int]]:
+def model_tensors(model: GainedAutoencoder) -> tuple[dict[str, Tensor], dict[str, int]]:
     """A model as it is stored: transforms in float16, gains in float32, the entropy model in integers, tables.
 
     The entropy model is frozen first (`agvae.entropy.exact.freeze`): its tensors are the multiples of 2^-k
@@ -32,7 +32,8 @@ def model_tensors(model: AGVAE) -> tuple[dict[str, Tensor], dict[str, int]]:
     freeze(model.entropy)
     tensors = {}
     bits = {f"entropy.{name}": grid_bits(value) for name, value in model.entropy.named_parameters()}
-    for name, value in model.state_dict().items():
+    for name, parameter in model.named_parameters():
+        value = parameter.detach()
         if name.startswith("entropy."):
             tensors[name] = (value * 2.0 ** bits[name]).round().to(torch.int16)
         else:
@@ -74,7 +75,7 @@ def export_checkpoint(checkpoint: Path, output: Path, name: str, card: dict[str,
         OSError: it cannot be read, or the output cannot be written.
     """
     state = read_checkpoint(checkpoint)
-    model = AGVAE(ModelConfig.from_dict(state["config"]))
+    model = build(config_from_dict(state["config"]))
     model.load_state_dict(state["average"])
     card = {
         "name": name,

@@ -14,7 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from agvae.networks import AGVAE, PRESETS, ModelConfig
+from agvae.networks import PRESETS, AnyConfig, GainedAutoencoder, build
+from agvae.networks.autoencoder import load_parameters
 from agvae.training.data import CropPool, load_images
 from agvae.training.export import read_checkpoint
 from agvae.training.loss import random_levels, rate_distortion
@@ -106,15 +107,15 @@ class Trainer:
         self.valid = load_images(Path(options.valid)) if options.valid and self.rank == 0 else []
         self.step, self.elapsed = 0, 0.0
 
-        self.model = AGVAE(self._config(init_from))
+        self.model = build(self._config(init_from))
         self.generator = torch.Generator(self.device)
         self.generator.manual_seed(options.seed)
         if init_from:
-            self.model.load_state_dict(read_model_file(init_from).state)
+            load_parameters(self.model, read_model_file(init_from).state)
         else:
             self.model.start(self.pool.draw(64, options.crop, self.generator).cpu())
         self.model.to(self.device)
-        self.average = AGVAE(self.model.config).to(self.device)
+        self.average = build(self.model.config).to(self.device)
         self.average.load_state_dict(self.model.state_dict())
         self._seed(options.seed + 1 + self.rank)
         self.optimizers = make_optimizers(self.model, options)
@@ -138,7 +139,7 @@ class Trainer:
             name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         return torch.device(name)
 
-    def _config(self, init_from: str | None) -> ModelConfig:
+    def _config(self, init_from: str | None) -> AnyConfig:
         if init_from:
             return read_model_file(init_from).config
         return PRESETS[self.options.preset]
@@ -282,7 +283,7 @@ class Trainer:
             self._seed(self.options.seed + 1 + self.rank + self.world * self.step)
 
 
-def make_optimizers(model: AGVAE, options: TrainingOptions) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: GainedAutoencoder, options: TrainingOptions) -> list[torch.optim.Optimizer]:
     """Muon for the hidden matrices of all networks, AdamW for everything else.
 
     Gains, priors and the density of z learn five times faster than other parameters, since they are few and

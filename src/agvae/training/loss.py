@@ -19,8 +19,8 @@ def random_levels(count: int, levels: int, generator: torch.Generator) -> Tensor
 def interpolated_betas(q: Tensor, betas: tuple[float, ...]) -> Tensor:
     """beta of real-valued levels: log-linear between the trained beta_s, (B,) -> (B,)."""
     logs = torch.tensor(betas, device=q.device).log()
-    low = q.floor().long().clamp(max=len(betas) - 2)
-    return torch.exp(torch.lerp(logs[low], logs[low + 1], q - low))
+    low = q.floor().long()
+    return torch.exp(torch.lerp(logs[low], logs[(low + 1).clamp(max=len(betas) - 1)], q - low))
 
 
 def rate_distortion(output: Output, x: Tensor, q: Tensor, betas: tuple[float, ...], beta_exponent: float) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agvae.networks import AGVAE
+from agvae.networks import GainedAutoencoder
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class LevelResult:
 
 
 @torch.no_grad()
-def validate(model: AGVAE, images: list[Tensor], precision: str = "fp32") -> list[LevelResult]:
+def validate(model: GainedAutoencoder, images: list[Tensor], precision: str = "fp32") -> list[LevelResult]:
     """Rate and quality of uint8 images (H, W, 3) at each trained level, with rounded latents."""
     model.eval()
     device = next(model.parameters()).device
