@@ -397,6 +397,11 @@ def with_config(**values: object) -> bytes:
     return model_bytes({"config": json.dumps(CONFIG | values)})
 
 
+def with_reference(**values: object) -> bytes:
+    config = {"preset": "none", "backbone": "balle2018", "width": 4, "latent": 4, "rate": "hcvr", "asymmetric": True}
+    return model_bytes({"config": json.dumps(config | {"betas": [0.1, 0.2]} | values)})
+
+
 def with_header(header: str, body: bytes = b"") -> bytes:
     return len(header).to_bytes(8, "little") + header.encode() + body
 
@@ -443,6 +448,11 @@ def hostile_model_files() -> dict[str, bytes]:
         "infinite": with_config(betas=[0.1, float("inf")]),
         "huge number": with_config(betas=[0.1, 10**400]),
         "more settings": with_config(more=1),
+        "wide reference": with_reference(width=2**40),
+        "wide reference by the rules": with_reference(width=1024, latent=1024),
+        "unknown backbone": with_reference(backbone="../x"),
+        "backbone of a wrong type": with_reference(backbone=[], rate={}),
+        "reference without a rate": with_reference(rate=None),
         "tables too few": model_bytes(tensors={"tables.z_lengths": torch.zeros(3, dtype=torch.int16)}),
         "tables of no dimension": model_bytes(tensors={"tables.x": torch.tensor(1, dtype=torch.int16)}),
         "tables of numbers": model_bytes(tensors={"tables.x": torch.zeros(4, dtype=torch.bfloat16)}),
