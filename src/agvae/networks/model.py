@@ -29,7 +29,7 @@ class EntropyModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         n, latent = config.levels, config.latent
-        self.latent = latent
+        self.latent, self.asymmetric = latent, config.asymmetric
         self.inverse_hyper_gain = GainUnit(n, config.hyper_latent)
         self.hyper_synthesis = HyperSynthesis(config)
         self.context = ContextModel(config)
@@ -71,7 +71,7 @@ class EntropyModel(nn.Module):
         raw = self.context(features, scaled).to(weights.dtype) + self._by_quarter(prior)[quarters_of_step(step)]
         inverse = self._by_quarter(self.context_gain(weights, reciprocal=True)[:, 0, 0])
         mu = fix(raw[..., 0] * inverse[quarters_of_step(step)])
-        return mu, raw[..., 1], raw[..., 2]
+        return mu, raw[..., 1], raw[..., 2] if self.asymmetric else torch.zeros_like(mu)
 
     @staticmethod
     def _by_quarter(values: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ class ModelConfig:
         entropy_width: channels of the hyper synthesis transform and the context model.
         analysis8, analysis16, synthesis16, synthesis8: residual blocks of g_a and g_s at each resolution.
         betas: the Lagrange multipliers B of section 4.1, ascending; their number is n, the gain vectors.
+        asymmetric: sigma_l and sigma_r (equation 10), or one sigma (equation 9).
     """
 
     preset: str
@@ -36,6 +37,7 @@ class ModelConfig:
     synthesis16: int
     synthesis8: int
     betas: tuple[float, ...]
+    asymmetric: bool = True
 
     @property
     def levels(self) -> int:
@@ -72,6 +74,11 @@ class ReferenceConfig:
     rate: str
     asymmetric: bool
     betas: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.rate not in RATES or self.backbone not in BACKBONES:
+            msg = f"rate must be one of {', '.join(RATES)} and backbone of {', '.join(BACKBONES)}"
+            raise ValueError(msg)
 
     @property
     def hyper_latent(self) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import math
 import os
+import pickle
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from agvae.networks import PRESETS, AnyConfig, GainedAutoencoder, build
-from agvae.networks.autoencoder import load_parameters
+from agvae.networks.presets import B_MS_SSIM, B_MSE
 from agvae.training.data import CropPool, load_images
 from agvae.training.export import read_checkpoint
 from agvae.training.loss import random_levels, rate_distortion
@@ -24,6 +25,8 @@ from agvae.weights import read_model_file
 
 CHECKPOINT_VERSION = 1
 PRECISIONS = ("bf16", "fp32")
+METRICS = ("mse", "ms-ssim")
+TRAINED = ("all", "entropy", "gains")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -36,6 +39,13 @@ class TrainingOptions:
         output: folder for checkpoints and the validation CSV.
         valid: like data, held out; empty for no validation.
         preset: a name in `PRESETS`.
+        betas: in place of the preset's Lagrange multipliers "mse" or "ms-ssim", the sets of section 4.1, or numbers in
+            ascending order with commas between them; their number is n, and a single one trains a model of one rate.
+        entropy: in place of the preset's entropy model "asymmetric" or "symmetric" (SG-VAE).
+        rate, width, latent: in place of those of a preset of the paper, see `agvae.networks.ReferenceConfig`.
+        metric: distortion, "mse" or "ms-ssim"; for the latter beta weighs 1000 (1 - MS-SSIM).
+        between: share of patches trained between two gain vectors; 0 is the paper's training.
+        trained: "all", or what a fixed autoencoder leaves: "entropy" (gains and entropy model) or "gains".
         minutes: length of the schedule in wall-clock minutes; 0 to use `patches` instead.
         patches: length of the schedule in training patches over all processes.
         batch, crop: patches per step over all processes, and their side in pixels, a multiple of 64.
@@ -57,6 +67,14 @@ class TrainingOptions:
     output: str
     valid: str = ""
     preset: str = "light"
+    betas: str = ""
+    entropy: str = ""
+    rate: str = ""
+    width: int = 0
+    latent: int = 0
+    metric: str = "mse"
+    between: float = 0.5
+    trained: str = "all"
     minutes: float = 0.0
     patches: int = 1_000_000
     batch: int = 8
@@ -80,17 +98,50 @@ class TrainingOptions:
             (self.batch >= 1, f"batch must be 1 or more, not {self.batch}"),
             (0 <= self.minutes < math.inf, f"minutes must be 0 or more, not {self.minutes}"),
             (self.minutes > 0 or self.patches >= 1, f"patches must be 1 or more, not {self.patches}"),
+            (self.metric in METRICS, f"metric must be one of {', '.join(METRICS)}, not {self.metric!r}"),
+            (0 <= self.between <= 1, f"between must be from 0 to 1, not {self.between}"),
+            (self.trained in TRAINED, f"trained must be one of {', '.join(TRAINED)}, not {self.trained!r}"),
             (self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}"),
             (self.device in DEVICES, f"device must be one of {', '.join(DEVICES)}, not {self.device!r}"),
         ):
             if not good:
                 raise ValueError(rule)
 
+    def config(self, start: AnyConfig | None = None) -> AnyConfig:
+        """The network's configuration: that of the model to start from, or the preset, with the changes asked for.
+
+        Raises:
+            ValueError: it has no such setting, or the setting cannot have that value.
+        """
+        changes: dict[str, Any] = {
+            name: value for name in ("rate", "width", "latent") if (value := getattr(self, name))
+        }
+        if self.betas:
+            changes["betas"] = _betas(self.betas)
+        if self.entropy:
+            changes["asymmetric"] = {"asymmetric": True, "symmetric": False}.get(self.entropy, self.entropy)
+        try:
+            return replace(start or PRESETS[self.preset], **changes)
+        except (TypeError, ValueError) as error:
+            msg = f"preset {self.preset}: {error}"
+            raise ValueError(msg) from error
+
+
+def _betas(text: str) -> tuple[float, ...]:
+    try:
+        betas = {"mse": B_MSE, "ms-ssim": B_MS_SSIM}.get(text) or tuple(float(part) for part in text.split(","))
+    except ValueError:
+        betas = ()
+    if not betas or not all(0 < beta < math.inf for beta in betas) or list(betas) != sorted(set(betas)):
+        msg = f"betas must be mse, ms-ssim, or positive numbers in ascending order, not {text!r}"
+        raise ValueError(msg)
+    return betas
+
 
 class Trainer:
     """A run of `TrainingOptions`; `run` trains to the end of the schedule or until the time given is over."""
 
-    def __init__(self, options: TrainingOptions, init_from: str | None = None) -> None:
+    def __init__(self, options: TrainingOptions, init_from: str | None = None, from_zoo: str | None = None) -> None:
         self.options = options
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.device = self._device()
@@ -107,13 +158,15 @@ class Trainer:
         self.valid = load_images(Path(options.valid)) if options.valid and self.rank == 0 else []
         self.step, self.elapsed = 0, 0.0
 
-        self.model = build(self._config(init_from))
+        source = read_model_file(init_from) if init_from else None
+        self.model = build(options.config(source.config if source else None))
         self.generator = torch.Generator(self.device)
         self.generator.manual_seed(options.seed)
-        if init_from:
-            load_parameters(self.model, read_model_file(init_from).state)
-        else:
-            self.model.start(self.pool.draw(64, options.crop, self.generator).cpu())
+        self.model.start(self.pool.draw(64, options.crop, self.generator).cpu())
+        if source:
+            warm_start(self.model, source.state)
+        if from_zoo:
+            start_from_zoo(self.model, Path(from_zoo))
         self.model.to(self.device)
         self.average = build(self.model.config).to(self.device)
         self.average.load_state_dict(self.model.state_dict())
@@ -138,11 +191,6 @@ class Trainer:
                 raise ValueError(msg)
             name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         return torch.device(name)
-
-    def _config(self, init_from: str | None) -> AnyConfig:
-        if init_from:
-            return read_model_file(init_from).config
-        return PRESETS[self.options.preset]
 
     @property
     def patches(self) -> int:
@@ -198,14 +246,14 @@ class Trainer:
         self.model.train()
         count = o.batch // self.world
         x = self.pool.draw(count, o.crop, self.generator)
-        q = random_levels(count, self.model.config.levels, self.generator)
+        q = random_levels(count, self.model.config.levels, self.generator, o.between)
         factor = self._factor()
         for optimizer, peaks in zip(self.optimizers, self.peaks, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = factor * peak
         with torch.autocast(self.device.type, torch.bfloat16, enabled=o.precision == "bf16"):
             output = self.compute(x, q)
-        loss = rate_distortion(output, x, q, self.model.config.betas, o.beta_exponent)
+        loss = rate_distortion(output, x, q, self.model.config.betas, o.beta_exponent, o.metric)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), o.clip)
         if bool(torch.isfinite(norm)):
@@ -283,15 +331,66 @@ class Trainer:
             self._seed(self.options.seed + 1 + self.rank + self.world * self.step)
 
 
+def warm_start(model: GainedAutoencoder, state: dict[str, Tensor]) -> None:
+    """Start from the weights of a model file, all of it or, where this network has another number of levels or other
+    ways to serve rates, what fits.
+
+    The gain vector of a model of one rate is added, as a logarithm, to each of this network's.
+
+    Raises:
+        ValueError: weights of the transforms do not fit.
+    """
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            value = state.get(name)
+            if value is not None and value.shape == parameter.shape:
+                parameter.copy_(value)
+            elif value is not None and value.shape == (1, *parameter.shape[1:]) and name.endswith("log2"):
+                parameter.add_(value)
+            elif name.startswith(("analysis.", "synthesis.")) and not name.endswith("log2") and "layers" not in name:
+                msg = f"{name} of the model to start from does not fit this network"
+                raise ValueError(msg)
+
+
+def start_from_zoo(model: GainedAutoencoder, path: Path) -> list[str]:
+    """Start from a checkpoint file of CompressAI's zoo; returns the names in it that do not fit.
+
+    Raises:
+        ValueError: it is not one of this network's backbone.
+        OSError: it cannot be read.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = state.get("state_dict", state)
+        load: Any = getattr(model, "load_zoo", None)
+        if load is None:
+            msg = f"preset {model.config.preset} has no backbone of CompressAI"
+            raise ValueError(msg)
+        left: list[str] = load(state)
+    except (RuntimeError, pickle.UnpicklingError, AttributeError, EOFError, KeyError) as error:
+        msg = f"{path} is not a checkpoint of CompressAI"
+        raise ValueError(msg) from error
+    return left
+
+
+def trained_parameters(model: GainedAutoencoder, trained: str) -> list[tuple[str, nn.Parameter]]:
+    """The parameters that `TrainingOptions.trained` names."""
+    starts = {"all": ("",), "entropy": ("entropy.", "hyper_", "density."), "gains": ()}[trained]
+    return [(n, p) for n, p in model.named_parameters() if n.startswith(starts) or n.endswith("log2")]
+
+
 def make_optimizers(model: GainedAutoencoder, options: TrainingOptions) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden matrices of all networks, AdamW for everything else.
+    """Muon for the hidden matrices of the default networks, AdamW for everything else.
 
     Gains, priors and the density of z learn five times faster than other parameters, since they are few and
     scalar in effect.
     """
     ends = {f"{net}.{layer}.weight" for net in ("analysis", "synthesis") for layer in ("embed", "head", "down", "up")}
     muon, fast, rest = [], [], []
-    for name, parameter in model.named_parameters():
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    for name, parameter in trained_parameters(model, options.trained):
+        parameter.requires_grad_(True)
         if name.endswith("log2") or name.startswith(("density", "entropy.prior")):
             fast.append(parameter)
         elif parameter.dim() == 2 and name.endswith("weight") and name not in ends:
@@ -305,5 +404,7 @@ def make_optimizers(model: GainedAutoencoder, options: TrainingOptions) -> list[
         betas=(0.9, 0.98),
         weight_decay=0.0,
     )
+    if not muon:
+        return [adam]
     matrices = torch.optim.Muon(muon, lr=options.muon_lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
     return [adam, matrices]
