@@ -67,7 +67,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setattr(download, "PAUSE", 0.001)
-    monkeypatch.setattr(download, "STALL_TIMEOUT", 0.3)
 
 
 def get(url: str, target: Path) -> None:
@@ -129,7 +128,8 @@ class TestResuming:
         assert [asked for _, asked in server.requests] == ["", "bytes=100000-", "bytes=300000-", "bytes=300001-"]
         assert server.sent == SIZE
 
-    def test_after_a_stall(self, server: Server, url: str, target: Path) -> None:
+    def test_after_a_stall(self, server: Server, url: str, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(download, "STALL_TIMEOUT", 0.3)
         server.replies = [Reply(stall_after=100_000), Reply()]
         start = time.monotonic()
         get(url, target)
@@ -621,8 +621,9 @@ class TestProgress:
 
 
 def test_a_failure_leaves_no_connection_and_no_file_open(
-    server: Server, url: str, target: Path, recwarn: pytest.WarningsRecorder
+    server: Server, url: str, target: Path, recwarn: pytest.WarningsRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(download, "STALL_TIMEOUT", 0.3)
     folder = Path("/proc/self/fd")
     if not folder.is_dir():
         pytest.skip("no list of open files here")
