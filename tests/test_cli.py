@@ -489,3 +489,21 @@ def test_train_resume_and_export(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (entry["sha256"], entry["size"]) == (model.sha256, exported.stat().st_size)
     assert (entry["preset"], entry["quality_range"]) == ("light", [1, 6])
     assert model.card["patches"] == 2
+
+
+def test_info_of_a_model_and_of_a_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--model", "light-1", "--json"]) == 0
+    model = json.loads(capsys.readouterr().out)
+    assert main(["info", "--model", "light", "--json"]) == 0
+    preset = json.loads(capsys.readouterr().out)
+    assert model["complexity"] == preset["complexity"]
+    assert len(model["sha256"]) == 64
+    costs = model["complexity"]
+    parts = [costs[name] for name in ("g_a", "h_a", "entropy", "g_s")]
+    assert sum(part["parameters"] for part in parts) == costs["all"]["parameters"]
+    # the last layer of g_s: 192 x 192 multiplications for each 8 x 8 pixels
+    assert costs["g_s"]["kmac_per_pixel"] > 192 * 192 / 64 / 1000
+    assert main(["info", "--model", "light-1"]) == 0
+    assert "kMAC/pixel" in capsys.readouterr().out
+    assert main(["info", "--model", "no-such"]) == 1
+    assert "no-such" in capsys.readouterr().err

@@ -75,7 +75,7 @@ def test_every_registered_model_has_a_complete_entry() -> None:
 def test_import_is_light(module: str) -> None:
     loaded = run(f"import sys, {module}; print(*sys.modules)").split()
     assert module in loaded
-    assert {"torch", "numpy", "constriction", "safetensors", "pooch"}.isdisjoint(loaded)
+    assert {"torch", "numpy", "constriction", "safetensors", "requests"}.isdisjoint(loaded)
 
 
 def test_plugin_costs_little_over_pillow() -> None:

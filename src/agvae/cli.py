@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from agvae.container import Metadata, Reader
 
 DEMO_PHOTOGRAPH = "chelsea.png"
-_EXTRAS = {"scipy": "eval", "matplotlib": "eval"}
+_EXTRAS = {"scipy": "eval", "matplotlib": "eval", "compressai": "train", "pytorch_msssim": "train"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -215,7 +215,9 @@ def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
 
 
 def _info_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=_file, metavar="FILE", help="an .agv file")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("file", type=_file, nargs="?", metavar="FILE", help="an .agv file")
+    what.add_argument("--model", metavar="NAME", help="a model or a preset: parameters, multiplications a pixel, card")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--hash", action="store_true", help="decode the latents and print their SHA-256 (loads torch)")
 
@@ -224,6 +226,8 @@ def _info(args: argparse.Namespace) -> int:
     import agvae
     from agvae.container import AgvError, Reader
 
+    if args.model:
+        return _info_of_model(args)
     found = {"file": str(args.file), **agvae.read_info(args.file), "damage": None}
     with args.file.open("rb") as file:
         reader = Reader(file)
@@ -238,6 +242,34 @@ def _info(args: argparse.Namespace) -> int:
     else:
         _print_info(found)
     return 1 if found["damage"] or found.get("hash_error") else 0
+
+
+def _info_of_model(args: argparse.Namespace) -> int:
+    from agvae import weights
+    from agvae.networks import PRESETS, build
+    from agvae.networks.complexity import complexity
+
+    found: dict[str, Any] = {"name": args.model, "sha256": None, "card": {}}
+    if args.model in PRESETS:
+        config = PRESETS[args.model]
+    else:
+        file = weights.read_model_file(weights.find(args.model))
+        config, found["sha256"], found["card"] = file.config, file.sha256, file.card
+    costs = complexity(build(config))
+    found |= {"config": config.to_dict(), "complexity": {name: cost._asdict() for name, cost in costs.items()}}
+    if args.json:
+        print(json.dumps(found, indent=1))
+        return 0
+    print(
+        f"model:      {args.model}"
+        + (f" (SHA-256 {found['sha256']})" if found["sha256"] else " (a preset, no weights)")
+    )
+    print(f"levels:     {config.levels}, beta {', '.join(f'{beta:.3g}' for beta in config.betas)}")
+    for name, cost in costs.items():
+        print(f"{name + ':':<11} {cost.parameters:>10,} parameters, {cost.kmac_per_pixel:8.2f} kMAC/pixel")
+    for name, value in found["card"].items():
+        print(f"{name + ':':<11} {value}")
+    return 0
 
 
 def _hash(reader: Reader) -> dict[str, str]:
@@ -377,6 +409,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume", type=Path, metavar="CHECKPOINT", help="go on from it, with its options where none are given"
     )
     start.add_argument("--init-from", metavar="MODEL", help="start from the weights of an exported model")
+    start.add_argument("--from-zoo", metavar="FILE", help="start from a checkpoint of CompressAI's zoo")
     parser.add_argument("--stop-after", type=float, default=float("inf"), metavar="MINUTES", help="stop early")
     parser.set_defaults(usage_error=parser.error)
 
@@ -391,7 +424,7 @@ def _train(args: argparse.Namespace) -> int:
     missing = [f.name for f in fields(TrainingOptions) if f.default is MISSING and f.name not in given]
     if missing:
         args.usage_error(f"the following arguments are required: {', '.join('--' + name for name in missing)}")
-    trainer = Trainer(TrainingOptions(**given), args.init_from)
+    trainer = Trainer(TrainingOptions(**given), args.init_from, args.from_zoo)
     if args.resume:
         trainer.resume(args.resume)
     trainer.run(args.stop_after)

@@ -12,7 +12,7 @@ import itertools
 import os
 import threading
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +32,7 @@ from agvae.container import (
     Header,
     UnsupportedFileError,
     grid_boxes,
+    tile_box,
     tile_boxes,
 )
 from agvae.engine import Model
@@ -65,12 +66,12 @@ class DecodeRequest:
 
     Attributes:
         header: of the file.
-        tiles: payloads of all tiles of the frame in order; None where missing or not needed (`tiles_needed`).
+        tiles: payloads by the tile's number within the frame; all that are there, or those of `tiles_needed`.
         box: (left, top, right, bottom) within the frame; None for all of it.
     """
 
     header: Header
-    tiles: Sequence[bytes | None]
+    tiles: Mapping[int, bytes]
     box: Box | None = None
 
     @property
@@ -115,8 +116,12 @@ def tiles_needed(header: Header, box: Box) -> list[int]:
 
     Raises as `decode_images` does, since the halo is the model's.
     """
-    area = _synthesis_window(model_of(header), header, box).outer
-    return [i for i, tile in enumerate(tile_boxes(header)) if overlap(tile, area)]
+    left, top, right, bottom = _synthesis_window(model_of(header), header, box).outer
+    side, columns = header.tile_size, -(-header.width // header.tile_size)
+    rows = range(top // side, -(-min(bottom, header.height) // side))
+    return [
+        row * columns + column for row in rows for column in range(left // side, -(-min(right, header.width) // side))
+    ]
 
 
 def latents_sha256(header: Header, tiles: Iterable[bytes]) -> str:
@@ -203,8 +208,8 @@ class _Canvas:
 
     def coded(self) -> list[tuple[Box, bytes]]:
         """The tiles to decode."""
-        pairs = zip(tile_boxes(self.request.header), self.request.tiles, strict=True)
-        return [(box, data) for box, data in pairs if data is not None and overlap(box, self.outer)]
+        pairs = [(tile_box(self.request.header, k), data) for k, data in self.request.tiles.items()]
+        return [(box, data) for box, data in pairs if overlap(box, self.outer)]
 
     def put_latents(self, box: Box, y_hat: Tensor) -> None:
         """Keep what is wanted of a tile's latents (h, w, M)."""
@@ -333,10 +338,12 @@ def load_model(name: str | None = None, device: str | None = None) -> Model:
         ValueError: the device cannot be used.
     """
     key = (model_files.registry()["default"] if name is None else name, device or options.device)
-    with _models_lock:
-        if key not in _models:
-            _models[key] = Model(model_files.find(key[0]), *key)
-        return _models[key]
+    model = _models.get(key)
+    if model is None:
+        path = model_files.find(key[0])  # may download: others must not wait for that
+        with _models_lock:
+            model = _models.get(key) or _models.setdefault(key, Model(path, *key))
+    return model
 
 
 def model_of(header: Header) -> Model:

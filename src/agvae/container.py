@@ -14,9 +14,11 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from functools import cached_property
 from io import BytesIO
+from itertools import accumulate
 from numbers import Integral, Real
 from typing import IO, Any
 
@@ -229,6 +231,13 @@ def tile_boxes(header: Header) -> list[Box]:
     return grid_boxes(header.width, header.height, header.tile_size)
 
 
+def tile_box(header: Header, number: int) -> Box:
+    """The box of one tile of a frame."""
+    row, column = divmod(number, -(-header.width // header.tile_size))
+    left, top = column * header.tile_size, row * header.tile_size
+    return left, top, min(left + header.tile_size, header.width), min(top + header.tile_size, header.height)
+
+
 def write_container(header: Header, metadata: Metadata, tiles: Iterable[TileData]) -> bytes:
     """The bytes of a file.
 
@@ -288,28 +297,27 @@ class Reader:
         self.metadata = Metadata()
         self._lengths = self._read_preamble(damaged_ok)
 
-    def tiles(self, frame: int | None = None, wanted: Container[int] | None = None) -> Iterator[TileData]:
-        """Every tile of one frame, 0 .. frames - 1, or of all frames in turn.
-
-        A tile that is damaged or missing comes without a payload and with the reason; the others are not affected.
-
-        Args:
-            wanted: indices of the tiles to read, counted within a frame; the others come without payload and error.
-                None for all.
-        """
+    def tiles(self, frame: int | None = None) -> Iterator[TileData]:
+        """Every tile of one frame, 0 .. frames - 1, or of all frames in turn, as `tile` gives it."""
         count = self.header.tiles_per_frame
-        first, last = (0, len(self._lengths)) if frame is None else (frame * count, (frame + 1) * count)
-        position = self._first_tile + sum(self._lengths[:first]) + first * _OVERHEAD
-        for index in range(first, last):
-            length = self._lengths[index]
-            if wanted is not None and index % count not in wanted:
-                yield TileData(None)
-            else:
-                try:
-                    yield self._tile(position, length)
-                except AgvError as error:
-                    yield TileData(None, None, error)
-            position += length + _OVERHEAD
+        for k in range(count * self.header.frames if frame is None else count):
+            yield self.tile(k // count if frame is None else frame, k % count)
+
+    def tile(self, frame: int, number: int) -> TileData:
+        """A tile of a frame by its number in the order of `tile_boxes`.
+
+        One that is damaged or missing comes without a payload and with the reason; the others are not affected.
+        """
+        k = frame * self.header.tiles_per_frame + number
+        try:
+            return self._tile(self._first_tile + self._starts[k] + k * _OVERHEAD, self._lengths[k])
+        except AgvError as error:
+            return TileData(None, None, error)
+
+    @cached_property
+    def _starts(self) -> array[int]:
+        """Payload bytes before each tile."""
+        return array("Q", accumulate(self._lengths, initial=0))
 
     def detach(self) -> IO[bytes]:
         """Read the whole file, so that it may change or go; gives what is read from instead."""

@@ -25,7 +25,7 @@ from agvae.container import (
     Reader,
     TileData,
     grid_boxes,
-    tile_boxes,
+    tile_box,
     write_container,
 )
 from agvae.frames import Frames, Pixels
@@ -124,12 +124,14 @@ def _request(job: Job, damaged_ok: bool) -> tuple[DecodeRequest, NDArray[np.uint
         msg = f"frame must be from 0 to {header.frames - 1}, not {frame}"
         raise ValueError(msg)
     box = _checked_box(header, job.box)
-    tiles = list(job.reader.tiles(frame, None if box is None else set(tiles_needed(header, box))))
-    for tile in tiles:
+    numbers = range(header.tiles_per_frame) if box is None else tiles_needed(header, box)
+    tiles = {number: job.reader.tile(frame, number) for number in numbers}
+    for tile in tiles.values():
         if tile.error is not None and not damaged_ok:
             raise tile.error
     alpha = _decode_alpha(header, tiles, box, damaged_ok) if header.has_alpha else None
-    return DecodeRequest(header, [tile.payload for tile in tiles], box), alpha
+    payloads = {number: tile.payload for number, tile in tiles.items() if tile.payload is not None}
+    return DecodeRequest(header, payloads, box), alpha
 
 
 def _finished(colour: NDArray[Any], header: Header, alpha: NDArray[np.uint8] | None) -> Pixels:
@@ -170,10 +172,11 @@ def _encode_alpha(alpha: NDArray[np.uint8], box: Box) -> bytes:
     return encode_alpha(alpha[top:bottom, left:right])
 
 
-def _decode_alpha(header: Header, tiles: list[TileData], box: Box | None, damaged_ok: bool) -> NDArray[np.uint8]:
+def _decode_alpha(header: Header, tiles: dict[int, TileData], box: Box | None, damaged_ok: bool) -> NDArray[np.uint8]:
     left, top, right, bottom = box or (0, 0, header.width, header.height)
     plane = np.full((bottom - top, right - left), _LOST_ALPHA, np.uint8)
-    for tile, (x0, y0, x1, y1) in zip(tiles, tile_boxes(header), strict=True):
+    for number, tile in tiles.items():
+        x0, y0, x1, y1 = tile_box(header, number)
         if tile.alpha is None or x1 <= left or right <= x0 or y1 <= top or bottom <= y0:
             continue
         try:

@@ -139,7 +139,7 @@ def _run(module: ModuleType, code: Callable[[], CodeType]) -> None:
     """Run code as `__main__`, which it stays: atexit handlers and threads may outlive the code."""
     module.__dict__["__builtins__"] = builtins
     if sys.version_info < (3, 14):
-        module.__dict__["__annotations__"] = {}
+        module.__dict__.update(__annotations__={})
     sys.modules["__main__"] = module
     try:
         exec(code(), module.__dict__)

@@ -177,7 +177,7 @@ def test_tiles_leave_no_seam(exported: ReferenceAGVAE) -> None:
     torch.testing.assert_close(parts, whole, atol=2e-3, rtol=1e-3)
     encoded = next(codec.encode_images([pixels], 9000))
     header = agvae.container.Header(400, 272, "RGB", 9000, encoded.model, encoded.digest)
-    request = codec.DecodeRequest(header, encoded.tiles)
+    request = codec.DecodeRequest(header, dict(enumerate(encoded.tiles)))
     one, many = (
         codec._decode(model, codec._Limits(1, side), requests=[request], damaged_ok=False)[0] for side in (1024, 64)
     )
