@@ -539,6 +539,36 @@ def test_batches_take_generators_and_options(tmp_path: Path) -> None:
         assert np.abs(decoded.astype(int) - agvae.decode(data)).max() <= 1
 
 
+@pytest.mark.parametrize(
+    "images",
+    [picture(8, 8), picture(8, 8)[0], "photo.png", Path("photo.png"), b"x", Image.new("L", (8, 8)), 5, None],
+)
+def test_a_batch_of_images_is_a_list(images: Any) -> None:
+    with pytest.raises(TypeError, match="images must be a list"):
+        agvae.encode_batch(images)
+
+
+def test_a_batch_of_sources_is_a_list(tmp_path: Path) -> None:
+    data = agvae.encode(picture(8, 8))
+    for source in (data, bytearray(data), memoryview(data), "photo.agv", tmp_path, io.BytesIO(data), picture(8, 8), 5):
+        with pytest.raises(TypeError, match="sources must be a list"):
+            agvae.decode_batch(source)  # type: ignore[arg-type]
+
+
+def test_an_array_of_four_axes_is_a_list() -> None:
+    images = np.stack([picture(8, 8), picture(8, 8)[::-1]])
+    assert agvae.encode_batch(images) == agvae.encode_batch(list(images))  # type: ignore[arg-type]
+
+
+def test_masked_pixels_are_refused() -> None:
+    pixels = picture(16, 16)
+    masked = np.ma.masked_array(pixels, pixels > 200)
+    for call in (lambda: agvae.encode(masked), lambda: agvae.encode_batch([pixels, masked])):
+        with pytest.raises(ValueError, match="masked"):
+            call()
+    assert agvae.encode(np.ma.masked_array(pixels)) == agvae.encode(pixels)
+
+
 def test_errors_of_a_batch() -> None:
     good = agvae.encode(picture(40, 30))
     with pytest.raises(ValueError, match="quality"):
@@ -622,11 +652,22 @@ def test_only_one_rate_is_given(options: dict[str, Any]) -> None:
         agvae.encode(picture(16, 16), **options)
 
 
-@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "1", True, 1j])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "1", True, 1j, 10**400, 1e300])
 @pytest.mark.parametrize("name", ["target_size", "target_bpp", "target_psnr"])
 def test_impossible_targets_are_refused(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=name):
         agvae.encode(picture(16, 16), **{name: value})
+
+
+def test_a_target_below_a_byte_is_called_out_of_reach() -> None:
+    for options in ({"target_bpp": 0.001}, {"target_size": 0.5}):
+        with pytest.raises(ValueError, match=r"target_(bpp|size) 0\.\d+ cannot be reached"):
+            agvae.encode(picture(16, 16), **options)  # type: ignore[arg-type]
+
+
+def test_a_target_beyond_the_best_quality_gives_that() -> None:
+    for options in ({"target_bpp": 1e15}, {"target_size": 10**15}):
+        assert agvae.encode(picture(16, 16), **options) == agvae.encode(picture(16, 16), 6)  # type: ignore[arg-type]
 
 
 # Damage

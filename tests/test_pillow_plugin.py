@@ -21,6 +21,7 @@ import tracemalloc
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from PIL import ExifTags, Image, ImageFile, ImageOps, ImageSequence, Unidentifie
 import agvae
 import pillow_agvae
 from agvae import frames
-from agvae.container import SIGNATURE, Header, Metadata, TileData, write_container
+from agvae.container import SIGNATURE, Header, Metadata, Reader, TileData, write_container
 from pillow_agvae.AgvImagePlugin import AgvImageFile
 from tests.helpers import picture
 
@@ -1177,7 +1178,10 @@ def test_plain_save_gives_the_current_frame(photos: list[Image.Image], expected_
         assert gif.tell() == 1
 
 
-@pytest.mark.parametrize("duration", [-1, float("nan"), "40", [40, 40], [1, 2, 3, 4], [1, 2, None], 1e10, object()])
+@pytest.mark.parametrize(
+    "duration",
+    [-1, float("nan"), "40", [40, 40], [1, 2, 3, 4], [], [1, 2, None], 1e10, object(), True, [1, True, 2], b"abc"],
+)
 def test_wrong_durations(duration: Any, photos: list[Image.Image], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="duration"):
         photos[0].save(tmp_path / "x.agv", save_all=True, append_images=photos[1:], duration=duration)
@@ -1188,6 +1192,45 @@ def test_wrong_durations(duration: Any, photos: list[Image.Image], tmp_path: Pat
 def test_wrong_loop(loop: Any, photos: list[Image.Image]) -> None:
     with pytest.raises(ValueError, match="loop"):
         saved(photos[0], save_all=True, append_images=photos[1:], loop=loop)
+
+
+@pytest.mark.parametrize("duration", [(1, 2, 3), range(1, 4), np.arange(1, 4), np.arange(1, 4, dtype=np.float32)])
+def test_durations_are_any_sequence_of_numbers(duration: Any, photos: list[Image.Image]) -> None:
+    data = saved(photos[0], save_all=True, append_images=photos[1:], duration=duration)
+    assert agvae.read_info(data)["durations"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("duration", [[10, 20], -1, "7", None, True, float("nan"), {}, 10**400])
+def test_unusable_durations_in_info_are_ignored(duration: Any, photos: list[Image.Image]) -> None:
+    photos[0].info["duration"] = duration
+    assert agvae.read_info(saved(photos[0], save_all=True, append_images=photos[1:]))["durations"] is None
+    photos[1].info["duration"] = 7
+    assert agvae.read_info(saved(photos[0], save_all=True, append_images=photos[1:]))["durations"] == [0, 7, 0]
+
+
+@pytest.mark.parametrize("loop", [1.0, -1, "1", [], 2**32, True])
+def test_an_unusable_loop_in_info_is_ignored(loop: Any, photos: list[Image.Image]) -> None:
+    photos[0].info["loop"] = loop
+    assert agvae.read_info(saved(photos[0], save_all=True, append_images=photos[1:]))["loop"] is None
+
+
+@pytest.mark.parametrize("profile", ["", "sRGB", 5, [1]])
+def test_an_unusable_profile_in_info_is_ignored(profile: Any, photo: Image.Image, data: bytes) -> None:
+    photo.info["icc_profile"] = profile
+    assert saved(photo) == data
+
+
+@pytest.mark.parametrize("others", ["ab", 5, [5], [None], [np.zeros((64, 96), np.uint8)], [Path("x.agv")]])
+@pytest.mark.parametrize("of_file", [False, True])
+def test_append_images_takes_images_alone(others: Any, of_file: bool, photo: Image.Image, frames_data: bytes) -> None:
+    with pytest.raises(ValueError, match="append_images must be a list of Pillow images"):
+        saved(opened(frames_data) if of_file else photo, save_all=True, append_images=others)
+
+
+def test_append_images_may_be_a_generator(photos: list[Image.Image], frames_data: bytes) -> None:
+    for first in (photos[0], opened(frames_data)):
+        data = saved(first, save_all=True, append_images=(photo for photo in photos[1:]))
+        assert agvae.read_info(data)["frames"] == getattr(first, "n_frames", 1) + 2
 
 
 def test_frames_that_do_not_fit_together(photo: Image.Image, tmp_path: Path) -> None:
@@ -1452,6 +1495,11 @@ def test_thumbnail_option(large: Image.Image, photo: Image.Image, data: bytes) -
     assert saved(photo, thumbnail=True) == data
 
 
+@pytest.fixture
+def with_thumbnail(large: Image.Image) -> bytes:
+    return saved(large, quality=2, thumbnail=True)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (128, 128), (256, 256), (384, 256)])
 def test_draft_takes_the_thumbnail(size: tuple[int, int], large: Image.Image) -> None:
     im = reopened(large, thumbnail=True)
@@ -1494,6 +1542,97 @@ def test_thumbnail_decodes_little(large: Image.Image) -> None:
     im = opened(bytes(data))
     with pytest.raises(OSError, match="broken data stream"):
         im.thumbnail((500, 500))
+
+
+@pytest.mark.parametrize("gap", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize("size", [(384, 384), (256, 256), (384.5, 1000), (1000, 256), (383, 255), (300, 7), (1, 1)])
+def test_thumbnail_needs_no_more_than_its_result(size: Any, gap: float, with_thumbnail: bytes) -> None:
+    data = bytearray(with_thumbnail)
+    data[-100:] = bytes(100)  # whoever decodes the image will notice
+    wanted = Image.new("RGB", (960, 640))
+    wanted.thumbnail(size)
+    im = opened(bytes(data))
+    im.thumbnail(size, reducing_gap=gap)
+    im.load()
+    assert im.size == wanted.size
+
+
+@pytest.mark.parametrize("size", [(385, 385), (1000, 257), (959, 2000)])
+def test_thumbnail_that_is_larger_than_the_embedded_one(size: Any, with_thumbnail: bytes, large: Image.Image) -> None:
+    wanted = opened(saved(large, quality=2))
+    for im in (wanted, small := opened(with_thumbnail)):
+        im.thumbnail(size)
+    assert small.tobytes() == wanted.tobytes()
+
+
+def test_thumbnail_without_a_gap_is_made_of_the_image(with_thumbnail: bytes, large: Image.Image) -> None:
+    wanted = opened(saved(large, quality=2))
+    for im in (wanted, small := opened(with_thumbnail)):
+        im.thumbnail((100, 100), reducing_gap=None)
+    assert small.tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("size", [(1000, 333), (333, 1000), (4000, 11), (501, 500), (385, 385)])
+@pytest.mark.parametrize("box", [(384, 384), (200, 200), (50, 51), (3, 384), (2.9, 384)])
+def test_thumbnail_has_the_size_that_it_has_without_an_embedded_one(size: Any, box: Any) -> None:
+    image = Image.new("L", size, 99)
+    im = reopened(image, quality=1, thumbnail=True)
+    im.thumbnail(box)
+    image.thumbnail(box)
+    assert im.size == image.size
+
+
+def test_thumbnail_of_a_closed_or_loaded_or_copied_image(with_thumbnail: bytes) -> None:
+    im = opened(with_thumbnail)
+    im.load()
+    for other in (im, pickle.loads(pickle.dumps(im)), im.copy()):
+        other.thumbnail((96, 96))
+        assert other.size == (96, 64)
+    im = opened(with_thumbnail)
+    im.close()
+    with pytest.raises(ValueError, match="Operation on closed image"):
+        im.thumbnail((100, 100))
+
+
+def with_broken_thumbnail(kind: str, large: Image.Image) -> bytes:
+    """A sound file whose thumbnail is not, though the checksum of its chunk is right."""
+    small = bytearray(agvae.encode(large.resize((384, 256)), 1))
+    if kind == "truncated":
+        small = small[:-40]
+    elif kind == "damaged":
+        small[-40] ^= 1
+    else:  # nonsense with right checksums, or a model that nobody has
+        header = Reader(io.BytesIO(bytes(small))).header
+        header = replace(header, model="no-such-model") if kind == "model" else header
+        small = bytearray(write_container(header, Metadata(), [TileData(bytes(range(200)))]))
+    return agvae.encode(large, 2, metadata=Metadata(thumbnail=bytes(small)))
+
+
+@pytest.mark.parametrize("kind", ["truncated", "damaged", "nonsense", "model"])
+def test_a_broken_thumbnail_does_no_harm(kind: str, large: Image.Image) -> None:
+    data = with_broken_thumbnail(kind, large)
+    wanted = opened(saved(large, quality=2))
+    im = opened(data)
+    im.draft(None, (100, 100))
+    im.load()
+    assert (im.size, im.tobytes()) == (wanted.size, wanted.tobytes())
+    wanted.thumbnail((384, 384))
+    im = opened(data)
+    im.thumbnail((384, 384))
+    assert (im.size, im.tobytes()) == (wanted.size, wanted.tobytes())
+    assert agvae.read_info(data)["thumbnail"] == ([384, 256] if kind in ("nonsense", "model") else None)
+
+
+def test_a_broken_thumbnail_is_never_grey(large: Image.Image, truncated_ok: None) -> None:
+    im = opened(with_broken_thumbnail("nonsense", large))
+    im.thumbnail((100, 100))
+    assert np.asarray(im).std() > 5
+
+
+@pytest.mark.parametrize("thumbnail", [np.array([1, 2]), "yes", [], 1.5])
+def test_thumbnail_is_true_or_false(thumbnail: Any, photo: Image.Image) -> None:
+    with pytest.raises(ValueError, match="thumbnail must be True or False"):
+        saved(photo, thumbnail=thumbnail)
 
 
 def test_draft_of_several_frames(large: Image.Image) -> None:
@@ -1597,6 +1736,33 @@ def test_threads_sharing_frames(frames_path: Path, expected_frames: list[bytes])
         with ThreadPoolExecutor(4) as pool:
             found = set().union(*pool.map(read, range(4)))
     assert found == set(expected_frames)
+
+
+@pytest.mark.parametrize("format", ["AGV", "PNG"])
+def test_threads_saving_the_frames_of_one_image(format: str, frames_data: bytes) -> None:
+    def save(im: Image.Image, loop: int) -> bytes:
+        fp = io.BytesIO()
+        im.save(fp, format, save_all=True, loop=loop)
+        return fp.getvalue()
+
+    shared = opened(frames_data)
+    wanted = [save(opened(frames_data), loop) for loop in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda loop: save(shared, loop), range(6))) == wanted
+    if format == "AGV":  # Pillow's own writers leave an image at its last frame
+        assert shared.tell() == 0
+
+
+def test_threads_saving_images_that_append_each_other(frames_data: bytes, photo: Image.Image) -> None:
+    images = [opened(frames_data), opened(frames_data)]
+    firsts = [*images, photo.copy(), *images, photo.copy()]
+
+    def save(first: Image.Image) -> bytes:
+        return saved(first, save_all=True, append_images=[im for im in images[::-1] if im is not first], quality=1)
+
+    wanted = [save(first) for first in firsts]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(save, firsts)) == wanted
 
 
 def test_seek_while_another_thread_loads(frames_data: bytes, expected_frames: list[bytes]) -> None:

@@ -5,7 +5,6 @@ Reading about a file needs no codec; the other functions load it, and torch, whe
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +13,18 @@ from numbers import Real
 from pathlib import Path
 from typing import IO, Any, cast
 
+import numpy as np
+from PIL import Image
+
 from agvae.container import Box, Metadata, Reader, check_model_name
 from agvae.frames import Frames, Picture, Pixels
 from agvae.quality import level_to_quality, parse_quality, split_level
 from agvae.rate_control import Target, encode_to_psnr, encode_to_size
 
 Source = bytes | bytearray | memoryview | str | os.PathLike[str] | IO[bytes]
+
+MAX_TARGET = 1e15
+"""Bytes, bits per pixel or dB."""
 
 
 def encode(
@@ -78,12 +83,14 @@ def encode_batch(
         images: each as `encode` takes it; their sizes and modes may differ.
         metadata: what to store besides the pixels, the same in each file.
 
-    The other arguments and the errors are those of `encode`.
+    The other arguments and the errors are those of `encode`; what is one image and no list of them is a TypeError.
     """
     from agvae.files import coded_files, with_thumbnail
 
     level = parse_quality(quality, s=s, l=l)
     common = _checked_metadata(metadata, model)
+    _check_flag(thumbnail)
+    _check_list("images", images)
 
     def files() -> Iterator[tuple[Frames, Metadata]]:
         for frames in map(_frames, images):
@@ -118,10 +125,11 @@ def decode(source: Source, box: Box | None = None, *, frame: int = 0, damaged_ok
 def decode_batch(sources: Iterable[Source], *, damaged_ok: bool = False) -> list[Pixels]:
     """The pixels of the first frame of each file, as `decode` gives them; raises the same errors.
 
-    Small images share a batch, which is faster than one call for each.
+    Small images share a batch, which is faster than one call for each.  One source and no list of them is a TypeError.
     """
-
     from agvae.files import Job, decoded
+
+    _check_list("sources", sources)
 
     def jobs() -> Iterator[Job]:
         for source in sources:
@@ -201,8 +209,8 @@ def parse_rate(
         msg = "give only one of quality, s with l, target_size, target_bpp and target_psnr"
         raise ValueError(msg)
     target = given[0]
-    if not isinstance(target.value, Real) or isinstance(target.value, bool) or not 0 < target.value < math.inf:
-        msg = f"target_{target.kind} must be a positive number, not {target.value!r}"
+    if not isinstance(target.value, Real) or isinstance(target.value, bool) or not 0 < target.value <= MAX_TARGET:
+        msg = f"target_{target.kind} must be a positive number up to {MAX_TARGET:g}, not {str(target.value)[:40]}"
         raise ValueError(msg)
     return target
 
@@ -219,6 +227,7 @@ def encode_frames(
     from agvae.files import coded_files, psnr, with_thumbnail
 
     metadata = _checked_metadata(metadata, model)
+    _check_flag(thumbnail)
     if thumbnail:
         metadata = with_thumbnail(metadata, frames, model)
 
@@ -231,7 +240,11 @@ def encode_frames(
     if rate.kind == "psnr":
         return encode_to_psnr(coded, lambda data: psnr(data, frames), rate.value)
     width, height = frames.size
-    return encode_to_size(coded, rate.value * (width * height * frames.count / 8 if rate.kind == "bpp" else 1))
+    size = rate.value * (width * height * frames.count / 8 if rate.kind == "bpp" else 1)
+    if size < 1:
+        msg = f"target_{rate.kind} {rate.value:g} cannot be reached: that is {size:.2g} bytes"
+        raise ValueError(msg)
+    return encode_to_size(coded, size)
 
 
 def decode_frame(reader: Reader, frame: int = 0, box: Box | None = None, *, damaged_ok: bool = False) -> Pixels:
@@ -244,6 +257,21 @@ def decode_frame(reader: Reader, frame: int = 0, box: Box | None = None, *, dama
 
 def _frames(image: Picture | Sequence[Picture]) -> Frames:
     return Frames(image if isinstance(image, Sequence) else [image])
+
+
+def _check_list(name: str, items: object) -> None:
+    """Refuse what can be gone through, but is one item whose list was forgotten."""
+    one_array = isinstance(items, np.ndarray) and items.ndim < 4 and items.dtype != object
+    one = isinstance(items, str | bytes | bytearray | memoryview | os.PathLike | Image.Image)
+    if one or one_array or hasattr(items, "read") or not hasattr(items, "__iter__"):
+        msg = f"{name} must be a list, not one {type(items).__name__}"
+        raise TypeError(msg)
+
+
+def _check_flag(thumbnail: object) -> None:
+    if not isinstance(thumbnail, bool | int | np.bool_ | None):
+        msg = f"thumbnail must be True or False, not {thumbnail!r}"
+        raise ValueError(msg)
 
 
 def _checked_metadata(metadata: Metadata | None, model: str | None) -> Metadata:

@@ -326,12 +326,13 @@ class Reader:
         return self._fp
 
     def thumbnail(self) -> Reader | None:
-        """The embedded thumbnail; None if there is none that can stand for the image: of one frame, the same mode,
-        and not larger."""
+        """The embedded thumbnail; None if there is none that can stand for the image: with right checksums, of one
+        frame, the same mode, and not larger."""
         if self.metadata.thumbnail is None:
             return None
         try:
             reader = Reader(BytesIO(self.metadata.thumbnail))
+            reader.verify()
         except (AgvError, SyntaxError):
             return None
         own, small = self.header, reader.header
@@ -478,7 +479,8 @@ def _checked_durations(values: Any) -> tuple[float, ...] | None:
     if values is None:
         return None
     try:
-        times = tuple(float(value) if isinstance(value, Real) else math.nan for value in values)
+        numbers = (value if isinstance(value, Real) and not isinstance(value, bool) else math.nan for value in values)
+        times = tuple(map(float, numbers))
     except (TypeError, OverflowError):
         times = (math.nan,)
     if not all(0 <= time <= MAX_DURATION for time in times):

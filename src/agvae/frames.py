@@ -37,7 +37,7 @@ class Frames:
 
     Raises:
         ValueError: there is no frame or an empty one, sizes differ, frames of 8 and of 16 bits are mixed, or pixels
-            are of a wrong shape or type.
+            are masked or of a wrong shape or type.
         OSError: the mode of an image cannot be written.
     """
 
@@ -116,6 +116,9 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 def _bands(picture: Picture) -> Pixels:
     """(H, W, 1 to 4) uint8 or (H, W, 1) uint16."""
+    if np.ma.is_masked(picture):
+        msg = "masked pixels cannot be stored: give the array's filled(), or its mask as alpha"
+        raise ValueError(msg)
     pixels = image_pixels(picture) if isinstance(picture, Image.Image) else np.asarray(picture)
     deep = pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2
     shape = pixels.shape if pixels.ndim == 3 else (*pixels.shape, 1)

@@ -6,19 +6,17 @@ encoded.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from io import RawIOBase
 from operator import index
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from PIL import Image, ImageFile, ImageSequence
+from PIL import Image, ImageFile
 
-from agvae.container import EXIF_PREFIX, SIGNATURE, Metadata, Reader
-from agvae.quality import DEFAULT_QUALITY, QUALITY_RANGES
+from agvae.container import SIGNATURE, Reader
+from pillow_agvae.saving import checked_images, locked, save, save_all
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
@@ -51,11 +49,13 @@ class AgvImageFile(ImageFile.ImageFile):
     """The pixels of the current frame are still to be decoded."""
     _draft: Reader | None = None
     """The thumbnail that stands for the current frame."""
+    _box: tuple[float, float] | None = None
+    """What `thumbnail` is to fit the image into."""
 
     def _open(self) -> None:
         assert self.fp is not None
         self._reader = Reader(self.fp, damaged_ok=ImageFile.LOAD_TRUNCATED_IMAGES)
-        self._lock = threading.RLock()
+        self._agv_lock = threading.RLock()
         metadata = self._reader.metadata
         self.info = dict(metadata.to_info().items())
         if metadata.loop is not None:
@@ -80,11 +80,12 @@ class AgvImageFile(ImageFile.ImageFile):
             EOFError: there is no such frame.
             ValueError: the image was closed.
         """
-        if not 0 <= index(frame) < self.n_frames:
+        frame = index(frame)
+        if not 0 <= frame < self.n_frames:
             msg = "attempt to seek outside sequence"
             raise EOFError(msg)
         if self._reader is not None:
-            with self._lock:
+            with self._agv_lock:
                 if frame != self._frame:
                     self._check_open()
                     self._show(self._reader, frame)
@@ -96,23 +97,50 @@ class AgvImageFile(ImageFile.ImageFile):
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
         """Let the embedded thumbnail stand for the image if it is at least of a size; the mode stays.
 
+        If the thumbnail then turns out to be damaged, loading decodes the image itself, in its own size.
+
         Returns:
             The mode, and the box of the thumbnail that is the whole image.  None if nothing was changed: there is no
             such thumbnail, or the image was decoded before.
         """
         if self._reader is None or size is None:
             return None
-        with self._lock:
+        with self._agv_lock:
             if not self._pending or self._draft is not None or self._frame != 0:
                 return None
             thumbnail = self._reader.thumbnail()
             if thumbnail is None:
                 return None
+            if self._box is not None:  # the thumbnail is smoothed: more than the result has would be wasted
+                scale = min(math.floor(new) / old for new, old in zip(self._box, self.size, strict=True))
+                size = (round(self.width * scale), round(self.height * scale))
             width, height = thumbnail.header.width, thumbnail.header.height
             if width < size[0] or height < size[1]:
                 return None
             self._draft, self._size = thumbnail, (width, height)
-            return self.mode, (0, 0, width, height)
+            if self._box is not None:
+                self.load()
+            return (self.mode, (0, 0, width, height)) if self._draft is not None else None
+
+    def thumbnail(
+        self,
+        size: tuple[float, float],
+        resample: Image.Resampling = Image.Resampling.BICUBIC,
+        reducing_gap: float | None = 2.0,
+    ) -> None:
+        """As `Image.thumbnail`, from the embedded thumbnail if it is at least as large as the result.
+
+        With a reducing_gap of None always from the image itself.
+        """
+        if self._reader is None:
+            super().thumbnail(size, resample, reducing_gap)
+            return
+        with self._agv_lock:
+            self._box = size
+            try:
+                super().thumbnail(size, resample, reducing_gap)
+            finally:
+                self._box = None
 
     def load(self) -> PixelAccess | None:
         """Decode the pixels of the current frame if that was not done yet; safe to call from several threads.
@@ -123,7 +151,7 @@ class AgvImageFile(ImageFile.ImageFile):
             ValueError: the image was closed.
         """
         if self._pending:
-            with self._lock:
+            with self._agv_lock:
                 if self._pending and self._reader is not None:
                     self._decode(self._reader)
         return super().load()
@@ -132,8 +160,14 @@ class AgvImageFile(ImageFile.ImageFile):
         from agvae.api import decode_frame
 
         self._check_open()
-        source, frame = (reader, self._frame) if self._draft is None else (self._draft, 0)
-        pixels = decode_frame(source, frame, damaged_ok=ImageFile.LOAD_TRUNCATED_IMAGES)
+        pixels = None
+        if self._draft is not None:
+            try:
+                pixels = decode_frame(self._draft)
+            except OSError:
+                self._draft, self._size = None, (reader.header.width, reader.header.height)
+        if pixels is None:
+            pixels = decode_frame(reader, self._frame, damaged_ok=ImageFile.LOAD_TRUNCATED_IMAGES)
         pixels = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
         self.im = Image.frombytes(self.mode, self.size, pixels.data).im
         self.readonly = 0
@@ -151,7 +185,7 @@ class AgvImageFile(ImageFile.ImageFile):
         """
         if self._reader is None:
             return
-        with self._lock:
+        with self._agv_lock:
             if self._reader is not None:  # another thread may have decoded it meanwhile
                 self._check_open()
                 try:
@@ -160,14 +194,18 @@ class AgvImageFile(ImageFile.ImageFile):
                     self._release()
 
     def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
-        """As `Image.save`; a file of several frames may also be saved over itself."""
-        if self._reader is not None:
-            with self._lock:
-                if self._reader is not None and self.fp is not None and _is_file(self.fp, fp):
-                    data = self._reader.detach()
-                    self._release()
-                    self.fp = data
-        super().save(fp, format, **params)
+        """As `Image.save`; a file of several frames may also be saved over itself.
+
+        Meanwhile other threads cannot change the image, nor .agv images in append_images.
+        """
+        if "append_images" in params:
+            params["append_images"] = checked_images(params["append_images"])
+        with locked([self, *params.get("append_images", ())]):
+            if self._reader is not None and self.fp is not None and _is_file(self.fp, fp):
+                data = self._reader.detach()
+                self._release()
+                self.fp = data
+            super().save(fp, format, **params)
 
     def _check_open(self) -> None:
         if self.fp is None:
@@ -189,108 +227,11 @@ def _is_file(fp: IO[bytes], path: Any) -> bool:
         return False
 
 
-class _Sequence:
-    """All frames of several images, one at a time; once gone through, `durations` of each (ms, or None)."""
-
-    def __init__(self, images: Sequence[Image.Image]) -> None:
-        self._images = images
-        self.durations: list[float | None] = []
-
-    def __iter__(self) -> Iterator[Image.Image]:
-        self.durations = []
-        for image in self._images:
-            for frame in ImageSequence.Iterator(image):
-                yield frame
-                self.durations.append(frame.info.get("duration"))  # some formats know it only when decoded
-
-
-def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    """Write the current frame of an image.
-
-    Options: quality, or s and l, or one of target_size, target_bpp and target_psnr; icc_profile (of the image's info
-    unless None); exif (bytes or `Image.Exif`), xmp (bytes or str), comment (bytes or str) and dpi, only if given;
-    thumbnail, whether to store one; model, the name of the model to code with.
-    """
-    _write(fp, _encoded(im, [im]))
-
-
-def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    """Write all frames of an image and of the images in append_images.
-
-    Options: those of `_save`, duration in milliseconds (a number, or one for each frame) and loop (0 is for ever).
-    Of several frames, they are taken from `info` of each frame and of the first image unless given.
-    """
-    images = [im, *(im.encoderinfo.get("append_images") or ())]
-    places = [image.tell() for image in images]
-    try:
-        data = _encoded(im, _Sequence(images))
-    finally:
-        for image, place in zip(images, places, strict=True):
-            image.seek(place)
-    _write(fp, data)
-
-
-def _encoded(im: Image.Image, source: Sequence[Image.Image] | _Sequence) -> bytes:
-    from agvae.api import encode_frames, parse_rate
-    from agvae.frames import Frames
-
-    options = im.encoderinfo
-    if options.get("quality", DEFAULT_QUALITY) is None:
-        msg = f"Invalid quality setting: quality must be {QUALITY_RANGES}, not None"
-        raise ValueError(msg)
-    names = ("quality", "s", "l", "target_size", "target_bpp", "target_psnr")
-    rate = parse_rate(**{name: options.get(name) for name in names})
-    metadata = Metadata(
-        icc_profile=options.get("icc_profile", im.info.get("icc_profile")),
-        exif=_exif(options.get("exif")),
-        xmp=_utf8(options.get("xmp")),
-        comment=_utf8(options.get("comment")),
-        dpi=options.get("dpi"),
-    )
-    frames = Frames(source)
-    if isinstance(source, _Sequence):
-        loop = options.get("loop", im.info.get("loop") if frames.count > 1 else None)
-        metadata = replace(metadata, durations=_durations(options.get("duration"), source.durations), loop=loop)
-    return encode_frames(frames, rate, metadata, options.get("model"), thumbnail=bool(options.get("thumbnail")))
-
-
-def _durations(given: Any, found: Sequence[float | None]) -> Any:
-    """Durations of all frames: as given, or as found if there are several."""
-    if given is None:
-        return [time or 0 for time in found] if len(found) > 1 and set(found) != {None} else None
-    return given if isinstance(given, list | tuple) else [given] * len(found)
-
-
-def _write(fp: IO[bytes], data: bytes) -> None:
-    """Write everything, also to an unbuffered file, which may take less at a time."""
-    while data:
-        written: int | None = fp.write(data)
-        if written is None and not isinstance(fp, RawIOBase):  # a file object that does not say
-            return
-        if not written:
-            msg = f"could not write the last {len(data)} bytes"
-            raise OSError(msg)
-        data = data[written:]
-
-
-def _utf8(value: Any) -> Any:
-    return value.encode("utf-8") if isinstance(value, str) else value
-
-
-def _exif(value: Any) -> Any:
-    """Exif data without the prefix that files do not hold; what is no Exif data is left to `Metadata` to refuse."""
-    if isinstance(value, Image.Exif):
-        value = b"" if value.tobytes() == Image.Exif().tobytes() else value.tobytes()
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).removeprefix(EXIF_PREFIX)
-    return value
-
-
 def register() -> None:
     """Make the format known to Pillow; calling it again changes nothing."""
     Image.register_open(AgvImageFile.format, AgvImageFile, _accept)
-    Image.register_save(AgvImageFile.format, _save)
-    Image.register_save_all(AgvImageFile.format, _save_all)
+    Image.register_save(AgvImageFile.format, save)
+    Image.register_save_all(AgvImageFile.format, save_all)
     Image.register_extension(AgvImageFile.format, ".agv")
     Image.register_mime(AgvImageFile.format, MIME)
 
