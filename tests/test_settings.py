@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agvae.settings import Options
@@ -99,6 +100,13 @@ def test_set_goes_before_environment_and_none_goes_back(monkeypatch: pytest.Monk
     assert options.threads == 2
     options.threads = None
     assert options.threads == 5
+
+
+def test_threads_may_be_an_integer_of_numpy() -> None:
+    options = Options()
+    options.threads = np.int64(2)  # type: ignore[assignment]
+    assert type(options.threads) is int
+    assert options.threads == 2
 
 
 def test_folders_may_be_paths() -> None:

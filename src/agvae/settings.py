@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from numbers import Integral
 from typing import Any
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -108,10 +109,10 @@ def _device(value: object) -> str:
 
 
 def _threads(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1024:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= int(value) <= 1024:
         msg = f"threads must be an integer from 1 to 1024, not {value!r}"
         raise ValueError(msg)
-    return value
+    return int(value)
 
 
 def _dtype(value: object) -> str:
