@@ -144,6 +144,22 @@ def test_images_in_a_batch_code_as_alone() -> None:
         assert np.abs(decode(one).astype(int) - batched).max() <= 1
 
 
+@pytest.mark.parametrize("seed", [1, 4])
+def test_neither_bytes_nor_pixels_depend_on_threads(seed: int) -> None:
+    """Pictures whose bytes did, before g_a and g_s worked in bands."""
+    pixels = picture(768, 512, seed)
+    files, images = [], []
+    for threads in (1, 2, 3, 4):
+        agvae.options.threads = threads
+        try:
+            files.append(agvae.encode(pixels, 6))
+            images.append(agvae.decode(files[0]))
+        finally:
+            agvae.options.threads = None
+    assert all(data == files[0] for data in files)
+    assert all(np.array_equal(image, images[0]) for image in images)
+
+
 def test_images_are_taken_as_they_are_needed() -> None:
     taken = []
 
