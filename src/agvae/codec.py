@@ -7,6 +7,7 @@ image or of several, go through the networks as one batch.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import itertools
 import os
@@ -300,7 +301,7 @@ def _within_memory(model: Model, work: _Work[T]) -> list[T]:
     attempts = [_Limits(_BATCH[_device_type(model)], MAX_TILE_SIZE), *(_Limits(1, side) for side in _SMALLER_SIDES)]
     for limits in attempts:
         try:
-            with _threads():
+            with _gate.passing(), _threads():
                 return work(model, limits)
         except (RuntimeError, MemoryError) as error:
             if not _is_memory_error(error):
@@ -364,6 +365,38 @@ def forget_models() -> None:
         _models.clear()
 
 
+class _Gate:
+    """Keeps the interpreter from ending while a thread is inside a torch operator, which would abort the process."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.passing_now = 0
+        self.closed = False
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        with self.changed:
+            while self.closed and threading.current_thread() is not threading.main_thread():
+                self.changed.wait()  # for the end: only daemon threads come here so late
+            self.passing_now += 1
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.passing_now -= 1
+                self.changed.notify_all()
+
+    def close(self) -> None:
+        with self.changed:
+            self.closed = True
+            while self.passing_now:
+                self.changed.wait()
+
+
+_gate = _Gate()
+atexit.register(lambda: _gate.close())
+
+
 class _ThreadCount:
     """PyTorch's thread count while `agvae.options.threads` asks for another one, and how many calls do."""
 
@@ -400,7 +433,8 @@ def _threads() -> Iterator[None]:
 
 def _after_fork() -> None:
     """A forked child has none of its parent's threads: it would wait for them forever, or for a lock they held."""
-    global _models_lock, _thread_count, _forked
+    global _gate, _models_lock, _thread_count, _forked
+    _gate = _Gate()
     _models_lock = threading.Lock()
     _thread_count = _ThreadCount()
     _forked = True

@@ -9,15 +9,16 @@ one of the errors below or a tile marked as damaged.
 from __future__ import annotations
 
 import math
+import os
 import re
 import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
-from io import BytesIO
+from io import BufferedReader, BytesIO, FileIO
 from itertools import accumulate
 from numbers import Integral, Real
 from typing import IO, Any
@@ -427,8 +428,7 @@ class Reader:
             raise UnsupportedFileError(msg)
 
     def _tile(self, position: int, length: int) -> TileData:
-        self._fp.seek(position)
-        data = _read(self._fp, length + _OVERHEAD)
+        data = _read_at(self._fp, position, length + _OVERHEAD)
         if len(data) < length + _OVERHEAD:
             msg = f"image file is truncated ({len(data)} bytes not processed)"
             raise TruncatedFileError(msg)
@@ -533,15 +533,30 @@ def _check_crc(kind: bytes, crc: int, stored: bytes) -> None:
         raise DamagedFileError(msg)
 
 
+def _read_at(fp: IO[bytes], position: int, length: int) -> bytes:
+    """`_read` from a position; of a real file without moving it, as a forked process may share it."""
+    if type(fp) not in (BufferedReader, FileIO) or not hasattr(os, "pread"):
+        fp.seek(position)
+        return _read(fp, length)
+    descriptor = fp.fileno()
+    return _collect(lambda size, done: os.pread(descriptor, size, position + done), length)
+
+
 def _read(fp: IO[bytes], length: int) -> bytes:
     """Up to `length` bytes, fewer only at the end of the file; allocates what the file has, not what it claims."""
+    return _collect(lambda size, _: fp.read(size), length)
+
+
+def _collect(read: Callable[[int, int], bytes], length: int) -> bytes:
+    """All that `read`, called with a size and how much there is already, gives of `length` bytes."""
     parts = []
-    while length > 0:
-        part = fp.read(min(length, _READ_BLOCK))
+    done = 0
+    while done < length:
+        part = read(min(length - done, _READ_BLOCK), done)
         if not part:
             break
         parts.append(part)
-        length -= len(part)
+        done += len(part)
     return b"".join(parts)
 
 

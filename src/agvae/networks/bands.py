@@ -10,15 +10,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 ROWS = 16
 
+_Band: TypeAlias = tuple[slice, int, int]
+_Task: TypeAlias = "tuple[Callable[[_Band], None], _Band, SimpleQueue[BaseException | None]]"
+
 _inside = threading.local()
-_pools: dict[int, ThreadPoolExecutor] = {}
+_queues: dict[int, SimpleQueue[_Task]] = {}
 _lock = threading.Lock()
 
 
@@ -43,7 +47,7 @@ def each_band(work: Callable[[slice, int, int], None], batch: int, height: int) 
     """Call work(image, top, bottom) for bands of rows of each image: the image as a slice of one, bottom excluded."""
     bands = [(slice(b, b + 1), top, min(top + ROWS, height)) for b in range(batch) for top in range(0, height, ROWS)]
 
-    def run(band: tuple[slice, int, int]) -> None:
+    def run(band: _Band) -> None:
         _inside.band = True
         try:
             with torch.inference_mode():
@@ -55,32 +59,47 @@ def each_band(work: Callable[[slice, int, int], None], batch: int, height: int) 
     if threads == 1:
         for band in bands:
             run(band)
-    else:
-        for _ in _pool(threads).map(run, bands):
-            pass
+        return
+    ended: SimpleQueue[BaseException | None] = SimpleQueue()
+    tasks = _workers(threads)
+    for band in bands:
+        tasks.put((run, band, ended))
+    errors = [error for _ in bands if (error := ended.get()) is not None]
+    if errors:
+        raise errors[0]
 
 
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _workers(threads: int) -> SimpleQueue[_Task]:
+    """The queue of so many workers: daemons, not an executor, which stops at exit before other threads have ended."""
     with _lock:
-        if threads not in _pools:
-            started = threading.Barrier(threads)
-
-            def begin() -> None:
-                torch.set_num_threads(1)
-                torch.get_num_threads()  # the first call in a thread takes over the number that was set last
-                started.wait()
-
-            _pools[threads] = ThreadPoolExecutor(threads, "agvae")
-            for future in [_pools[threads].submit(begin) for _ in range(threads)]:
-                future.result()
+        if threads not in _queues:
+            _queues[threads] = SimpleQueue()
+            started = threading.Barrier(threads + 1)
+            for _ in range(threads):
+                threading.Thread(target=_serve, args=(_queues[threads], started), name="agvae", daemon=True).start()
+            started.wait()
             torch.set_num_threads(threads)  # what threads that start later take over
-        return _pools[threads]
+        return _queues[threads]
+
+
+def _serve(tasks: SimpleQueue[_Task], started: threading.Barrier) -> None:
+    torch.set_num_threads(1)
+    torch.get_num_threads()  # the first call in a thread takes over the number that was set last
+    started.wait()
+    while True:
+        run, band, ended = tasks.get()
+        try:
+            run(band)
+            ended.put(None)
+        except BaseException as error:  # the caller's, who raises it
+            ended.put(error)
+        del run, band, ended
 
 
 def _after_fork() -> None:
     global _lock
     _lock = threading.Lock()
-    _pools.clear()
+    _queues.clear()
 
 
 if hasattr(os, "register_at_fork"):
