@@ -353,7 +353,7 @@ def test_metadata_takes_any_bytes_and_numbers() -> None:
     metadata = Metadata(exif=bytearray(b"x"), xmp=memoryview(b"y"), dpi=[72, 1])  # type: ignore[arg-type]
     assert metadata == Metadata(exif=b"x", xmp=b"y", dpi=(72.0, 1.0))
     assert hash(metadata)
-    times = Metadata(durations=[40, Fraction(1, 3), True, 1e-4], loop=10**9)  # type: ignore[arg-type]
+    times = Metadata(durations=[40, Fraction(1, 3), 1, 1e-4], loop=10**9)  # type: ignore[arg-type]
     assert times.durations == (40.0, 0.333, 1.0, 0.0)
     assert hash(times)
 
