@@ -297,6 +297,28 @@ def test_an_impossible_address_is_named(source: str, monkeypatch: pytest.MonkeyP
     assert source in str(caught.value)
 
 
+@pytest.mark.parametrize("source", ["ftp://127.0.0.1/models", "~nosuchuser/x", "/no/such/folder"])
+def test_an_impossible_address_does_not_matter_for_a_bundled_model(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (weights.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)
+    monkeypatch.setenv(weights.URL_VARIABLE, source)
+    assert weights.registry()["default"] == "tiny-1"
+    assert weights.find("tiny-1") == weights.BUNDLED / ENTRY["file"]
+    with pytest.raises(weights.WeightsError) as caught:
+        weights.find("other-9")
+    assert source in str(caught.value)
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for source in (str(tmp_path / "none"), (tmp_path / "none").as_uri()):
+        monkeypatch.setenv(weights.URL_VARIABLE, source)
+        for name in ("tiny-1", "other-9"):
+            with pytest.raises(weights.WeightsError) as caught:
+                weights.find(name)
+            assert f"there is no folder {tmp_path / 'none'}" in str(caught.value)
+
+
 def test_schemes_may_be_in_upper_case(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(weights.URL_VARIABLE, server.origin.replace("http:", "HTTP:"))
     assert weights.find("tiny-1").parent == weights.cache_folder()

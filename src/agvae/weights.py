@@ -18,6 +18,7 @@ import math
 import os
 import re
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -114,13 +115,16 @@ def registry() -> Registry:
     """The models known here: the released ones, and those that a folder in AGVAE_WEIGHTS_URL registers itself.
 
     Raises:
-        WeightsError: a `registry.json` is not one, or `agvae.options.weights` is neither an address nor a folder.
+        WeightsError: a `registry.json` is not one.
     """
     found = _read_registry(BUNDLED)
     if found["default"] not in found["models"]:
         msg = f"{BUNDLED / REGISTRY_FILE}: the default model {found['default']!r} is not among the models"
         raise WeightsError(msg)
-    mirror = _local_mirror()
+    try:
+        mirror = _local_mirror()
+    except WeightsError:  # raised again where the folder is needed
+        mirror = None
     if mirror is not None and (mirror / REGISTRY_FILE).is_file():
         found["models"] = {**_read_registry(mirror)["models"], **found["models"]}
     return found
@@ -180,7 +184,8 @@ def locate(name: str) -> Path | None:
     """The verified file of a model on this machine, or None; never downloads.
 
     Raises:
-        WeightsError: no such model in the registry.
+        WeightsError: no such model in the registry, or it is not bundled and `agvae.options.weights` is neither an
+            address nor a folder.
     """
     entry = _entry(name)
     return next((path for path in _places(entry) if is_intact(path, entry["size"], entry["sha256"])), None)
@@ -202,7 +207,9 @@ def _entry(name: str) -> ModelEntry:
     models = registry()["models"]
     if name not in models:
         known = ", ".join(sorted(models)) or "none"
-        msg = f"unknown model {name!r} (this version of agvae knows: {known}); a newer agvae may know it"
+        mirror = _local_mirror()
+        absent = f"there is no folder {mirror}, and " if mirror is not None and not mirror.is_dir() else ""
+        msg = f"{absent}unknown model {name!r} (this version of agvae knows: {known}); a newer agvae may know it"
         raise WeightsError(msg)
     return models[name]
 
@@ -228,10 +235,12 @@ def _public(text: str) -> str:
     return _PASSWORD.sub("", text)
 
 
-def _places(entry: ModelEntry) -> list[Path]:
-    """Where the file of a model may lie, best first."""
-    folders = (BUNDLED, _local_mirror(), cache_folder())
-    return [folder / entry["file"] for folder in folders if folder is not None]
+def _places(entry: ModelEntry) -> Iterator[Path]:
+    """Where the file of a model may lie, best first; each place is worked out when it comes to it."""
+    yield BUNDLED / entry["file"]
+    if (mirror := _local_mirror()) is not None:
+        yield mirror / entry["file"]
+    yield cache_folder() / entry["file"]
 
 
 def _download(name: str) -> Path:
@@ -239,10 +248,12 @@ def _download(name: str) -> Path:
     entry, folder = _entry(name), cache_folder()
     base = options.weights or registry()["base_url"]
     url = f"{base.rstrip('/')}/{entry['file']}"
+    mirror = _local_mirror()
+    if mirror is not None:
+        absent = f"there is no folder {mirror}" if not mirror.is_dir() else ""
+        raise _unavailable(name, absent or f"{url} is missing or is not the released file")
     if options.offline:
         raise _unavailable(name, f"{OFFLINE_VARIABLE} or agvae.options.offline forbids downloads")
-    if _local_mirror() is not None:
-        raise _unavailable(name, f"{url} is missing or is not the released file")
     if not base:
         raise _unavailable(name, "no address to download it from is known")
     target = folder / entry["file"]
