@@ -407,6 +407,31 @@ class TestCoding:
         if extension == "jpg" and (metadata.exif or metadata.comment):
             assert "warning" in capsys.readouterr().err
 
+    @pytest.mark.parametrize("extension", ["gif", "png", "webp", "tif", "agv"])
+    def test_all_frames(self, extension: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        coded, back = tmp_path / "film.agv", tmp_path / f"back.{extension}"
+        frames = [picture(40, 24)[::step] for step in (1, -1, 1)]
+        coded.write_bytes(agvae.encode(frames, 2, metadata=Metadata(durations=(40, 100.0, 70), loop=3)))
+        assert run("decode", coded, back) == 0
+        output = capsys.readouterr()
+        assert "3 frames of 40 x 24" in output.out
+        assert "warning" not in output.err
+        with Image.open(back) as image:
+            assert image.n_frames == 3  # type: ignore[attr-defined]
+            times = [(image.seek(frame), image.load(), image.info.get("duration"))[2] for frame in range(3)]
+            assert image.info.get("loop") == (None if extension == "tif" else 3)
+            pixels = np.asarray(image.convert("RGB")).astype(int)
+        assert times == ([None] * 3 if extension == "tif" else [40, 100, 70])
+        assert np.abs(pixels - agvae.decode(coded, frame=2)).mean() < 10
+
+    def test_the_first_frame_alone(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        coded, back = tmp_path / "film.agv", tmp_path / "back.bmp"
+        coded.write_bytes(agvae.encode([picture(40, 24), picture(40, 24)[::-1]], 2))
+        assert run("decode", coded, back) == 0
+        assert "only the first of 2 frames" in capsys.readouterr().err
+        with Image.open(back) as image:
+            assert np.array_equal(np.asarray(image), agvae.decode(coded))
+
     def test_agv_to_agv(self, photo: Path, tmp_path: Path) -> None:
         first, second, third = (tmp_path / f"{number}.agv" for number in range(3))
         assert run("encode", photo, first) == 0

@@ -187,25 +187,41 @@ def _decode_arguments(parser: argparse.ArgumentParser) -> None:
 def _decode(args: argparse.Namespace) -> int:
     from PIL import Image
 
-    import agvae
     import pillow_agvae  # noqa: F401  # so that .agv files can be written
+    from agvae.api import decode_frame
     from agvae.container import Reader
 
     form = Image.registered_extensions().get(args.output.suffix.lower())
     if form not in Image.SAVE:
         msg = f"{args.output}: Pillow writes no format of this extension"
         raise ValueError(msg)
-    data = args.input.read_bytes()
-    metadata = Reader(BytesIO(data), damaged_ok=args.damaged_ok).metadata
-    image = Image.fromarray(agvae.decode(data, damaged_ok=args.damaged_ok))
+    reader = Reader(BytesIO(args.input.read_bytes()), damaged_ok=args.damaged_ok)
+    count = reader.header.frames if form in Image.SAVE_ALL else 1
+    image, *others = (
+        Image.fromarray(decode_frame(reader, frame, damaged_ok=args.damaged_ok)) for frame in range(count)
+    )
+    options = _animation(reader.metadata, others) if others else {}
     try:
-        coded = _saved(image, form, **metadata.to_info())
+        coded = _saved(image, form, **options, **reader.metadata.to_info())
     except Exception as error:  # whatever Pillow's writers raise at metadata that they cannot store
-        coded = _saved(image, form)
+        coded = _saved(image, form, **options)
         _say("warning", f"{args.output}: written without metadata, as {form} cannot hold it ({error})")
+    if count < reader.header.frames:
+        _say("warning", f"{args.output}: only the first of {reader.header.frames} frames, as {form} holds one")
     write_whole(args.output, coded)
-    _report(args.output, f"{image.width} x {image.height}, {image.mode}")
+    frames = f"{count} frames of " if count > 1 else ""
+    _report(args.output, f"{frames}{image.width} x {image.height}, {image.mode}")
     return 0
+
+
+def _animation(metadata: Metadata, others: list[Image.Image]) -> dict[str, Any]:
+    """The options of `Image.save` for several frames; Pillow's writers want durations in whole milliseconds."""
+    options: dict[str, Any] = {"save_all": True, "append_images": others}
+    if metadata.durations is not None:
+        options["duration"] = [round(duration) for duration in metadata.durations]
+    if metadata.loop is not None:
+        options["loop"] = metadata.loop
+    return options
 
 
 def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
