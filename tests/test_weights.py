@@ -494,7 +494,7 @@ def test_model_file_restores_tensors(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     path.write_bytes(model_bytes())
     model = weights.read_model_file(path)
-    assert model.config.to_dict() == {**CONFIG, "betas": (0.1, 0.2)}
+    assert model.config.to_dict() == {**CONFIG, "betas": (0.1, 0.2), "asymmetric": True}
     assert model.card == {"data": "none"}
     assert model.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     expected = {
