@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -114,17 +113,15 @@ def test_any_number_of_threads_gives_the_same(how: str, monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("thread_counts")
-def test_any_number_of_threads_gives_nearly_the_same_with_large_networks() -> None:
-    """Where the sums of the transforms in float32 are long enough to be split among threads."""
-    data = agvae.encode(picture(300, 200))
-    decoded = []
-    for count in range(1, THREADS + 1):
+def test_any_number_of_threads_gives_the_same_with_large_networks() -> None:
+    """Whose sums in float32 are long enough to be split among threads."""
+    array = picture(768, 512, seed=1)
+    found = set()
+    for count in (1, 2, 4):
         agvae.options.threads = count
-        decoded.append(agvae.decode(data).astype(int))
-    for other in decoded[1:]:
-        difference = np.abs(other - decoded[0])
-        assert difference.max() <= 1
-        assert difference.mean() < 1e-3
+        data = agvae.encode(array, 6)
+        found.add((data, agvae.decode(data).tobytes()))
+    assert len(found) == 1
 
 
 def ticks_during(work: Callable[[], object]) -> float:
