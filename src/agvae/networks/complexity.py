@@ -20,13 +20,12 @@ class Cost(NamedTuple):
     kmac_per_pixel: float
 
 
-@torch.no_grad()
 def complexity(network: GainedAutoencoder) -> dict[str, Cost]:
     """The cost of g_a, h_a, the entropy model (h_s and context) and g_s, each with its gains, and of all together.
 
     An encoder runs the first three, a decoder the last two.  Multiplications are counted on 256 x 256 pixels.
     """
-    network = network.float().eval()
+    network = network.float().eval()  # with gradients: without, layers would work in threads, which are not counted
     weights = level_weights(torch.zeros(1), network.config.levels)
     y = z = torch.empty(0)
 
