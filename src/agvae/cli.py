@@ -444,6 +444,7 @@ def _train(args: argparse.Namespace) -> int:
     if args.resume:
         trainer.resume(args.resume)
     trainer.run(args.stop_after)
+    trainer.close()
     return 0
 
 

@@ -275,6 +275,12 @@ class Trainer:
         decay = min(self.options.ema, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
 
+    def close(self) -> None:
+        """Take leave of the other processes, if there are any; none is left waiting for one that has gone."""
+        if self.world > 1:
+            dist.barrier()
+            dist.destroy_process_group()
+
     def report(self, results: list[LevelResult]) -> None:
         """Append a validation to the CSV and print it."""
         path = self.output / "validation.csv"
