@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -186,3 +188,28 @@ print("done", flush=True)
     assert result.returncode == {"return": 0, "sys.exit": 3, "exception": 1}[how], result.stderr
     assert result.stdout == "done\n"
     assert (result.stderr == "") == (how != "exception")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_does_not_wait_for_a_thread_that_stayed_behind(tiny_weights: Path, folder: Path) -> None:
+    """Fork while another thread is decoding: here it holds the image's lock for as long as it takes."""
+    held, done = threading.Event(), threading.Event()
+    with Image.open(folder / "0.agv") as im:
+
+        def hold() -> None:
+            with im._agv_lock:  # type: ignore[attr-defined]
+                held.set()
+                done.wait(60)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait(60)
+        child = os.fork()
+        if not child:
+            signal.alarm(30)
+            im.load()
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        done.set()
+        thread.join()
+    assert status == 0

@@ -12,6 +12,7 @@ import threading
 from operator import index
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from PIL import Image, ImageFile
 
@@ -22,6 +23,19 @@ if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
 
 MIME = "image/x-agv"
+
+_locked: WeakValueDictionary[int, AgvImageFile] = WeakValueDictionary()
+"""Images with a lock, by their identity."""
+
+
+def _after_fork() -> None:
+    """A thread that held an image's lock is not there in a forked child, which would wait for it for ever."""
+    for image in list(_locked.values()):
+        image._agv_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _accept(prefix: bytes) -> bool:
@@ -56,6 +70,7 @@ class AgvImageFile(ImageFile.ImageFile):
         assert self.fp is not None
         self._reader = Reader(self.fp, damaged_ok=ImageFile.LOAD_TRUNCATED_IMAGES)
         self._agv_lock = threading.RLock()
+        _locked[id(self)] = self
         metadata = self._reader.metadata
         self.info = dict(metadata.to_info().items())
         if metadata.loop is not None:
