@@ -18,13 +18,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-CODING = """
+MEDIAN = """
 import statistics, sys, time
-from io import BytesIO
-from PIL import Image
-import pillow_agvae
-
-image = Image.open(sys.argv[1]).convert("RGB")
 
 def median(work):
     work()
@@ -34,6 +29,14 @@ def median(work):
         work()
         times.append(time.perf_counter() - start)
     return statistics.median(times)
+"""
+
+CODING = """
+from io import BytesIO
+from PIL import Image
+import pillow_agvae
+
+image = Image.open(sys.argv[1]).convert("RGB")
 
 def save(format, **options):
     file = BytesIO()
@@ -47,21 +50,11 @@ for name, options in (("AGV", {"quality": 3.5}), ("AVIF", {"quality": 60, "subsa
 """
 
 TYPES = """
-import statistics, sys, time
 import numpy as np
 from PIL import Image
 import agvae
 
 pixels = np.asarray(Image.open(sys.argv[1]).convert("RGB"))
-
-def median(work):
-    work()
-    times = []
-    for _ in range(7):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 def psnr(data):
     return 10 * np.log10(255**2 / np.square(agvae.decode(data) - pixels.astype(float)).mean())
@@ -171,8 +164,8 @@ def main() -> None:
     parser.add_argument("image", type=Path)
     image = parser.parse_args().image
     print(f"{platform.machine()}, {os.cpu_count()} cores")
-    print(run(CODING, image))
-    print(run(TYPES, image))
+    print(run(MEDIAN + CODING, image))
+    print(run(MEDIAN + TYPES, image))
     print(run(PARTS, image))
     print(run(PEAK, image, 768, 512))
     print(run(PEAK, image, 4000, 3000))

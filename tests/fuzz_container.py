@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the container reader with atheris (not run by the tests).
 
     pip install atheris
-    python tests/fuzz_container.py -max_total_time=600 -rss_limit_mb=512 CORPUS_FOLDER
+    python -m tests.fuzz_container -max_total_time=600 -rss_limit_mb=512 CORPUS_FOLDER
 
 Without a corpus folder it starts from nothing; `--seeds CORPUS_FOLDER` writes small valid files to start from.
 Checksums are made right in half of the inputs, so that the fuzzer gets past them.
@@ -10,9 +10,7 @@ Checksums are made right in half of the inputs, so that the fuzzer gets past the
 from __future__ import annotations
 
 import io
-import struct
 import sys
-import zlib
 from pathlib import Path
 
 import atheris  # type: ignore[import-untyped]
@@ -31,21 +29,9 @@ with atheris.instrument_imports(include=["agvae"]):
         write_container,
     )
 
+from tests.checksums import repair_checksums
+
 MAX_PIXELS = 1 << 16
-
-
-def repair_checksums(data: bytes) -> bytes:
-    """Make the checksum of every complete chunk right."""
-    fixed, position = bytearray(data), len(SIGNATURE)
-    while position + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, position + 4)
-        end = position + 8 + length
-        if end + 4 > len(data):
-            break
-        kind, payload = data[position : position + 4], data[position + 8 : end]
-        struct.pack_into(">I", fixed, end, zlib.crc32(kind + payload))
-        position = end + 4
-    return bytes(fixed)
 
 
 def one_input(data: bytes) -> None:

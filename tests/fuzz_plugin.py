@@ -10,9 +10,7 @@ Checksums are made right in every input that has chunks, so that the fuzzer gets
 from __future__ import annotations
 
 import io
-import struct
 import sys
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from PIL import Image, ImageFile
 import agvae
 import pillow_agvae  # noqa: F401
 from agvae.container import SIGNATURE
+from tests.checksums import repair_checksums
 
 ALLOWED = (OSError, Image.DecompressionBombError)
 """What a program must be ready for; nothing else may come out of a file, whatever it holds."""
@@ -79,19 +78,6 @@ def _part(data: bytes) -> None:
     right, bottom = min(info["width"], 70), min(info["height"], 9)
     pixels = agvae.decode(data, (right // 2, 0, right, bottom), frame=info["frames"] - 1, damaged_ok=True)
     assert pixels.shape[:2] == (bottom, right - right // 2)
-
-
-def repair_checksums(data: bytes) -> bytes:
-    """Make the checksum of every complete chunk right."""
-    fixed, position = bytearray(data), len(SIGNATURE)
-    while position + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, position + 4)
-        end = position + 8 + length
-        if end + 4 > len(data):
-            break
-        struct.pack_into(">I", fixed, end, zlib.crc32(data[position : position + 4] + data[position + 8 : end]))
-        position = end + 4
-    return bytes(fixed)
 
 
 def write_seeds(folder: Path) -> None:

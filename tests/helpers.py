@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Iterator
 
@@ -58,3 +59,14 @@ def started(config: ModelConfig = TINY) -> AGVAE:
     crops = np.stack([picture(128, 128, seed) for seed in range(4)])
     model.start(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
     return model.eval()
+
+
+class CountingFile(io.BytesIO):
+    """A file in memory; `total` is how many bytes were read from it."""
+
+    total = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        part = super().read(size)
+        self.total += len(part)
+        return part

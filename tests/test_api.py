@@ -32,7 +32,7 @@ from agvae.container import (
     write_container,
 )
 from agvae.frames import Frames
-from tests.helpers import picture
+from tests.helpers import CountingFile, picture
 
 pytestmark = pytest.mark.usefixtures("tiny_weights")
 
@@ -455,15 +455,7 @@ def test_a_box_in_other_modes() -> None:
 
 
 def test_a_box_reads_and_checks_its_own_tiles_alone(tiled: bytes) -> None:
-    class Counting(io.BytesIO):
-        total = 0
-
-        def read(self, size: int | None = -1, /) -> bytes:
-            part = super().read(size)
-            self.total += len(part)
-            return part
-
-    fp = Counting(tiled)
+    fp = CountingFile(tiled)
     agvae.decode(fp, (0, 0, 100, 100))
     assert fp.total < len(tiled) / 4
     damaged = tiled[:-1]

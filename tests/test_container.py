@@ -38,6 +38,7 @@ from agvae.container import (
     tile_boxes,
     write_container,
 )
+from tests.helpers import CountingFile
 
 DIGEST = bytes(range(8))
 HEADER = Header(100, 70, "RGB", 10240, "light-1", DIGEST)
@@ -228,16 +229,7 @@ def test_a_tile_is_read_alone(header: Header, seed: int) -> None:
 
 def test_tiles_that_are_not_wanted_are_not_read() -> None:
     header = Header(300, 64, "RGB", 0, "m", DIGEST, 64, frames=2)
-
-    class Counting(io.BytesIO):
-        total = 0
-
-        def read(self, size: int | None = -1, /) -> bytes:
-            part = super().read(size)
-            self.total += len(part)
-            return part
-
-    fp = Counting(write_container(header, Metadata(), [TileData(bytes(100_000))] * 10))
+    fp = CountingFile(write_container(header, Metadata(), [TileData(bytes(100_000))] * 10))
     reader = Reader(fp)
     before = fp.total
     assert reader.tile(1, 2).payload == reader.tile(0, 3).payload == bytes(100_000)
@@ -567,16 +559,7 @@ def test_claimed_sizes_allocate_nothing(sides: tuple[int, int], frames: int) -> 
 
 def test_open_reads_no_tiles() -> None:
     data = write_container(HEADER, Metadata(), [TileData(bytes(10_000_000))])
-
-    class Counting(io.BytesIO):
-        total = 0
-
-        def read(self, size: int | None = -1, /) -> bytes:
-            part = super().read(size)
-            self.total += len(part)
-            return part
-
-    fp = Counting(data)
+    fp = CountingFile(data)
     Reader(fp)
     assert fp.total < 1000
 

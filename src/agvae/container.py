@@ -210,7 +210,7 @@ class TileData:
     Attributes:
         payload: the coded colour, or None if it could not be read.
         alpha: the coded alpha of a mode that has one.
-        error: why there is no payload, though it was to be read.
+        error: why there is no payload.
     """
 
     payload: bytes | None
@@ -220,11 +220,14 @@ class TileData:
 
 def grid_boxes(width: int, height: int, tile_size: int) -> list[Box]:
     """(left, top, right, bottom) of the tiles of an image, row by row; those at the right and bottom are smaller."""
-    return [
-        (left, top, min(left + tile_size, width), min(top + tile_size, height))
-        for top in range(0, height, tile_size)
-        for left in range(0, width, tile_size)
-    ]
+    count = -(-width // tile_size) * -(-height // tile_size)
+    return [_grid_box(width, height, tile_size, number) for number in range(count)]
+
+
+def _grid_box(width: int, height: int, tile_size: int, number: int) -> Box:
+    row, column = divmod(number, -(-width // tile_size))
+    left, top = column * tile_size, row * tile_size
+    return left, top, min(left + tile_size, width), min(top + tile_size, height)
 
 
 def tile_boxes(header: Header) -> list[Box]:
@@ -234,9 +237,7 @@ def tile_boxes(header: Header) -> list[Box]:
 
 def tile_box(header: Header, number: int) -> Box:
     """The box of one tile of a frame."""
-    row, column = divmod(number, -(-header.width // header.tile_size))
-    left, top = column * header.tile_size, row * header.tile_size
-    return left, top, min(left + header.tile_size, header.width), min(top + header.tile_size, header.height)
+    return _grid_box(header.width, header.height, header.tile_size, number)
 
 
 def write_container(header: Header, metadata: Metadata, tiles: Iterable[TileData]) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from agvae.container import Box
+from agvae.container import Box, grid_boxes
 from agvae.networks.transforms import STRIDE
 
 ALIGNMENT = 2 * STRIDE
@@ -80,11 +80,8 @@ def slices(box: Box, outer: Box, unit: int = 1) -> Slices:
 def split(box: Box, side: int) -> list[Box]:
     """The box in squares of `side` pixels, row by row; those at the right and bottom are smaller."""
     left, top, right, bottom = box
-    return [
-        (x, y, min(x + side, right), min(y + side, bottom))
-        for y in range(top, bottom, side)
-        for x in range(left, right, side)
-    ]
+    grid = grid_boxes(right - left, bottom - top, side)
+    return [(left + x0, top + y0, left + x1, top + y1) for x0, y0, x1, y1 in grid]
 
 
 def size(box: Box) -> int:
