@@ -18,9 +18,10 @@ from PIL import Image, ImageCms
 
 import agvae
 from agvae import weights
-from agvae.cli import main, write_whole
+from agvae.cli import main
 from agvae.container import Header, Metadata, TileData, write_container
 from agvae.evaluation.metrics import psnr
+from agvae.output import write_whole
 from agvae.quality import parse_quality
 from tests.helpers import picture
 
@@ -287,7 +288,9 @@ class TestWriteWhole:
 
     @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no such device")
     def test_standard_output_that_is_a_pipe(self, tmp_path: Path) -> None:
-        code = "from pathlib import Path; from agvae.cli import write_whole; write_whole(Path('/dev/stdout'), b'data')"
+        code = (
+            "from pathlib import Path; from agvae.output import write_whole; write_whole(Path('/dev/stdout'), b'data')"
+        )
         assert python("-c", code, folder=tmp_path).stdout == "data"
 
     def test_failure_leaves_the_old_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,7 @@ import argparse
 import contextlib
 import inspect
 import json
-import os
-import secrets
 import shlex
-import shutil
 import struct
 import sys
 import time
@@ -24,6 +21,8 @@ from dataclasses import MISSING, fields
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agvae.output import write_whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -523,30 +522,6 @@ _COMMANDS = {
     "export": _Command("Make a model file from a checkpoint; prints its registry entry", _export_arguments, _export),
     "demo": _Command("Encode and decode the bundled photograph", _demo_arguments, _demo),
 }
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that no half of it is ever seen; anything but a regular file is written through.
-
-    Raises:
-        OSError: it cannot be written; a file that was there is unchanged.
-    """
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)
-        return
-    target = path.resolve()
-    part = target.with_name(f".{secrets.token_hex(8)}")
-    try:
-        with part.open("xb") as file:
-            file.write(data)
-        if target.exists():
-            shutil.copymode(target, part)
-        os.replace(part, target)  # noqa: PTH105
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename:
-            error.filename = str(path)
-        raise
 
 
 def _report(path: Path, text: str) -> None:
