@@ -47,9 +47,10 @@ def test_wheel_holds_all_that_is_needed(wheel: Path) -> None:
         names = set(archive.namelist())
     modules = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*.py")}
     shipped = {f"agvae/bundled/{p.name}" for p in (ROOT / "weights").iterdir()}
-    assert {*modules, *shipped, "agvae/py.typed", "pillow_agvae/py.typed"} <= names
+    markers = {f"{package}/py.typed" for package in ("agvae", "napari_agvae", "pillow_agvae")}
+    assert {*modules, *shipped, *markers, "napari_agvae/napari.yaml", "napari_agvae/icons/agvae.svg"} <= names
     tops = {Path(name).parts[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"agvae", "pillow_agvae"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"agvae", "napari_agvae", "pillow_agvae"}
 
 
 def test_default_weights_are_bundled(unpacked: Path) -> None:
@@ -71,7 +72,9 @@ def test_every_registered_model_has_a_complete_entry() -> None:
         assert Path(entry["file"]).name == entry["file"]
 
 
-@pytest.mark.parametrize("module", ["agvae", "agvae.container", "agvae.quality", "agvae.weights", "pillow_agvae"])
+@pytest.mark.parametrize(
+    "module", ["agvae", "agvae.container", "agvae.quality", "agvae.weights", "napari_agvae", "pillow_agvae"]
+)
 def test_import_is_light(module: str) -> None:
     loaded = run(f"import sys, {module}; print(*sys.modules)").split()
     assert module in loaded
@@ -87,7 +90,14 @@ def test_plugin_costs_little_over_pillow() -> None:
 def test_entry_points(unpacked: Path) -> None:
     (distribution,) = distributions(path=[str(unpacked)])
     entries = {(e.group, e.name): e.value for e in distribution.entry_points}
-    assert entries == {("console_scripts", "agvae"): "agvae.cli:main", ("pillow.plugins", "agvae"): "pillow_agvae"}
+    assert entries == {
+        ("console_scripts", "agvae"): "agvae.cli:main",
+        ("napari.manifest", "agvae"): "napari_agvae:napari.yaml",
+        ("pillow.plugins", "agvae"): "pillow_agvae",
+    }
+    requirements = distribution.requires or []
+    assert not [line for line in requirements if re.search("qt|pyside", line, re.IGNORECASE)]
+    assert "Framework :: napari" in distribution.metadata.get_all("Classifier", [])
 
 
 def test_readme_starts_with_two_commands_and_ci_runs_the_second() -> None:
