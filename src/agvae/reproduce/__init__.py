@@ -1,0 +1,1 @@
+"""The paper's experiments as commands: small controlled runs, the figures and tables made from them."""

@@ -1,0 +1,85 @@
+"""The training runs behind the figures: narrow networks, equal budgets, equal seeds."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from agvae.weights import BUNDLED
+
+WEIGHTS = BUNDLED / "experiments"
+"""Models of the runs, with a registry of their own; part of the source tree, not of the installed package."""
+
+COMMON: dict[str, Any] = {
+    "width": 32,
+    "latent": 48,
+    "between": 0.0,
+    "patches": 16_000,
+    "batch": 8,
+    "crop": 128,
+    "adam_lr": 2e-3,
+    "ema": 0.995,
+    "precision": "fp32",
+    "seed": 1,
+}
+"""Options of every run; all runs see the same crops in the same order if they have the same seed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What sets one run apart: options in place of those in `COMMON`, and the run whose result it starts from."""
+
+    options: dict[str, Any]
+    start: str = ""
+
+    def commands(self, name: str) -> str:
+        """The shell commands that train this run and export it as model `name`."""
+        given = {**COMMON, **self.options}
+        words = ["agvae", "train", "--data", "DATA", "--output", f"runs/{name}"]
+        for key, value in given.items():
+            words += [f"--{key.replace('_', '-')}", str(value)]
+        if self.start:
+            words += ["--init-from", f"my-models/{self.start}.safetensors"]
+        export = ["agvae", "export", f"runs/{name}/checkpoint.pt", f"my-models/{name}.safetensors", "--name", name]
+        return f"{shlex.join(words)} && {shlex.join(export)}"
+
+
+def _minnen(**options: Any) -> dict[str, Any]:
+    return {"preset": "minnen2018-gained", **options}
+
+
+def _agvae(**options: Any) -> dict[str, Any]:
+    return {"preset": "agvae2021", **options}
+
+
+def _balle(**options: Any) -> dict[str, Any]:
+    return {"preset": "balle2018-gained", **options}
+
+
+SINGLE_BETAS = (0.001, 0.007, 0.05)
+"""Second, fourth and last of B_mse: what the models of one rate are trained for."""
+
+
+def _single(beta: float) -> dict[str, Any]:
+    """A model of one rate: a scale and its reciprocal around the autoencoder cancel, so nothing is left of them."""
+    return {"rate": "bottleneck", "betas": str(beta)}
+
+
+RUNS: dict[str, Run] = {
+    "minnen-hcvr": Run(_minnen()),
+    "minnen-cvr": Run(_minnen(rate="cvr")),
+    **{f"minnen-single-{k}": Run(_minnen(**_single(beta))) for k, beta in enumerate(SINGLE_BETAS, 1)},
+    "minnen-bottleneck": Run(_minnen(rate="bottleneck", trained="entropy", betas="mse"), start="minnen-single-3"),
+    "minnen-conditional": Run(_minnen(rate="conditional")),
+    "minnen-hcvr-n3": Run(_minnen(betas="0.0003,0.001,0.003")),
+    "agvae": Run(_agvae()),
+    "sgvae": Run(_agvae(entropy="symmetric")),
+    "agvae-cvr": Run(_agvae(rate="cvr")),
+    "agvae-seed2": Run(_agvae(seed=2)),
+    "sgvae-seed2": Run(_agvae(entropy="symmetric", seed=2)),
+    "minnen-hcvr-seed2": Run(_minnen(seed=2)),
+    "minnen-cvr-seed2": Run(_minnen(rate="cvr", seed=2)),
+    "balle-hcvr": Run(_balle()),
+    **{f"balle-single-{k}": Run(_balle(**_single(beta))) for k, beta in enumerate(SINGLE_BETAS, 1)},
+}
