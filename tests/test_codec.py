@@ -90,7 +90,7 @@ def test_tiles_leave_no_seam() -> None:
     torch.testing.assert_close(parts, whole, atol=2e-3, rtol=1e-3)
     wanted = request(pixels, 9000, encode(pixels, 9000))
     one, many = (
-        codec._decode(model, codec._Limits(1, side), requests=[wanted], damaged_ok=False)[0] for side in (1024, 64)
+        codec._decode(model, codec.Limits(1, side), requests=[wanted], damaged_ok=False)[0] for side in (1024, 64)
     )
     assert np.abs(one.astype(int) - many).max() <= 1
 

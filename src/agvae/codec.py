@@ -36,8 +36,9 @@ from agvae.container import (
     tile_box,
     tile_boxes,
 )
-from agvae.engine import Model
+from agvae.engine import Model, Packed
 from agvae.networks.transforms import STRIDE
+from agvae.progress import checkpoint
 from agvae.settings import options
 from agvae.windows import Window, latent_shape, overlap, padded, size, slices, split
 
@@ -91,7 +92,7 @@ def encode_images(
     """
     loaded = load_model(model)
     for chunk in _chunks(images, lambda image: image.shape[0] * image.shape[1], loaded):
-        yield from _within_memory(loaded, partial(_encode, images=chunk, level=level, tile_size=tile_size))
+        yield from within_memory(loaded, partial(_encode, images=chunk, level=level, tile_size=tile_size))
 
 
 def decode_images(requests: Iterable[DecodeRequest], *, damaged_ok: bool = False) -> Iterator[Picture]:
@@ -109,7 +110,7 @@ def decode_images(requests: Iterable[DecodeRequest], *, damaged_ok: bool = False
         first = next(same_model)
         loaded = model_of(first.header)
         for chunk in _chunks(itertools.chain([first], same_model), lambda request: size(request.area), loaded):
-            yield from _within_memory(loaded, partial(_decode, requests=chunk, damaged_ok=damaged_ok))
+            yield from within_memory(loaded, partial(_decode, requests=chunk, damaged_ok=damaged_ok))
 
 
 def tiles_needed(header: Header, box: Box) -> list[int]:
@@ -117,7 +118,7 @@ def tiles_needed(header: Header, box: Box) -> list[int]:
 
     Raises as `decode_images` does, since the halo is the model's.
     """
-    left, top, right, bottom = _synthesis_window(model_of(header), header, box).outer
+    left, top, right, bottom = synthesis_window(model_of(header), header, box).outer
     side, columns = header.tile_size, -(-header.width // header.tile_size)
     rows = range(top // side, -(-min(bottom, header.height) // side))
     return [
@@ -144,7 +145,7 @@ def latents_sha256(header: Header, tiles: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-class _Limits(NamedTuple):
+class Limits(NamedTuple):
     """Pixels of a batch, and the largest side in pixels of what g_a and g_s work on at once."""
 
     batch: int
@@ -152,25 +153,33 @@ class _Limits(NamedTuple):
 
 
 class _Work(Protocol[T]):
-    def __call__(self, model: Model, limits: _Limits) -> list[T]: ...
+    def __call__(self, model: Model, limits: Limits) -> list[T]: ...
 
 
 def _encode(
-    model: Model, limits: _Limits, *, images: Sequence[Picture], level: int, tile_size: int
+    model: Model, limits: Limits, *, images: Sequence[Picture], level: int, tile_size: int
 ) -> list[EncodedImage]:
     boxes = [grid_boxes(image.shape[1], image.shape[0], tile_size) for image in images]
     tiles = [(image, box) for image, of_image in zip(images, boxes, strict=True) for box in of_image]
-    shapes = [(_analysis_window(model, *tile).shape, tile[0].dtype) for tile in tiles]
-    packed: list[tuple[bytes, float]] = [(b"", 0.0)] * len(tiles)
-    for batch in _batches(shapes, [size(box) for _, box in tiles], limits.batch):
-        y = _analyse(model, [tiles[k] for k in batch], level, limits.side)
-        for k, result in zip(batch, model.pack(y, [level] * len(batch)), strict=True):
-            packed[k] = result
-    results, rest = [], iter(packed)
+    coded: list[tuple[bytes, float]] = [(b"", 0.0)] * len(tiles)
+    for k, packed in encode_tiles(model, limits, tiles=tiles, level=level):
+        coded[k] = packed.payload, packed.estimated_bits
+    results, rest = [], iter(coded)
     for of_image in boxes:
         payloads, bits = zip(*itertools.islice(rest, len(of_image)), strict=True)
         results.append(EncodedImage(list(payloads), model.name, model.digest, sum(bits)))
     return results
+
+
+def encode_tiles(
+    model: Model, limits: Limits, *, tiles: Sequence[tuple[Picture, Box]], level: int
+) -> Iterator[tuple[int, Packed]]:
+    """Code boxes of images, each as a tile; gives their positions in the sequence in any order."""
+    shapes = [(_analysis_window(model, *tile).shape, tile[0].dtype) for tile in tiles]
+    for batch in _batches(shapes, [size(box) for _, box in tiles], limits.batch):
+        y = _analyse(model, [tiles[k] for k in batch], level, limits.side)
+        yield from zip(batch, model.pack(y, [level] * len(batch)), strict=True)
+        checkpoint(sum(size(tiles[k][1]) for k in batch))
 
 
 def _analyse(model: Model, tiles: Sequence[tuple[Picture, Box]], level: int, side: int) -> Tensor:
@@ -178,6 +187,7 @@ def _analyse(model: Model, tiles: Sequence[tuple[Picture, Box]], level: int, sid
     first = tiles[0][1]
     y = torch.empty(len(tiles), *latent_shape(first), model.network.config.latent, device=model.device)
     for parts in zip(*(split(box, side) for _, box in tiles), strict=True):
+        checkpoint()
         windows = [_analysis_window(model, image, part) for (image, _), part in zip(tiles, parts, strict=True)]
         pixels = np.stack([_pixels(image, window) for (image, _), window in zip(tiles, windows, strict=True)])
         x = torch.from_numpy(pixels).to(model.device).permute(0, 3, 1, 2).float()
@@ -195,13 +205,13 @@ def _pixels(image: Picture, window: Window) -> Picture:
     return pixels
 
 
-class _Canvas:
+class Canvas:
     """Where the parts of one request come together: its latents and its pixels."""
 
     def __init__(self, model: Model, request: DecodeRequest) -> None:
         left, top, right, bottom = request.area
         self.request = request
-        self.outer = _synthesis_window(model, request.header, request.area).outer
+        self.outer = synthesis_window(model, request.header, request.area).outer
         self.y_hat = torch.zeros(*latent_shape(self.outer), model.network.config.latent, device=model.device)
         self.known: list[Box] = []
         dtype, grey = (np.float32, 0.5) if request.header.mode == "I;16" else (np.uint8, 128)
@@ -230,8 +240,8 @@ class _Canvas:
         self.pixels[slices(box, self.request.area)] = x.cpu().numpy()
 
 
-def _decode(model: Model, limits: _Limits, *, requests: Sequence[DecodeRequest], damaged_ok: bool) -> list[Picture]:
-    canvases = [_Canvas(model, request) for request in requests]
+def _decode(model: Model, limits: Limits, *, requests: Sequence[DecodeRequest], damaged_ok: bool) -> list[Picture]:
+    canvases = [Canvas(model, request) for request in requests]
     coded = [(canvas, *tile) for canvas in canvases for tile in canvas.coded()]
     for batch in _batches([latent_shape(box) for _, box, _ in coded], [size(box) for _, box, _ in coded], limits.batch):
         tiles = [coded[k] for k in batch]
@@ -243,10 +253,15 @@ def _decode(model: Model, limits: _Limits, *, requests: Sequence[DecodeRequest],
             elif not damaged_ok:
                 raise latents
 
+    synthesise(model, limits, wanted=[(canvas, box) for canvas in canvases for box in canvas.wanted()])
+    return [canvas.pixels for canvas in canvases]
+
+
+def synthesise(model: Model, limits: Limits, *, wanted: Sequence[tuple[Canvas, Box]]) -> list[None]:
+    """Put the pixels of boxes on their canvases, whose latents there and in the halo are known."""
     parts = [
-        (canvas, _synthesis_window(model, canvas.request.header, part))
-        for canvas in canvases
-        for box in canvas.wanted()
+        (canvas, synthesis_window(model, canvas.request.header, part))
+        for canvas, box in wanted
         for part in split(box, limits.side)
     ]
     shapes = [window.shape for _, window in parts]
@@ -256,14 +271,15 @@ def _decode(model: Model, limits: _Limits, *, requests: Sequence[DecodeRequest],
         levels = [canvas.request.header.level for canvas, _ in windows]
         for (canvas, window), x in zip(windows, model.synthesise(y_hat, levels), strict=True):
             canvas.put_pixels(window.box, x[window.inner])
-    return [canvas.pixels for canvas in canvases]
+        checkpoint(sum(size(window.box) for _, window in windows))
+    return []
 
 
 def _analysis_window(model: Model, image: Picture, box: Box) -> Window:
     return Window(box, (image.shape[1], image.shape[0]), model.network.analysis.halo())
 
 
-def _synthesis_window(model: Model, header: Header, box: Box) -> Window:
+def synthesis_window(model: Model, header: Header, box: Box) -> Window:
     return Window(box, (header.width, header.height), model.network.synthesis.halo())
 
 
@@ -292,13 +308,13 @@ def _batches(keys: Sequence[Hashable], sizes: Sequence[int], limit: int) -> Iter
             yield group[start : start + count]
 
 
-def _within_memory(model: Model, work: _Work[T]) -> list[T]:
+def within_memory(model: Model, work: _Work[T]) -> list[T]:
     """Do the work on the model's device; when memory is short in smaller parts, and if need be on the CPU.
 
     Raises:
         MemoryError: it is not enough on the CPU either.
     """
-    attempts = [_Limits(_BATCH[_device_type(model)], MAX_TILE_SIZE), *(_Limits(1, side) for side in _SMALLER_SIDES)]
+    attempts = [Limits(_BATCH[_device_type(model)], MAX_TILE_SIZE), *(Limits(1, side) for side in _SMALLER_SIDES)]
     for limits in attempts:
         try:
             with _gate.passing(), _threads():
@@ -313,7 +329,7 @@ def _within_memory(model: Model, work: _Work[T]) -> list[T]:
         msg = "not enough memory for this image"
         raise MemoryError(msg) from shortage
     warnings.warn(f"{model.device} is out of memory, coding on the CPU instead", RuntimeWarning, stacklevel=2)
-    return _within_memory(load_model(model.name, "cpu"), work)
+    return within_memory(load_model(model.name, "cpu"), work)
 
 
 def _device_type(model: Model) -> str:

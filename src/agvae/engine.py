@@ -10,6 +10,7 @@ import os
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import constriction
 import numpy as np
@@ -24,6 +25,7 @@ from agvae.networks import build
 from agvae.networks.autoencoder import StepParameters, follow, load_parameters
 from agvae.networks.gain import level_weights
 from agvae.networks.hyperprior import STRIDE as HYPER_STRIDE
+from agvae.progress import checkpoint
 from agvae.quality import LEVEL_STEPS, VECTORS
 from agvae.settings import options
 
@@ -46,6 +48,14 @@ class Latents:
 
     def tobytes(self) -> bytes:
         return b"".join(np.ascontiguousarray(part, "<i4").tobytes() for part in (self.z, *self.y))
+
+
+class Packed(NamedTuple):
+    """A coded tile: its payload, the entropy model's estimate of its bits, and y-hat (h, w, M) as decoding gives it."""
+
+    payload: bytes
+    estimated_bits: float
+    y_hat: Tensor
 
 
 class Model:
@@ -107,8 +117,8 @@ class Model:
             return x.permute(0, 2, 3, 1).clamp(0, 1)
 
     @torch.inference_mode()
-    def pack(self, y: Tensor, levels: Sequence[int]) -> list[tuple[bytes, float]]:
-        """Quantize and code gained y (B, h, w, M), h and w even: the payload and estimated bits of each tile."""
+    def pack(self, y: Tensor, levels: Sequence[int]) -> list[Packed]:
+        """Quantize and code gained y (B, h, w, M), h and w even."""
         weights = self._weights(levels)
         y = y.to(self.exact_device)
         z = self.network.hyper_analyse(y, weights.float())
@@ -132,7 +142,7 @@ class Model:
 
         latents = self._walk(z_hat, y.shape[1], y.shape[2], weights, visit)
         return [
-            (_check(tile) + encoder.get_compressed().astype("<u4").tobytes(), estimate)
+            Packed(_check(tile) + encoder.get_compressed().astype("<u4").tobytes(), estimate, tile.y_hat)
             for tile, encoder, estimate in zip(latents, encoders, bits, strict=True)
         ]
 
@@ -177,6 +187,7 @@ class Model:
         y: list[list[Symbols]] = []
 
         def step(p: StepParameters) -> Tensor:
+            checkpoint()
             index = table_index(p.log2_sigma, p.asymmetry).flatten(1).cpu().numpy()
             y.append(visit(p, list(index)))
             return p.mu + torch.from_numpy(np.stack(y[-1])).to(self.exact_device).reshape(p.mu.shape)

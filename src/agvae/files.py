@@ -61,19 +61,17 @@ def coded_files(files: Iterable[tuple[Frames, Metadata]], level: int, model: str
     for encoded in encode_images(colours(), level, TILE_SIZE, model):
         frames, metadata, alphas = waiting.popleft()
         tiles += map(TileData, encoded.tiles, alphas)
-        header = Header(
-            *frames.size,
-            frames.mode,
-            level,
-            encoded.model,
-            encoded.digest,
-            frames=frames.count,
-            grey=frames.grey,
-            range=frames.range,
-        )
+        header = header_of(frames, level, encoded.model, encoded.digest)
         if len(tiles) == header.tile_count:
             yield write_container(header, metadata, tiles)
             tiles = []
+
+
+def header_of(frames: Frames, level: int, model: str, digest: bytes) -> Header:
+    """The header of a file of these frames."""
+    return Header(
+        *frames.size, frames.mode, level, model, digest, frames=frames.count, grey=frames.grey, range=frames.range
+    )
 
 
 def with_thumbnail(metadata: Metadata, frames: Frames, model: str | None) -> Metadata:
@@ -96,7 +94,7 @@ def decoded(jobs: Iterable[Job], *, damaged_ok: bool) -> Iterator[Pixels]:
             yield request
 
     for colour in decode_images(requests(), damaged_ok=damaged_ok):
-        yield _finished(colour, *waiting.popleft())
+        yield finished(colour, *waiting.popleft())
 
 
 def psnr(data: bytes, frames: Frames) -> float:
@@ -134,7 +132,7 @@ def _request(job: Job, damaged_ok: bool) -> tuple[DecodeRequest, NDArray[np.uint
     return DecodeRequest(header, payloads, box), alpha
 
 
-def _finished(colour: NDArray[Any], header: Header, alpha: NDArray[np.uint8] | None) -> Pixels:
+def finished(colour: NDArray[Any], header: Header, alpha: NDArray[np.uint8] | None) -> Pixels:
     """(H, W, 3) colour as the codec gives it, and alpha, in the shape of the mode."""
     if header.range is not None:
         low, high = header.range

@@ -179,7 +179,7 @@ def test_tiles_leave_no_seam(exported: ReferenceAGVAE) -> None:
     header = agvae.container.Header(400, 272, "RGB", 9000, encoded.model, encoded.digest)
     request = codec.DecodeRequest(header, dict(enumerate(encoded.tiles)))
     one, many = (
-        codec._decode(model, codec._Limits(1, side), requests=[request], damaged_ok=False)[0] for side in (1024, 64)
+        codec._decode(model, codec.Limits(1, side), requests=[request], damaged_ok=False)[0] for side in (1024, 64)
     )
     assert np.abs(one.astype(int) - many).max() <= 1
 

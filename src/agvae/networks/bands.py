@@ -16,6 +16,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from agvae.progress import checkpoint
+
 ROWS = 16
 
 _Band: TypeAlias = tuple[slice, int, int]
@@ -45,6 +47,7 @@ def inside() -> bool:
 
 def each_band(work: Callable[[slice, int, int], None], batch: int, height: int) -> None:
     """Call work(image, top, bottom) for bands of rows of each image: the image as a slice of one, bottom excluded."""
+    checkpoint()
     bands = [(slice(b, b + 1), top, min(top + ROWS, height)) for b in range(batch) for top in range(0, height, ROWS)]
 
     def run(band: _Band) -> None:

@@ -1,0 +1,109 @@
+"""What an image will look like, and how large its file will be, at one level after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property, partial
+
+from agvae.alpha import encode_alpha
+from agvae.codec import Canvas, DecodeRequest, Limits, encode_tiles, load_model, synthesise, tiles_needed, within_memory
+from agvae.container import TILE_SIZE, Box, Metadata, TileData, grid_boxes, write_container
+from agvae.engine import Model, Packed
+from agvae.files import finished, header_of
+from agvae.frames import Frames, Picture, Pixels
+from agvae.progress import checkpoint
+
+
+class Original:
+    """An image to preview: what is the same at all levels.
+
+    Args:
+        image: as `agvae.encode` takes it, of one frame.
+
+    Attributes:
+        boxes: of its tiles.
+
+    Raises:
+        ValueError, OSError: as `agvae.encode`.
+    """
+
+    def __init__(self, image: Picture) -> None:
+        self.frames = Frames([image])
+        ((self.colour, self.alpha),) = self.frames
+        self.boxes = grid_boxes(*self.frames.size, TILE_SIZE)
+
+    @cached_property
+    def coded_alpha(self) -> list[bytes | None]:
+        """The alpha of every tile."""
+        return [self._coded_alpha(box) for box in self.boxes]
+
+    def _coded_alpha(self, box: Box) -> bytes | None:
+        checkpoint()
+        return None if self.alpha is None else encode_alpha(self.alpha[_slices(box)])
+
+
+class Preview:
+    """An image coded and decoded at once at one level, tile by tile: the same bytes and pixels as by way of a file.
+
+    Args:
+        original: the image.
+        level: 0 .. 20480, see `agvae.quality`.
+        model: name of the model; the default one if not given.
+
+    Attributes:
+        payloads: of the tiles that are coded so far, by their number.
+
+    Raises:
+        agvae.weights.WeightsError: the model is not to be had.
+    """
+
+    def __init__(self, original: Original, level: int, model: str | None = None) -> None:
+        self._original, self._model = original, load_model(model)
+        self.header = header_of(original.frames, level, self._model.name, self._model.digest)
+        self.payloads: dict[int, bytes] = {}
+
+    def parts(self, centre: tuple[float, float] = (0, 0)) -> Iterator[tuple[Box, Pixels]]:
+        """The reconstruction of every tile, as `agvae.decode` gives it, those next to centre (x, y) first.
+
+        Raises:
+            MemoryError: the image does not fit in memory.
+        """
+        boxes = self._original.boxes
+        canvas = Canvas(self._model, DecodeRequest(self.header, {}))
+        waiting = {number: set(tiles_needed(self.header, box)) for number, box in enumerate(boxes)}
+        for number in sorted(waiting, key=lambda k: _distance(boxes[k], centre)):
+            for needed in sorted(waiting[number] - self.payloads.keys()):
+                (packed,) = within_memory(self._model, partial(self._encode, number=needed))
+                self.payloads[needed] = packed.payload
+                canvas.put_latents(boxes[needed], packed.y_hat)
+            box = boxes[number]
+            within_memory(self._model, partial(synthesise, wanted=[(canvas, box)]))
+            alpha = None if self._original.alpha is None else self._original.alpha[_slices(box)]
+            yield box, finished(canvas.pixels[_slices(box)], self.header, alpha)
+
+    def file(self, metadata: Metadata | None = None) -> bytes:
+        """The bytes of the file, once all parts have been taken; `agvae.encode` makes the same.
+
+        Raises:
+            ValueError: there are parts left.
+        """
+        if len(self.payloads) < len(self._original.boxes):
+            msg = f"{len(self.payloads)} of {len(self._original.boxes)} tiles are coded"
+            raise ValueError(msg)
+        tiles = [TileData(self.payloads[k], alpha) for k, alpha in enumerate(self._original.coded_alpha)]
+        return write_container(self.header, metadata or Metadata(), tiles)
+
+    def _encode(self, model: Model, limits: Limits, *, number: int) -> list[Packed]:
+        tile = (self._original.colour, self._original.boxes[number])
+        return [packed for _, packed in encode_tiles(model, limits, tiles=[tile], level=self.header.level)]
+
+
+def _distance(box: Box, centre: tuple[float, float]) -> float:
+    """From the middle of a box, squared."""
+    x, y = (box[0] + box[2]) / 2 - centre[0], (box[1] + box[3]) / 2 - centre[1]
+    return x * x + y * y
+
+
+def _slices(box: Box) -> tuple[slice, slice]:
+    left, top, right, bottom = box
+    return slice(top, bottom), slice(left, right)

@@ -1,0 +1,32 @@
+"""Watch long work from outside: how far it is, and a place to stop it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_local = threading.local()
+
+
+@contextmanager
+def watched(watch: Callable[[int], None]) -> Iterator[None]:
+    """Call `watch` often, in this thread, while the codec works for it.
+
+    Args:
+        watch: takes the pixels that are done since its last call, 0 in between.  An exception that it raises ends the
+            work and comes out of the function that was called.
+    """
+    before = getattr(_local, "watch", None)
+    _local.watch = watch
+    try:
+        yield
+    finally:
+        _local.watch = before
+
+
+def checkpoint(pixels: int = 0) -> None:
+    """Called by the codec between two steps of its work, with the pixels done since the last call."""
+    watch = getattr(_local, "watch", None)
+    if watch is not None:
+        watch(pixels)
