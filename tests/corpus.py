@@ -31,7 +31,7 @@ SIDES = (
     (1024, 1025),
     (1, 1),
 )
-KINDS = (b"HEAD", b"INDX", b"TILE", b"iccp", b"exif", b"xmpp", b"cmnt", b"phys", b"durs", b"loop", b"thmb")
+KINDS = (b"HEAD", b"INDX", b"TILE", b"iccp", b"exif", b"xmpp", b"cmnt", b"phys", b"durs", b"loop", b"thmb", b"arry")
 OTHER_KINDS = (b"head", b"tILE", b"ABCD", b"abcd", b"TIL ", b"\0\0\0\0", b"\xff\xff\xff\xff")
 
 

@@ -108,6 +108,7 @@ metadatas = st.builds(
     dpi=st.none() | st.tuples(densities, densities),
     loop=st.none() | st.integers(0, 2**32 - 1),
     thumbnail=blobs,
+    arrays=blobs,
 )
 durations = st.lists(st.integers(0, 2**32 - 1).map(lambda microseconds: microseconds / 1000), min_size=3, max_size=3)
 
@@ -170,7 +171,7 @@ def test_grey_flag_round_trips() -> None:
 
 
 def test_bytes_are_as_documented() -> None:
-    metadata = Metadata(b"icc", b"exif", b"xmp", b"comment", (300.0, 72.009))
+    metadata = Metadata(b"icc", b"exif", b"xmp", b"comment", (300.0, 72.009), arrays=b"{}")
     written = write_container(HEADER, metadata, [TileData(b"payload")])
     expected = (
         b"\x96AGV\r\n\x1a\n"
@@ -180,6 +181,7 @@ def test_bytes_are_as_documented() -> None:
         + chunk(b"xmpp", b"xmp")
         + chunk(b"cmnt", b"comment")
         + chunk(b"phys", struct.pack(">dd", 300, 72.009))
+        + chunk(b"arry", b"{}")
         + chunk(b"TILE", b"payload")
     )
     assert written == expected
@@ -326,6 +328,7 @@ def test_impossible_headers_are_refused(change: dict[str, Any]) -> None:
         {"loop": True},
         {"loop": "1"},
         {"thumbnail": "x"},
+        {"arrays": "{}"},
         {"thumbnail": b"\0" * (MAX_METADATA + 1)},
     ],
 )
@@ -362,7 +365,7 @@ def test_every_frame_needs_its_duration(durations: tuple[float, ...]) -> None:
 
 
 def test_what_concerns_frames_is_no_info() -> None:
-    metadata = Metadata(comment=b"c", durations=(5,), loop=0, thumbnail=b"t")
+    metadata = Metadata(comment=b"c", durations=(5,), loop=0, thumbnail=b"t", arrays=b"{}")
     assert metadata.to_info() == {"comment": b"c"}
 
 
@@ -631,7 +634,7 @@ def test_random_mutations_are_contained(case: tuple[Header, list[TileData], byte
     check_contained(bytes(data))
 
 
-known = [b"HEAD", b"INDX", b"TILE", b"exif", b"phys", b"iccp", b"cmnt", b"durs", b"loop", b"thmb"]
+known = [b"HEAD", b"INDX", b"TILE", b"exif", b"phys", b"iccp", b"cmnt", b"durs", b"loop", b"thmb", b"arry"]
 kinds = st.sampled_from([*known, b"abcd", b"ABCD", b"\0\0\0\0"])
 edges = st.sampled_from([0, 1, 2, 63, 64, 65, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1])
 

@@ -66,6 +66,7 @@ _METADATA_KINDS = {
     "durations": b"durs",
     "loop": b"loop",
     "thumbnail": b"thmb",
+    "arrays": b"arry",
 }
 _METADATA_NAMES = {kind: name for name, kind in _METADATA_KINDS.items()}
 _READ_BLOCK = 2**16
@@ -169,6 +170,7 @@ class Metadata:
         durations: of each frame in milliseconds, 0 to 4294967.295, in whole microseconds.
         loop: how often the frames are shown, 0 .. 2^32 - 1; 0 is for ever.
         thumbnail: a smaller version of the first frame, itself an .agv file.
+        arrays: JSON that says how the frames form arrays, see docs/FORMAT.md.
 
     Bytes are stored as they are and never parsed.  Any bytes-like object becomes bytes, any real numbers a tuple of
     floats; durations are rounded.
@@ -185,9 +187,10 @@ class Metadata:
     durations: tuple[float, ...] | None = None
     loop: int | None = None
     thumbnail: bytes | None = None
+    arrays: bytes | None = None
 
     def __post_init__(self) -> None:
-        for name in ("icc_profile", "exif", "xmp", "comment", "thumbnail"):
+        for name in ("icc_profile", "exif", "xmp", "comment", "thumbnail", "arrays"):
             object.__setattr__(self, name, _checked_bytes(name, getattr(self, name)))
         object.__setattr__(self, "dpi", _checked_dpi(self.dpi))
         object.__setattr__(self, "durations", _checked_durations(self.durations))
