@@ -1,0 +1,222 @@
+"""What napari knows of a layer besides its pixels, as JSON, and back."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+
+OWN_METADATA = ("agv", "agvae")
+"""Keys of layer metadata that are about files and made anew: facts of the file opened, wishes for the one saved."""
+
+_BLENDING = {"opaque", "translucent", "translucent_no_depth", "additive", "minimum", "multiplicative"}
+_INTERPOLATION = {"nearest", "linear", "cubic", "lanczos", "spline36", "bicubic", "gaussian", "hanning", "hamming"}
+_DEFAULTS = {"opacity": 1, "gamma": 1, "blending": "translucent_no_depth", "interpolation2d": "nearest"}
+_MAX_COLORS = 1024
+_MAX_DEPTH = 32
+
+
+def to_json(attributes: Mapping[str, Any], ndim: int, bands: int) -> dict[str, Any]:
+    """What differs from napari's defaults; metadata that JSON has no types for are left out with a warning.
+
+    Args:
+        attributes: of an image layer as napari gives them to writers.
+        ndim: number of the layer's axes, without that of colour.
+        bands: 1, 3 or 4.
+    """
+    found: dict[str, Any] = {}
+    for name, default in _geometry(ndim).items():
+        value = attributes.get(name)
+        if value is None:
+            continue
+        if np.any(value) if name == "shear" else not np.array_equal(value, default):  # napari pads a shear of 0
+            found[name] = np.asarray(value, float).tolist()
+    units, labels = attributes.get("units"), attributes.get("axis_labels")
+    if units is not None and set(map(str, units)) != {"pixel"}:
+        found["units"] = [str(unit) for unit in units]
+    if labels is not None and [label.removeprefix("axis ") for label in labels] != [*map(str, range(-ndim, 0))]:
+        found["axis_labels"] = [str(label) for label in labels]
+    for name, default in _DEFAULTS.items():
+        value = attributes.get(name, default)
+        if value != default:
+            found[name] = value if isinstance(value, str) else float(value)
+    if bands == 1:
+        limits = attributes.get("contrast_limits")
+        if limits is not None:
+            found["contrast_limits"] = [float(limit) for limit in limits]
+        colormap = _colormap_to_json(attributes.get("colormap", "gray"))
+        if colormap != "gray":
+            found["colormap"] = colormap
+    metadata = _plain_metadata(attributes)
+    return found | ({"metadata": metadata} if metadata else {})
+
+
+def from_json(found: Mapping[str, Any], ndim: int, bands: int) -> dict[str, Any]:
+    """Keyword arguments of an image layer; members that are not known, or values of a later napari, are ignored.
+
+    Raises:
+        ValueError: a member is not as docs/FORMAT.md says.
+    """
+    known: dict[str, Any] = {}
+    for name, default in _geometry(ndim).items():
+        if name in found:
+            triangular = name == "shear" and np.ndim(found[name]) == 2
+            value = _numbers(name, found[name], (ndim, ndim) if triangular else default.shape)
+            if name == "scale" and 0 in value:
+                _refuse(name)
+            known[name] = value.tolist()
+    for name in ("units", "axis_labels"):
+        if name in found:
+            value = found[name]
+            if not isinstance(value, list) or len(value) != ndim or not all(_is_text(part) for part in value):
+                _refuse(name)
+            known[name] = tuple(value)
+    for name, high in (("opacity", 1.0), ("gamma", 100.0)):
+        if name in found:
+            value = float(_numbers(name, found[name], ()))
+            if not 0 <= value <= high or (name == "gamma" and value == 0):
+                _refuse(name)
+            known[name] = value
+    for name, choices in (("blending", _BLENDING), ("interpolation2d", _INTERPOLATION)):
+        if isinstance(found.get(name), str) and found[name] in choices:
+            known[name] = found[name]
+    if bands == 1 and "contrast_limits" in found:
+        low, high = _numbers("contrast_limits", found["contrast_limits"], (2,)).tolist()
+        if low >= high:
+            _refuse("contrast_limits")
+        known["contrast_limits"] = [low, high]
+    if bands == 1 and "colormap" in found:
+        known["colormap"] = _colormap_from_json(found["colormap"])
+    metadata = found.get("metadata", {})
+    if not isinstance(metadata, dict):
+        _refuse("metadata")
+    return known | {"metadata": {key: value for key, value in metadata.items() if key not in OWN_METADATA}}
+
+
+def known_here(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes without a colormap and units that napari, if it is loaded, does not know; warns of them."""
+    if "napari" not in sys.modules:
+        return attributes
+    import pint
+    from napari.utils.colormaps import ensure_colormap
+
+    registry = pint.get_application_registry()
+    checks = {"colormap": ensure_colormap, "units": lambda units: [registry.Unit(unit) for unit in units]}
+    known = dict(attributes)
+    for name, check in checks.items():
+        try:
+            if name in known:
+                check(known[name])
+        except Exception:
+            warnings.warn(f"this napari does not know the {name} {known.pop(name)!r:.100}", stacklevel=2)
+    return known
+
+
+def _geometry(ndim: int) -> dict[str, Any]:
+    """Defaults of what places the pixels in the world."""
+    return {
+        "scale": np.ones(ndim),
+        "translate": np.zeros(ndim),
+        "rotate": np.eye(ndim),
+        "shear": np.zeros(ndim * (ndim - 1) // 2),
+        "affine": np.eye(ndim + 1),
+    }
+
+
+def _numbers(name: str, value: Any, shape: tuple[int, ...]) -> Any:
+    try:
+        numbers = np.asarray(value)
+        good = numbers.shape == shape and numbers.dtype.kind in "iuf" and bool(np.isfinite(numbers).all())
+    except (TypeError, ValueError, OverflowError):
+        good = False
+    if not good:
+        _refuse(name)
+    return numbers.astype(float)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 100
+
+
+def _refuse(name: str) -> NoReturn:
+    msg = f"impossible {name}"
+    raise ValueError(msg)
+
+
+def _colormap_to_json(colormap: Any) -> Any:
+    if isinstance(colormap, str):
+        return colormap
+    values = colormap if isinstance(colormap, Mapping) else vars(colormap)
+    colors = np.asarray(values["colors"], float)
+    if "napari" in sys.modules:
+        from napari.utils.colormaps import AVAILABLE_COLORMAPS
+
+        stock = AVAILABLE_COLORMAPS.get(values.get("name"))
+        if stock is not None and np.array_equal(np.asarray(stock.colors, float), colors):
+            return values["name"]
+    found = {"name": str(values.get("name", "custom")), "colors": colors.round(4).tolist()}
+    if values.get("controls") is not None:
+        found["controls"] = np.asarray(values["controls"], float).round(6).tolist()
+    if "interpolation" in values:
+        found["interpolation"] = str(getattr(values["interpolation"], "value", values["interpolation"]))
+    return found
+
+
+def _colormap_from_json(found: Any) -> Any:
+    if _is_text(found):
+        return found
+    colors = found.get("colors") if isinstance(found, dict) else None
+    if not isinstance(colors, list) or not 1 <= len(colors) <= _MAX_COLORS:
+        _refuse("colormap")
+    interpolation = found.get("interpolation", "linear")
+    colormap = {"colors": _numbers("colormap", colors, (len(colors), 4)), "interpolation": interpolation}
+    if colormap["colors"].min() < 0 or colormap["colors"].max() > 1 or interpolation not in ("linear", "zero"):
+        _refuse("colormap")
+    if "controls" in found:
+        controls = _numbers("colormap", found["controls"], (len(colors) + (interpolation == "zero"),))
+        if controls[0] != 0 or controls[-1] != 1 or (np.diff(controls) < 0).any():
+            _refuse("colormap")
+        colormap["controls"] = controls
+    return colormap | {"name": found["name"] if _is_text(found.get("name")) else "custom"}
+
+
+def _plain_metadata(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, value in (attributes.get("metadata") or {}).items():
+        if key in OWN_METADATA:
+            continue
+        try:
+            kept[_text_key(key)] = _plain(value)
+        except TypeError as error:
+            warnings.warn(f"metadata {key!r} of layer {attributes.get('name')!r} is not saved: {error}", stacklevel=2)
+    return kept
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """The value in types that JSON has; tuples and arrays become lists."""
+    if depth > _MAX_DEPTH:
+        msg = "it is nested too deeply"
+        raise TypeError(msg)
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if value is None or isinstance(value, str | bool) or (isinstance(value, int) and abs(value) <= 2**63):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, Mapping):
+        return {_text_key(key): _plain(part, depth + 1) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part, depth + 1) for part in value]
+    msg = f"JSON has no {type(value).__name__} like {value!r:.40}"
+    raise TypeError(msg)
+
+
+def _text_key(key: object) -> str:
+    if not isinstance(key, str):
+        msg = f"JSON has no keys like {key!r:.40}"
+        raise TypeError(msg)
+    return key

@@ -1,0 +1,120 @@
+"""The JSON in a file that says which layers its frames are; docs/FORMAT.md specifies it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from agvae.container import Header
+from napari_agvae.attributes import from_json
+from napari_agvae.values import ValueMap
+
+LayerData = tuple[Any, dict[str, Any], str]
+"""(data, attributes, "image"), as napari has it."""
+
+MAX_DOCUMENT = 2**22
+"""Bytes; what a reader is willing to parse."""
+MAX_LAYERS = 1024
+MAX_AXES = 32
+
+_BANDS = {"L": 1, "LA": 4, "RGB": 3, "RGBA": 4, "I;16": 1}
+
+
+@dataclass(frozen=True)
+class StoredLayer:
+    """A layer in a file.
+
+    Attributes:
+        shape: sizes of the axes before Y and X; its frames follow each other, the last axis fastest.
+        bands: 1 for grey, 3 RGB, 4 RGBA.
+        values: how to get values from grey or colour; None where they are the values.
+        name: of the layer, or None.
+        attributes: keyword arguments of a napari image layer, but for its name.
+    """
+
+    shape: tuple[int, ...]
+    bands: int
+    values: ValueMap | None = None
+    name: str | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Number of frames."""
+        return math.prod(self.shape)
+
+
+def pack_layers(layers: Sequence[dict[str, Any]]) -> bytes:
+    """The document of layers, each a dict of members as docs/FORMAT.md has them.
+
+    Raises:
+        TypeError: it would have more than 4 MiB.
+    """
+    data = json.dumps({"layers": list(layers)}, allow_nan=False, separators=(",", ":")).encode()
+    if len(data) > MAX_DOCUMENT:
+        msg = f"metadata of the layers take {len(data)} bytes, of which {MAX_DOCUMENT} can be saved: remove some"
+        raise TypeError(msg)
+    return data
+
+
+def plain_layer(header: Header) -> StoredLayer:
+    """The layer of a file without a document."""
+    return StoredLayer((header.frames,) if header.frames > 1 else (), _BANDS[header.mode])
+
+
+def parse_layers(data: bytes, header: Header) -> list[StoredLayer]:
+    """The layers of a file.
+
+    Raises:
+        ValueError: the document is not as docs/FORMAT.md says, or does not fit the file.
+    """
+    if len(data) > MAX_DOCUMENT:
+        msg = f"the description of its layers has {len(data)} bytes"
+        raise ValueError(msg)
+    try:
+        document = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        msg = f"the description of its layers is no JSON ({error!s:.100})"
+        raise ValueError(msg) from error
+    members = document.get("layers") if isinstance(document, dict) else None
+    if not isinstance(members, list) or not 1 <= len(members) <= MAX_LAYERS:
+        msg = "the description of its layers has none, or too many"
+        raise ValueError(msg)
+    layers = [_parse_layer(member, header) for member in members]
+    if sum(layer.count for layer in layers) != header.frames:
+        msg = f"the description of its layers does not fit {header.frames} frames"
+        raise ValueError(msg)
+    return layers
+
+
+def _parse_layer(member: Any, header: Header) -> StoredLayer:
+    shape, values, name = (), None, None
+    bands = _BANDS[header.mode]
+    good = isinstance(member, dict)
+    if good:
+        shape, bands = member.get("shape", []), member.get("bands", bands)
+        values, name = member.get("values"), member.get("name")
+        good = (
+            isinstance(shape, list)
+            and len(shape) <= MAX_AXES - 2
+            and all(type(size) is int and 1 <= size <= header.frames for size in shape)
+            and type(bands) is int
+            and bands in ((1,) if header.mode == "I;16" else (1, 3, 4))
+            and (values is None or isinstance(values, dict))
+            and (name is None or (isinstance(name, str) and len(name) <= 1000))
+        )
+    if not good:
+        msg = "the description of a layer is impossible"
+        raise ValueError(msg)
+    if values is not None:
+        values = ValueMap(*(values.get(key) for key in ("dtype", "low", "high", "top")))
+    attributes = from_json(member, len(shape) + 2, bands)
+    return StoredLayer(tuple(shape), bands, values, name, attributes)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    msg = f"{name} is no number"
+    raise ValueError(msg)

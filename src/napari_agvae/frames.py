@@ -1,0 +1,133 @@
+"""The data of an image layer, frame by frame, as the pixels that files hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agvae.progress import checkpoint
+from napari_agvae.settings import CONTRAST_LIMITS, VALUES
+from napari_agvae.values import MAX_INTEGER, ValueMap, alpha_map, colour_map, grey_map
+
+_REFUSED = {
+    "b": "true and false, which a lossy codec would blur: save it as labels or as TIFF",
+    "c": "complex numbers: save real and imaginary part, or absolute value and phase, as layers of their own",
+}
+
+
+class LayerFrames:
+    """The frames of one image layer, each computed when it is asked for.
+
+    Args:
+        data: (..., Y, X), or in colour (..., Y, X, 3 or 4): an array of NumPy, dask, zarr or the like; of a multiscale
+            layer the sequence of its levels, of which the finest is taken.
+        attributes: the layer's, as napari gives them to writers; looked at are name, rgb, multiscale, contrast_limits.
+
+    Attributes:
+        name: of the layer.
+        shape: sizes of the axes before Y and X, whose last varies fastest from frame to frame.
+        bands: 1 for grey, 3 RGB, 4 RGBA.
+        dtype: of the data.
+
+    Raises:
+        TypeError: values or axes of the layer cannot be coded.
+    """
+
+    def __init__(self, data: Any, attributes: Mapping[str, Any]) -> None:
+        self.name = str(attributes.get("name") or "image")
+        multiscale = attributes.get("multiscale") or (isinstance(data, list | tuple) and hasattr(data[0], "shape"))
+        self._data = data[0] if multiscale else data
+        if not hasattr(self._data, "dtype"):
+            self._data = np.asarray(self._data)
+        self.dtype = np.dtype(self._data.dtype)
+        size = tuple(map(int, self._data.shape))
+        rgb = attributes.get("rgb")
+        if rgb is None:
+            rgb = len(size) > 2 and size[-1] in (3, 4)
+        self.bands = size[-1] if rgb else 1
+        axes = size[:-1] if rgb else size
+        if len(axes) < 2 or 0 in size or self.bands not in (1, 3, 4):
+            self._refuse(f"has the shape {size}: images have rows and columns, and in colour 3 or 4 bands")
+        if self.dtype.kind not in "fiu" or self.dtype.itemsize > 8:
+            reason = _REFUSED.get(self.dtype.kind, f"values of the type {self.dtype}: convert them to numbers first")
+            self._refuse(f"holds {reason}")
+        self.shape = axes[:-2]
+        self.height, self.width = axes[-2:]
+        self._limits = attributes.get("contrast_limits")
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def native(self) -> bool:
+        """Whether files hold these values as they are."""
+        return self.dtype == np.uint8 or (self.bands == 1 and self.dtype == np.dtype(np.uint16))
+
+    def frame(self, number: int) -> NDArray[Any]:
+        """(Y, X) or (Y, X, bands), by the number of the frame in the order of the file."""
+        checkpoint()
+        frame = self._data[tuple(map(int, np.unravel_index(number, self.shape)))] if self.shape else self._data
+        if np.ma.is_masked(frame):
+            self._refuse("holds masked values: fill them first, as in layer.data = layer.data.filled(0)")
+        return np.asarray(frame)
+
+    def value_map(self, value_range: str = VALUES) -> ValueMap:
+        """The map of grey or colour to codes: over all values, or in grey over the contrast limits.
+
+        Raises:
+            TypeError: a value is not finite, or too large.
+        """
+        low, high = self._finite_range()
+        if self.bands > 1:
+            return self._mapped(colour_map, low, high)
+        if value_range == CONTRAST_LIMITS and self._limits is not None:
+            low, high = map(float, self._limits)
+            if self.dtype.kind in "iu":
+                bounds = np.iinfo(self.dtype)
+                low, high = max(math.floor(low), int(bounds.min)), min(math.ceil(high), int(bounds.max))
+        return self._mapped(grey_map, low, high)
+
+    def pictures(self, values: ValueMap | None) -> Iterator[NDArray[Any]]:
+        """All frames as `agvae.encode` takes them; `values` as `value_map` gives it, or None for native ones."""
+        alpha = self._mapped(alpha_map) if values is not None and self.bands == 4 else None
+        for number in range(self.count):
+            frame = self.frame(number)
+            if values is None:
+                yield frame
+            elif self.bands == 1:
+                yield values.to_codes(frame)
+            else:
+                parts = [values.to_codes(frame[..., :3])]
+                if alpha is not None:
+                    parts.append(alpha.to_codes(frame[..., 3:]))
+                yield np.concatenate(parts, axis=-1).astype(np.uint8)
+
+    def _finite_range(self) -> tuple[float, float]:
+        """The smallest and the largest value of grey or colour."""
+        lows, highs = [], []
+        for number in range(self.count):
+            frame = self.frame(number)
+            lows.append(frame[..., :3].min() if self.bands > 1 else frame.min())
+            highs.append(frame[..., :3].max() if self.bands > 1 else frame.max())
+            if not np.isfinite(frame).all():
+                self._refuse(
+                    "holds NaN or infinite values: replace them first, "
+                    "as in layer.data = numpy.nan_to_num(layer.data, posinf=0, neginf=0)"
+                )
+        return min(low.item() for low in lows), max(high.item() for high in highs)
+
+    def _mapped(self, make: Any, *bounds: float) -> ValueMap:
+        try:
+            result: ValueMap = make(self.dtype, *bounds)
+        except ValueError:
+            self._refuse(f"holds values beyond {MAX_INTEGER:g}, which cannot be mapped exactly: rescale them first")
+        return result
+
+    def _refuse(self, reason: str) -> NoReturn:
+        msg = f"layer {self.name!r} cannot be saved as .agv: it {reason}"
+        raise TypeError(msg)

@@ -1,0 +1,200 @@
+"""`.agv` files as napari layers: one frame as an array of NumPy, several as a dask array that decodes what is shown."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import agvae
+from agvae.container import Reader
+from napari_agvae.attributes import known_here
+from napari_agvae.document import LayerData, StoredLayer, parse_layers, plain_layer
+from napari_agvae.settings import plugin_settings, use_device
+from napari_agvae.values import alpha_map
+
+Source = str | os.PathLike[str]
+
+
+def get_reader(path: Source | Sequence[Source]) -> Callable[[Source | Sequence[Source]], list[LayerData]] | None:
+    """The reader of a path, or of a list of paths to stack; None where one of them does not end in .agv.
+
+    Looks at names only: what is wrong with a file is for the reader to say.
+    """
+    paths = [path] if isinstance(path, str | os.PathLike) else path
+    return _read if paths and all(os.fspath(each).lower().endswith(".agv") for each in paths) else None
+
+
+def _read(path: Source | Sequence[Source]) -> list[LayerData]:
+    use_device(plugin_settings())
+    return [(data, known_here(attributes), kind) for data, attributes, kind in read_agv(path)]
+
+
+def read_agv(path: Source | Sequence[Source]) -> list[LayerData]:
+    """The layers of a file, or of several files that each hold one, stacked along a new first axis.
+
+    Each is (data, attributes, "image"), as `napari.layers.Layer.create` takes it.  Data are uint8 or what was saved,
+    (..., Y, X) or in colour (..., Y, X, 3 or 4): of one frame decoded, of more a dask array with a chunk for each.
+    `attributes["metadata"]["agv"]` is what `agvae.read_info` says of the file, and the map of values, if there is one.
+
+    Raises:
+        OSError: a file is not there, damaged, or needs a model that is not to be had; the text names it.
+        ValueError: files to stack differ in size or kind, or hold more than one layer.
+    """
+    if isinstance(path, str | os.PathLike):
+        return [_layer_data(layer) for layer in _open(path)]
+    return [_stacked([_open(each) for each in path])]
+
+
+class _Layer(NamedTuple):
+    """A layer in a file, not decoded yet; `first` is its first frame."""
+
+    path: Path
+    stored: StoredLayer
+    first: int
+    size: tuple[int, int]
+    dtype: np.dtype[Any]
+    limits: tuple[float, float] | None
+    info: dict[str, Any]
+    alone: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        colour = (self.stored.bands,) if self.stored.bands > 1 else ()
+        return (*self.stored.shape, *self.size, *colour)
+
+    def decode(self, frame: int) -> NDArray[Any]:
+        """A frame of it, (Y, X) or (Y, X, bands)."""
+        with _named(self.path):
+            pixels = _in_bands(agvae.decode(self.path, frame=self.first + frame), self.stored.bands)
+        values = self.stored.values
+        if values is None:
+            return pixels
+        parts = [values.to_values(pixels[..., :3] if self.stored.bands == 4 else pixels)]
+        if self.stored.bands == 4:
+            parts.append(alpha_map(self.dtype).to_values(pixels[..., 3:]))
+        return np.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+
+
+def _open(path: Source) -> list[_Layer]:
+    """What a file holds, from its header; of several frames the last is looked at, so that a short file is noticed."""
+    path = Path(path)
+    with _named(path):
+        info = agvae.read_info(path)
+        with path.open("rb") as file:
+            reader = Reader(file)
+            header = reader.header
+            last = reader.tile(header.frames - 1, header.tiles_per_frame - 1)
+        if last.error is not None:
+            raise last.error
+        arrays = reader.metadata.arrays
+        stored = [plain_layer(header)] if arrays is None else parse_layers(arrays, header)
+        layers = []
+        first = 0
+        for layer in stored:
+            values, facts = layer.values, info
+            limits: tuple[float, float] | None = header.range
+            dtype = np.dtype(np.uint16 if header.range else np.uint8)
+            if values is not None:
+                limits, facts, dtype = (
+                    (values.low, values.high),
+                    info | {"values": vars(values)},
+                    np.dtype(values.dtype),
+                )
+                if layer.bands == 4:
+                    alpha_map(dtype)
+            size = (header.height, header.width)
+            layers.append(_Layer(path, layer, first, size, dtype, limits, facts, len(stored) == 1))
+            first += layer.count
+    return layers
+
+
+def _layer_data(layer: _Layer) -> LayerData:
+    stored = layer.stored
+    data = layer.decode(0) if not stored.shape else _lazy([layer])[0]
+    name = layer.path.stem if layer.alone or stored.name is None else stored.name
+    attributes = {"name": name, **_attributes(layer)}
+    attributes["metadata"] = {**stored.attributes.get("metadata", {}), "agv": layer.info}
+    return data, attributes, "image"
+
+
+def _stacked(files: Sequence[list[_Layer]]) -> LayerData:
+    for layers in files:
+        if len(layers) > 1:
+            msg = f"{layers[0].path} holds {len(layers)} layers: open it without stacking"
+            raise ValueError(msg)
+    layers = [layers[0] for layers in files]
+    first = layers[0]
+    for layer in layers:
+        if (layer.shape, layer.dtype) != (first.shape, first.dtype):
+            msg = (
+                f"files to stack must be of one size and kind: {first.path} has the shape {first.shape} "
+                f"({first.dtype}), {layer.path} {layer.shape} ({layer.dtype})"
+            )
+            raise ValueError(msg)
+    attributes = {"name": first.path.stem, **_attributes(first)}
+    for name, new in (("units", "pixel"), ("axis_labels", "file")):
+        if name in attributes:
+            attributes[name] = (new, *attributes[name])
+    for name in ("rotate", "shear", "affine"):
+        attributes.pop(name, None)
+    attributes["metadata"] = {"agv": {"files": [layer.info for layer in layers]}}
+    return _lazy(layers), attributes, "image"
+
+
+def _attributes(layer: _Layer) -> dict[str, Any]:
+    """Keyword arguments of napari's image layer."""
+    attributes: dict[str, Any] = {"rgb": layer.stored.bands > 1}
+    if layer.limits is not None and layer.limits[0] < layer.limits[1] and layer.stored.bands == 1:
+        attributes["contrast_limits"] = list(layer.limits)  # else napari would decode frames to find some
+    return attributes | {key: value for key, value in layer.stored.attributes.items() if key != "metadata"}
+
+
+def _lazy(layers: Sequence[_Layer]) -> Any:
+    """A dask array of layers of one shape, along a new first axis, with a chunk for each frame."""
+    import dask.array as da
+
+    first = layers[0]
+    axes = (len(layers), *first.stored.shape)
+    sizes = [(1,) * axis for axis in axes] + [(axis,) for axis in first.shape[len(axes) - 1 :]]
+
+    def chunk(block_id: tuple[int, ...]) -> NDArray[Any]:
+        frame = int(np.ravel_multi_index(block_id[1 : len(axes)], axes[1:])) if len(axes) > 1 else 0
+        return layers[block_id[0]].decode(frame)[(None,) * len(axes)]
+
+    name = f"agv-{secrets.token_hex(8)}"  # dask may take what has one name for one array, and files change
+    meta = np.empty((0,) * len(sizes), first.dtype)
+    return da.map_blocks(chunk, chunks=tuple(sizes), dtype=first.dtype, meta=meta, name=name)
+
+
+def _in_bands(pixels: NDArray[Any], bands: int) -> NDArray[Any]:
+    """Decoded pixels as (Y, X) for one band, else (Y, X, bands)."""
+    planes = np.atleast_3d(pixels)
+    grey = planes.shape[2] < 3
+    if bands == 1:
+        if grey:
+            return planes[..., 0]
+        mean: NDArray[Any] = ((planes[..., :3].sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+        return mean
+    colour = np.repeat(planes[..., :1], 3, axis=2) if grey else planes[..., :3]
+    if bands == 3:
+        return colour
+    alpha = planes[..., -1:] if planes.shape[2] % 2 == 0 else np.full_like(planes[..., :1], 255)
+    return np.concatenate((colour, alpha), axis=2)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say of which file an error is."""
+    try:
+        yield
+    except (SyntaxError, ValueError, OSError, Image.DecompressionBombError) as error:
+        msg = f"{path} cannot be opened: {getattr(error, 'strerror', None) or error}"
+        raise OSError(msg) from error

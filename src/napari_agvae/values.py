@@ -1,0 +1,97 @@
+"""Numbers of any range as the 8 or 16-bit codes that files hold, and back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOP_GREY = 65535
+TOP_COLOUR = 255
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+FLOATS = ("float16", "float32", "float64")
+MAX_INTEGER = 2**53
+"""Integers up to this are exact in float64, in which values are mapped."""
+
+
+@dataclass(frozen=True)
+class ValueMap:
+    """value = low + code (high - low) / top, codes being whole numbers from 0 to top.
+
+    Attributes:
+        dtype: name of the values' type, one of `INTEGERS` or `FLOATS`.
+        low, high: the values of the codes 0 and top, finite, low <= high; integers if the type is one.
+        top: the greatest code, 1 .. 65535.
+
+    Raises:
+        ValueError: one of these is something else.
+    """
+
+    dtype: str
+    low: float
+    high: float
+    top: int
+
+    def __post_init__(self) -> None:
+        numbers = [value for value in (self.low, self.high) if type(value) in (int, float)]
+        good = len(numbers) == 2 and type(self.top) is int and 1 <= self.top <= TOP_GREY
+        if good and self.dtype in INTEGERS:
+            bounds = np.iinfo(self.dtype)
+            good = all(type(value) is int and abs(value) <= MAX_INTEGER for value in numbers)
+            good = good and bounds.min <= self.low <= self.high <= bounds.max
+        elif good:
+            largest = float(np.finfo(self.dtype).max) if self.dtype in FLOATS else 0.0
+            good = all(abs(value) <= largest for value in numbers) and 0 <= self.high - self.low < math.inf
+        if not good:
+            msg = f"impossible range of values: {self!r:.200}"
+            raise ValueError(msg)
+
+    def to_codes(self, values: NDArray[Any]) -> NDArray[np.uint16]:
+        """The nearest codes, uint16; values outside low .. high get that of the nearer of the two."""
+        span = float(self.high) - float(self.low)
+        scaled = (values.astype(np.float64) - self.low) * (self.top / span if span else 0.0)
+        codes: NDArray[np.uint16] = np.rint(scaled.clip(0, self.top)).astype(np.uint16)
+        return codes
+
+    def to_values(self, codes: NDArray[Any]) -> NDArray[Any]:
+        """Values of the type `dtype`."""
+        dtype = np.dtype(self.dtype)
+        values = self.low + np.minimum(codes, self.top) * ((float(self.high) - float(self.low)) / self.top)
+        values = (np.rint(values) if dtype.kind in "iu" else values).clip(self.low, self.high)
+        typed: NDArray[Any] = values.astype(dtype)
+        return typed
+
+
+def grey_map(dtype: np.dtype[Any], low: float, high: float) -> ValueMap:
+    """The map of grey values to 16 bits; integers whose range has no more than 65536 values are only shifted.
+
+    Raises:
+        ValueError: low or high is not finite, or too large.
+    """
+    if dtype.kind in "iu":
+        whole = int(low), int(high)
+        return ValueMap(dtype.name, *whole, min(TOP_GREY, max(1, whole[1] - whole[0])))
+    return ValueMap(dtype.name, float(low), float(high), TOP_GREY)
+
+
+def colour_map(dtype: np.dtype[Any], low: float, high: float) -> ValueMap:
+    """The map of colour to 8 bits: from 0 .. 1, of integers 0 .. 255, widened to low .. high where that is more.
+
+    Raises:
+        ValueError: low or high is not finite, or too large.
+    """
+    if dtype.kind in "iu":
+        return ValueMap(dtype.name, min(0, int(low)), max(min(TOP_COLOUR, np.iinfo(dtype).max), int(high)), TOP_COLOUR)
+    return ValueMap(dtype.name, min(0.0, float(low)), max(1.0, float(high)), TOP_COLOUR)
+
+
+def alpha_map(dtype: np.dtype[Any]) -> ValueMap:
+    """The map of alpha to 8 bits: from 0 .. 1, of integers from 0 to the greatest of their type.
+
+    Raises:
+        ValueError: integers of 64 bits.
+    """
+    return ValueMap(dtype.name, 0, np.iinfo(dtype).max if dtype.kind in "iu" else 1, TOP_COLOUR)

@@ -1,0 +1,170 @@
+"""Image layers of napari to `.agv` files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from numpy.typing import NDArray
+
+from agvae.api import encode_frames
+from agvae.container import Metadata
+from agvae.frames import Frames
+from agvae.output import write_whole
+from agvae.quality import parse_quality
+from napari_agvae.attributes import from_json, to_json
+from napari_agvae.document import LayerData, pack_layers
+from napari_agvae.frames import LayerFrames
+from napari_agvae.settings import VALUES, Settings, plugin_settings, use_device
+from napari_agvae.state import session
+from napari_agvae.values import ValueMap
+
+
+def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save one image layer, as napari calls it; returns the path written."""
+    return write_images(path, [(data, attributes, "image")])
+
+
+def write_images(path: str, layers: Sequence[LayerData]) -> list[str]:
+    """Save image layers in one file, as napari calls it; returns the path written."""
+    settings = plugin_settings()
+    use_device(settings)
+    quality = _wanted_quality(layers, settings)
+    model = session.model or settings.model or None
+    try:
+        return [write_agv(path, layers, quality, model=model, value_range=settings.value_range)]
+    except ValueError as error:  # of which napari says no more than that no data were written
+        raise TypeError(str(error)) from error
+
+
+def refuse_labels(path: str, layers: Sequence[LayerData]) -> NoReturn:
+    """Say why labels are not saved.
+
+    Raises:
+        TypeError: always; napari would only warn that no data were written.
+    """
+    names = ", ".join(repr(attributes.get("name", kind)) for _, attributes, kind in layers if kind != "image")
+    msg = (
+        f"{names} cannot be saved as .agv: a lossy codec would change labels; save them as TIFF or zarr, "
+        "and select only image layers for .agv"
+    )
+    raise TypeError(msg)
+
+
+def write_agv(
+    path: str | os.PathLike[str],
+    layers: Sequence[LayerData],
+    quality: float | None = None,
+    *,
+    model: str | None = None,
+    value_range: str = VALUES,
+) -> str:
+    """Save image layers in one file, whole or not at all; returns its path, with .agv added where it was missing.
+
+    uint8 and, in a file of one layer, grey uint16 are coded as they are, other numbers through a `ValueMap` that the
+    file keeps.  Frames are computed one at a time, in up to three passes: range of values, range of pixels, coding.
+    `agvae.progress.watched` can follow and stop it.
+
+    Args:
+        layers: (data, attributes, "image") each, as `Layer.as_layer_data_tuple` gives them; attributes may be {}.
+        quality: 1 to 6, or 10 to 100 on the percent scale; 3.5 if not given.
+        model: name of the model to code with; the default one if not given.
+        value_range: "values" maps all values of a layer, "contrast limits" what is between these in grey layers.
+
+    Raises:
+        TypeError: a layer is not an image that can be coded, or layers do not fit in one file; the text says why.
+        ValueError: the quality is outside its range.
+        OSError: the file cannot be written, or the model is not to be had.
+    """
+    rate = parse_quality(quality)
+    target = Path(path)
+    if target.suffix.lower() != ".agv":
+        target = target.with_name(f"{target.name}.agv")
+    parts = _parts(layers, value_range)
+    alone = len(parts) == 1
+    members = [_member(part, attributes, alone) for part, (_, attributes, _) in zip(parts, layers, strict=True)]
+    document = pack_layers(members) if any(members) else None
+    write_whole(target, encode_frames(Frames(_Pictures(parts)), rate, Metadata(arrays=document), model))
+    return str(target)
+
+
+class _Part:
+    """A layer to be written: its frames, and how their values become codes."""
+
+    def __init__(self, frames: LayerFrames, values: ValueMap | None) -> None:
+        self.frames = frames
+        self.values = values
+
+    @property
+    def deep(self) -> bool:
+        return self.frames.bands == 1 and self.frames.dtype != "uint8"
+
+
+class _Pictures:
+    """The frames of all layers, computed anew each time one goes through them."""
+
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        for part in self._parts:
+            yield from part.frames.pictures(part.values)
+
+
+def _parts(layers: Sequence[LayerData], value_range: str) -> list[_Part]:
+    if not layers:
+        msg = "there are no layers to save"
+        raise TypeError(msg)
+    for _, attributes, kind in layers:
+        if kind != "image":
+            refuse_labels("", [({}, attributes, kind)])
+    parts = []
+    for data, attributes, _ in layers:
+        frames = LayerFrames(data, attributes)
+        plain = frames.native and (frames.dtype == "uint8" or (len(layers) == 1 and value_range == VALUES))
+        parts.append(_Part(frames, None if plain else frames.value_map(value_range)))
+    first = parts[0]
+    for part in parts:
+        a, b = first.frames, part.frames
+        if (a.height, a.width) != (b.height, b.width) or first.deep != part.deep:
+            msg = (
+                "layers of one .agv file must have rows and columns of the same size and all 8 or all 16 bits: "
+                f"{a.name!r} has {a.height} x {a.width} pixels ({a.dtype}), {b.name!r} {b.height} x {b.width} "
+                f"({b.dtype}); save them one by one"
+            )
+            raise TypeError(msg)
+    return parts
+
+
+def _member(part: _Part, attributes: Mapping[str, Any], alone: bool) -> dict[str, Any]:
+    """What the document says of a layer, without what the same file would mean with no document."""
+    frames = part.frames
+    ndim = len(frames.shape) + 2
+    member = to_json(attributes, ndim, frames.bands)
+    try:
+        from_json(member, ndim, frames.bands)
+    except ValueError as error:
+        msg = f"layer {frames.name!r} cannot be saved as .agv: {error}"
+        raise TypeError(msg) from error
+    if frames.dtype == "uint8" and member.get("contrast_limits") == [0, 255]:
+        del member["contrast_limits"]
+    if not alone:
+        member |= {"name": frames.name, "bands": frames.bands}
+    if not alone or frames.shape != ((frames.count,) if frames.count > 1 else ()):
+        member["shape"] = list(frames.shape)
+    if part.values is not None:
+        member["values"] = vars(part.values)
+    return member
+
+
+def _wanted_quality(layers: Sequence[LayerData], settings: Settings) -> float:
+    """What a layer asks for, else what the open dock shows, the file had that a layer is from, or the settings say."""
+
+    def of(key: str) -> Any:
+        found = ((attributes.get("metadata") or {}).get(key) for _, attributes, _ in layers)
+        return next((about["quality"] for about in found if isinstance(about, Mapping) and "quality" in about), None)
+
+    wishes = (of("agvae"), session.quality, of("agv"))
+    return next((wish for wish in wishes if wish is not None), settings.quality)

@@ -1,0 +1,28 @@
+"""Fixtures of the plugin's tests; those that need napari are skipped where it is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from napari_agvae.state import session
+
+
+@pytest.fixture(autouse=True)
+def no_session() -> Iterator[None]:
+    """No dock has been used before."""
+    yield
+    session.quality = session.model = None
+
+
+@pytest.fixture
+def viewer() -> Any:
+    """napari's viewer without a window and without Qt, with the plugins that are installed."""
+    pytest.importorskip("napari")
+    from napari.components import ViewerModel
+    from npe2 import PluginManager
+
+    PluginManager.instance().discover()
+    return ViewerModel()
