@@ -347,6 +347,11 @@ _models: dict[tuple[str, str], Model] = {}
 _models_lock = threading.Lock()
 
 
+def is_loaded(name: str | None = None) -> bool:
+    """Whether `load_model` has this model at hand."""
+    return _key(name, None) in _models
+
+
 def load_model(name: str | None = None, device: str | None = None) -> Model:
     """The model of that name, or the default one, on a device or on that of `agvae.options`; loaded once per process.
 
@@ -354,13 +359,17 @@ def load_model(name: str | None = None, device: str | None = None) -> Model:
         agvae.weights.WeightsError: no model of that name is known, or its weights are not to be had.
         ValueError: the device cannot be used.
     """
-    key = (model_files.registry()["default"] if name is None else name, device or options.device)
+    key = _key(name, device)
     model = _models.get(key)
     if model is None:
         path = model_files.find(key[0])  # may download: others must not wait for that
         with _models_lock:
             model = _models.get(key) or _models.setdefault(key, Model(path, *key))
     return model
+
+
+def _key(name: str | None, device: str | None) -> tuple[str, str]:
+    return model_files.registry()["default"] if name is None else name, device or options.device
 
 
 def model_of(header: Header) -> Model:

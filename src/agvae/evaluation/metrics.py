@@ -7,12 +7,16 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from agvae.progress import checkpoint
+
 PEAK = 255.0
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW_SIZE, WINDOW_SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03
 MS_SSIM_MINIMUM_SIDE = 2 ** (len(SCALE_WEIGHTS) - 1) * (WINDOW_SIZE - 1) + 1
 """The coarsest scale must hold one window: 161 pixels."""
+STRIP = 128
+"""Rows that are worked on at once."""
 
 Pixels = NDArray[np.uint8]
 Plane = NDArray[np.float64]
@@ -25,8 +29,12 @@ def psnr(reference: Pixels, image: Pixels) -> float:
         ValueError: the images differ in shape or are not uint8.
     """
     _check(reference, image)
-    difference = reference.astype(np.float64) - image
-    mse = float(np.mean(difference * difference))
+    total = 0.0
+    for top in range(0, len(reference), STRIP):
+        checkpoint()
+        difference = reference[top : top + STRIP].astype(np.float64) - image[top : top + STRIP]
+        total += float(np.sum(difference * difference))
+    mse = total / reference.size
     return 10 * math.log10(PEAK**2 / mse) if mse > 0 else math.inf
 
 
@@ -66,11 +74,21 @@ def _ms_ssim_plane(reference: Pixels, image: Pixels) -> float:
     result = 1.0
     last = len(SCALE_WEIGHTS) - 1
     for scale, weight in enumerate(SCALE_WEIGHTS):
-        luminance, contrast_structure = _ssim_terms(x, y)
-        mean = np.mean(luminance * contrast_structure if scale == last else contrast_structure)
-        result *= max(float(mean), 0.0) ** weight
+        result *= max(_mean_ssim(x, y, coarsest=scale == last), 0.0) ** weight
         x, y = _halve(x), _halve(y)
     return result
+
+
+def _mean_ssim(x: Plane, y: Plane, *, coarsest: bool) -> float:
+    """Mean of cs over all window positions, at the coarsest scale of l cs; in strips, which bounds memory."""
+    rows, columns = (side - WINDOW_SIZE + 1 for side in x.shape)
+    total = 0.0
+    for top in range(0, rows, STRIP):
+        checkpoint()
+        strip = slice(top, min(top + STRIP, rows) + WINDOW_SIZE - 1)
+        luminance, contrast_structure = _ssim_terms(x[strip], y[strip])
+        total += float(np.sum(luminance * contrast_structure if coarsest else contrast_structure))
+    return total / (rows * columns)
 
 
 def _ssim_terms(x: Plane, y: Plane) -> tuple[Plane, Plane]:

@@ -1,0 +1,212 @@
+"""Previews of a slice while a slider moves: the middle of the view at once, then the view, then all of it.
+
+No Qt and no napari here.  What a stage shows is coded as a picture of its own, so that each of them is cheap; the last
+one, the whole slice, is what a file will hold.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from agvae.container import Box, Metadata
+from agvae.progress import watched
+from napari_agvae.attributes import to_json
+from napari_agvae.canvas import PreviewCanvas
+from napari_agvae.document import pack_layers
+from napari_agvae.latest import Turn
+from napari_agvae.measure import Numbers, similarity
+from napari_agvae.regions import SMALLEST, next_side, stages
+from napari_agvae.settings import VALUES
+from napari_agvae.slices import LayerSlice
+
+LOADING = "Loading PyTorch and the model …"
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What to preview.
+
+    Attributes:
+        key: equal for requests of the same slice with the same pixels.
+        data, attributes: of the layer, as `LayerFrames` takes them.
+        index: of the slice, one integer for each leading axis.
+        level: see `agvae.quality`.
+        visible: the box on view, in pixels of the slice.
+        whole: whether to go on to the whole slice.
+        model: name of the model; the default one if None.
+        value_range: how values become codes.
+    """
+
+    key: Hashable
+    data: Any
+    attributes: Mapping[str, Any]
+    index: tuple[int, ...]
+    level: int
+    visible: Box
+    whole: bool
+    model: str | None = None
+    value_range: str = VALUES
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Something new on a canvas; `numbers` when a stage is complete."""
+
+    request: Request
+    canvas: PreviewCanvas
+    slice: LayerSlice = field(repr=False)
+    numbers: Numbers | None = None
+
+
+class MissingModelError(Exception):
+    """The weights of a model are not on this machine; they are not fetched without being asked for."""
+
+    def __init__(self, name: str, size: int) -> None:
+        super().__init__(f"The weights of the model {name!r} are not on this computer ({size / 1e6:.1f} MB).")
+        self.name, self.size = name, size
+
+
+class Live:
+    """Works on requests one at a time, in one thread; keeps the slice that it worked on last.
+
+    Args:
+        shown: called whenever there is something new to see.
+        status: called with a sentence about what takes long, "" when it is over.
+    """
+
+    def __init__(self, shown: Callable[[Shown], None], status: Callable[[str], None]) -> None:
+        self._shown, self._status = shown, status
+        self._key: Hashable = None
+        self._slice: LayerSlice | None = None
+        self._canvas: PreviewCanvas | None = None
+        self._side = SMALLEST
+
+    def forget(self) -> None:
+        """Let go of the layer's pixels."""
+        self._key = self._slice = self._canvas = None
+
+    def work(self, request: Request, turn: Turn) -> None:
+        """Show the stages of a request; raises what coding raises, and MissingModelError."""
+        with watched(turn.check), few_threads():
+            self._prepare(request, turn)
+            assert self._slice is not None
+            size = self._slice.size
+            boxes = stages(request.visible, size, self._side, whole=request.whole)
+            for number, box in enumerate(boxes):
+                turn.yielding = number > 0
+                turn.check()
+                self._stage(request, self._slice, box, first=number == 0)
+
+    def _prepare(self, request: Request, turn: Turn) -> None:
+        load(request.model, self._status)
+        turn.check()
+        if self._key == request.key and self._slice is not None:
+            return
+        before, self._slice, self._key = self._canvas, None, None
+        found = LayerSlice(request.data, request.attributes, request.index, request.value_range)
+        turn.check()
+        if (
+            before is not None
+            and before.pixels.shape == found.values.shape
+            and before.pixels.dtype == found.values.dtype
+        ):
+            before.reset(found.values)
+        else:
+            self._canvas = PreviewCanvas(found.values)
+        self._slice, self._key = found, request.key
+
+    def _stage(self, request: Request, source: LayerSlice, box: Box, *, first: bool) -> None:
+        from agvae.preview import Original, Preview
+
+        assert self._canvas is not None
+        start = time.perf_counter()
+        codes = source.crop(box)
+        decoded = np.empty_like(codes)
+        preview = Preview(Original(codes), request.level, request.model)
+        left, top, right, bottom = box
+        if not first:
+            self._canvas.restore(keep=box)
+        view = request.visible
+        for (x0, y0, x1, y1), pixels in preview.parts(((view[0] + view[2]) / 2 - left, (view[1] + view[3]) / 2 - top)):
+            decoded[y0:y1, x0:x1] = pixels
+            self._canvas.paint((left + x0, top + y0, left + x1, top + y1), source.to_values(pixels))
+            self._shown(Shown(request, self._canvas, source))
+        seconds = time.perf_counter() - start
+        whole = box == (0, 0, *source.size)
+        data = preview.file(_metadata(request, source) if whole else None)
+        psnr, ms_ssim = similarity(codes, decoded)
+        numbers = Numbers(request.level, box, whole, len(data), psnr, ms_ssim, seconds)
+        self._shown(Shown(request, self._canvas, source, numbers))
+        if first:
+            pixels_done = (right - left) * (bottom - top)
+            self._side = next_side(self._side, time.perf_counter() - start, pixels_done)
+
+
+def load(model: str | None, status: Callable[[str], None]) -> None:
+    """Load PyTorch and a model, the first time with a status; downloads nothing.
+
+    Raises:
+        MissingModelError: the weights are not here.
+        agvae.weights.WeightsError: no such model.
+    """
+    from agvae import weights
+
+    busy = "agvae.codec" not in sys.modules
+    if busy:
+        status(LOADING)
+    try:
+        from agvae.codec import is_loaded, load_model
+
+        if is_loaded(model):
+            return
+        registry = weights.registry()
+        name = model or registry["default"]
+        if weights.locate(name) is None:
+            raise MissingModelError(name, registry["models"][name]["size"])
+        if not busy:
+            status(LOADING)
+            busy = True
+        load_model(model)
+    finally:
+        if busy:
+            status("")
+
+
+@contextmanager
+def few_threads() -> Iterator[None]:
+    """Leave a core to the event loop, unless `agvae.options.threads` says what to do."""
+    import torch
+
+    import agvae
+
+    if agvae.options.threads is not None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, (os.cpu_count() or 2) - 1)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _metadata(request: Request, source: LayerSlice) -> Metadata | None:
+    """What the writer will store besides the pixels of a layer of one slice."""
+    if request.index:
+        return None
+    bands = source.codes.shape[2] if source.codes.ndim == 3 else 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        member = to_json(request.attributes, 2, bands)
+    if source.value_map is not None:
+        member["values"] = vars(source.value_map)
+    return Metadata(arrays=pack_layers([member])) if member else None

@@ -1,0 +1,71 @@
+"""One slice of an image layer as the codec takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agvae.container import Box
+from napari_agvae.frames import LayerFrames
+from napari_agvae.settings import VALUES
+from napari_agvae.values import alpha_map
+
+MAX_PIXELS = 2**27
+"""Of a slice to preview, which is held in memory."""
+
+
+class LayerSlice:
+    """Rows and columns of a layer at one index of its leading axes.
+
+    Args:
+        data, attributes: as `LayerFrames` takes them.
+        index: one integer for each leading axis.
+        value_range: as `LayerFrames.value_map` takes it; its values are those of the slice.
+
+    Attributes:
+        values: (Y, X) or (Y, X, bands) of the layer's type.
+        codes: the same in uint8 or uint16, as `agvae.encode` takes them.
+
+    Raises:
+        TypeError: the layer cannot be coded; the text says why.
+    """
+
+    def __init__(
+        self, data: Any, attributes: Mapping[str, Any], index: tuple[int, ...], value_range: str = VALUES
+    ) -> None:
+        frames = LayerFrames(data, attributes)
+        if frames.width * frames.height > MAX_PIXELS:
+            msg = (
+                f"layer {frames.name!r} is too large to preview: {frames.width} x {frames.height} pixels, of which "
+                f"{MAX_PIXELS} fit; crop it, or save it to see its size"
+            )
+            raise TypeError(msg)
+        number = int(np.ravel_multi_index(index, frames.shape)) if index else 0
+        self.values = frames.frame(number)
+        own = LayerFrames(self.values, {**attributes, "rgb": frames.bands > 1, "multiscale": False})
+        self.value_map = None if own.native else own.value_map(value_range)
+        (self.codes,) = own.pictures(self.value_map)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.codes.shape[1], self.codes.shape[0]
+
+    def crop(self, box: Box) -> NDArray[Any]:
+        """The codes of a box."""
+        left, top, right, bottom = box
+        return self.codes[top:bottom, left:right]
+
+    def to_values(self, codes: NDArray[Any]) -> NDArray[Any]:
+        """Decoded codes as values of the layer."""
+        if self.value_map is None:
+            return codes
+        if codes.ndim == 2:
+            return self.value_map.to_values(codes)
+        parts = [self.value_map.to_values(codes[..., :3])]
+        if codes.shape[2] == 4:
+            parts.append(alpha_map(self.values.dtype).to_values(codes[..., 3:]))
+        return np.concatenate(parts, axis=-1)

@@ -1,0 +1,292 @@
+"""What the preview dock does without Qt: which part comes first, the latest wins, what is shown is what a file holds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import agvae
+from agvae.evaluation import metrics
+from napari_agvae.canvas import PLAIN, PreviewCanvas
+from napari_agvae.latest import LatestWins, Stopped, Turn
+from napari_agvae.live import Live, MissingModelError, Request, Shown
+from napari_agvae.measure import described, similarity
+from napari_agvae.regions import LARGEST, SMALLEST, central_box, next_side, stages, visible_box
+from tests.helpers import picture
+
+IMAGE = picture(700, 500)
+GREY = IMAGE[..., 0]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
+
+
+def box_in(size: tuple[int, int]) -> st.SearchStrategy[tuple[int, int, int, int]]:
+    width, height = size
+    return st.tuples(
+        st.integers(0, width - 1), st.integers(0, height - 1), st.integers(1, width), st.integers(1, height)
+    ).map(lambda b: (b[0], b[1], min(width, b[0] + b[2]), min(height, b[1] + b[3])))
+
+
+@given(box_in((3000, 2000)), st.integers(SMALLEST, LARGEST), st.booleans())
+def test_stages_grow_around_the_middle_of_the_view(visible: Any, side: int, whole: bool) -> None:
+    boxes = stages(visible, (3000, 2000), side, whole=whole)
+    areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in boxes]
+    assert boxes[-1] == ((0, 0, 3000, 2000) if whole else visible)
+    assert areas[0] <= 2 * side**2
+    assert all(2 * small <= large for small, large in zip(areas, areas[1:], strict=False))
+    middle = central_box(visible, side)
+    assert visible[0] <= middle[0] < middle[2] <= visible[2]
+    assert abs((middle[0] + middle[2]) - (visible[0] + visible[2])) <= 1
+
+
+def test_the_view_is_cut_at_the_slice_and_scaled_by_the_level_of_a_pyramid() -> None:
+    assert visible_box(((-10, 5), (99.5, 1000)), 1, (640, 480)) == (5, 0, 640, 101)
+    assert visible_box(((10, 20), (19, 29)), 4, (640, 480)) == (80, 40, 120, 80)
+    assert visible_box(((500, 0), (600, 10)), 1, (640, 480)) == (0, 0, 640, 480)
+
+
+def test_the_region_while_dragging_follows_the_machine() -> None:
+    assert next_side(256, 0.01, 256**2) > 256
+    assert next_side(256, 5, 256**2) == SMALLEST
+    assert next_side(512, 0.001, 512**2) == LARGEST
+    assert next_side(256, 0.2, 256**2) == 256
+
+
+def test_a_canvas_shows_the_original_where_nothing_is_painted() -> None:
+    canvas = PreviewCanvas(GREY)
+    canvas.paint((0, 0, 10, 10), np.zeros((10, 10), np.uint8))
+    canvas.paint((20, 20, 30, 30), np.ones((10, 10), np.uint8))
+    canvas.restore(keep=(20, 20, 30, 30))
+    assert (canvas.pixels[20:30, 20:30] == 1).all()
+    canvas.pixels[20:30, 20:30] = GREY[20:30, 20:30]
+    np.testing.assert_array_equal(canvas.pixels, GREY)
+
+
+def test_a_layer_sees_what_is_painted_later_at_every_index_and_level() -> None:
+    canvas = PreviewCanvas(np.zeros((1500, 1200), np.uint8))
+    levels = canvas.layer_data((3,))
+    assert [level.shape for level in levels] == [(3, 1500, 1200), (3, 750, 600)]
+    canvas.paint((0, 0, 1200, 1500), np.full((1500, 1200), 7, np.uint8))
+    assert all((level == 7).all() for level in levels)
+    assert PreviewCanvas(np.zeros((1024, PLAIN // 1024, 3), np.uint8)).layer_data(()).shape == (1024, 1024, 3)
+
+
+def test_the_latest_request_wins_and_the_first_stage_of_each_is_done() -> None:
+    begun, finished, failures = [], [], []
+    going_on = threading.Event()
+
+    def work(request: int, turn: Turn) -> None:
+        begun.append(request)
+        going_on.wait(5)
+        turn.check()
+        turn.yielding = True
+        turn.check()
+        finished.append(request)
+
+    latest = LatestWins(work, lambda request, error: failures.append(error), lambda: None)
+    for request in range(50):
+        latest.submit(request)
+        wait_for(lambda: begun)
+    going_on.set()
+    wait_for(lambda: not latest.busy)
+    assert begun == [0, 49]
+    assert finished == [49]
+    latest.close(1)
+    assert not failures
+
+
+def test_an_error_is_told_and_the_next_request_works() -> None:
+    failures, done = [], []
+
+    def work(request: int, _: Turn) -> None:
+        done.append(1 // request)
+
+    latest = LatestWins(work, lambda request, error: failures.append((request, type(error))), lambda: None)
+    latest.submit(0)
+    wait_for(lambda: failures)
+    latest.submit(1)
+    wait_for(lambda: done)
+    latest.close(1)
+    assert failures == [(0, ZeroDivisionError)]
+
+
+def test_closing_stops_what_runs_and_leaves_no_thread() -> None:
+    started = threading.Event()
+
+    def work(_: int, turn: Turn) -> None:
+        while True:
+            started.set()
+            turn.check()
+            time.sleep(0.001)
+
+    before = threading.active_count()
+    latest = LatestWins(work, lambda *_: pytest.fail("no error"), lambda: None)
+    latest.submit(1)
+    started.wait(5)
+    latest.close(1)
+    assert threading.active_count() == before
+    latest.submit(2)
+    assert threading.active_count() == before
+
+
+def request(image: Any, level: int = 10240, *, index: tuple[int, ...] = (), **changes: Any) -> Request:
+    height, width = image.shape[-3:-1] if image.shape[-1] in (3, 4) else image.shape[-2:]
+    given = {"visible": (0, 0, width, height), "whole": True, "attributes": {"name": "a"}, "key": (id(image), index)}
+    return Request(data=image, index=index, level=level, **(given | changes))
+
+
+def run(wanted: Request, live: Live | None = None, shown: list[Shown] | None = None) -> list[Shown]:
+    found: list[Shown] = [] if shown is None else shown
+    (live or Live(found.append, lambda _: None)).work(wanted, Turn(lambda: False))
+    return found
+
+
+@pytest.mark.parametrize("image", [IMAGE, GREY, np.dstack((IMAGE, GREY)), GREY.astype(np.uint16) * 99])
+def test_the_whole_slice_is_the_file(image: np.ndarray, tmp_path: Any) -> None:
+    from napari_agvae.writer import write_agv
+
+    last = run(request(image))[-1]
+    path = write_agv(tmp_path / "a.agv", [(image, {}, "image")], 3.5)
+    data = open(path, "rb").read()  # noqa: PTH123, SIM115
+    decoded = agvae.decode(data)
+    np.testing.assert_array_equal(last.canvas.pixels, decoded)
+    assert last.numbers is not None
+    assert last.numbers.whole
+    assert last.numbers.size == len(data)
+    if image.dtype == np.uint8:
+        x, y = np.atleast_3d(image)[..., :3], np.atleast_3d(decoded)[..., :3]
+        assert last.numbers.psnr == pytest.approx(metrics.psnr(x, y))
+        assert last.numbers.ms_ssim == pytest.approx(metrics.ms_ssim(x, y))
+
+
+def test_float_values_come_back_and_their_document_counts(tmp_path: Any) -> None:
+    from napari_agvae.writer import write_agv
+
+    image = GREY.astype(np.float32) / 100 - 1
+    attributes = {"name": "a", "scale": [0.5, 0.5], "units": ("um", "um")}
+    last = run(request(image, attributes=attributes))[-1]
+    path = write_agv(tmp_path / "a.agv", [(image, attributes, "image")], 3.5)
+    assert last.numbers is not None
+    assert last.numbers.size == len(open(path, "rb").read())  # noqa: PTH123, SIM115
+    assert last.canvas.pixels.dtype == np.float32
+    assert np.abs(last.canvas.pixels - image).mean() < 0.1
+
+
+def test_first_the_middle_then_the_view_then_the_whole() -> None:
+    shown = run(request(IMAGE, visible=(100, 50, 500, 450)))
+    complete = [s.numbers for s in shown if s.numbers is not None]
+    assert [n.box for n in complete] == [(204, 154, 396, 346), (100, 50, 500, 450), (0, 0, 700, 500)]
+    assert [n.whole for n in complete] == [False, False, True]
+    crop = agvae.encode(IMAGE[154:346, 204:396], 3.5)
+    assert complete[0].size == len(crop)
+
+
+def test_while_dragging_only_the_view_is_coded() -> None:
+    shown = run(request(IMAGE, visible=(0, 0, 192, 192), whole=False))
+    assert [s.numbers.box for s in shown if s.numbers] == [(0, 0, 192, 192)]
+    np.testing.assert_array_equal(shown[-1].canvas.pixels[192:], IMAGE[192:])
+
+
+def test_a_slice_of_a_stack_is_read_once_and_alone() -> None:
+    dask_array = pytest.importorskip("dask.array")
+    read = []
+
+    def block(k: int) -> np.ndarray:
+        read.append(k)
+        return np.roll(GREY, 50 * k)[None]
+
+    from dask import delayed
+
+    stack = dask_array.concatenate(
+        [dask_array.from_delayed(delayed(block)(k), (1, *GREY.shape), GREY.dtype) for k in range(5)]
+    )
+    shown: list[Shown] = []
+    live = Live(shown.append, lambda _: None)
+    for level in (0, 20480):
+        run(request(stack, level, index=(3,)), live)
+    assert read == [3]
+    np.testing.assert_array_equal(shown[-1].canvas.original, np.roll(GREY, 150))
+    canvas = shown[-1].canvas
+    run(request(stack, index=(1,)), live)
+    assert shown[-1].canvas is canvas
+    np.testing.assert_array_equal(canvas.original, np.roll(GREY, 50))
+
+
+def test_stopping_takes_little_time_and_shows_nothing_more() -> None:
+    shown: list[Shown] = []
+    live = Live(shown.append, lambda _: None)
+    run(request(IMAGE), live)
+    latest = LatestWins(live.work, lambda *_: pytest.fail("no error"), lambda: None)
+    image = picture(2048, 2048)
+    latest.submit(request(image, visible=(0, 0, 200, 200)))
+    count = len(shown)
+    wait_for(lambda: len(shown) > count + 1)
+    start = time.perf_counter()
+    latest.stop()
+    wait_for(lambda: not latest.busy)
+    assert time.perf_counter() - start < 1
+    assert not any(s.numbers and s.numbers.whole for s in shown[count:])
+    latest.close(1)
+
+
+def test_a_model_that_is_not_here_is_not_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    from agvae import codec, weights
+
+    monkeypatch.setattr(weights, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(weights, "_places", lambda entry: iter(()))
+    monkeypatch.setattr(codec, "_models", {})
+    with pytest.raises(MissingModelError, match="not on this computer"):
+        run(request(IMAGE))
+
+
+@pytest.mark.parametrize("bad", [np.full((9, 9), np.nan), np.zeros((9, 9), np.complex64)])
+def test_what_cannot_be_coded_is_refused_by_name(bad: np.ndarray) -> None:
+    with pytest.raises(TypeError, match="'a'"):
+        run(request(bad))
+
+
+def test_numbers_of_an_image_that_is_not_changed() -> None:
+    assert similarity(IMAGE, IMAGE) == (np.inf, pytest.approx(1.0))
+    assert similarity(GREY.astype(np.uint16) * 50, GREY.astype(np.uint16) * 50) == (np.inf, pytest.approx(1.0))
+    assert similarity(GREY[:9], GREY[:9])[1] is None
+    flat = np.full((170, 170), 7, np.uint16)
+    assert similarity(flat, flat)[0] == np.inf
+
+
+def test_similarity_of_16_bits_is_that_of_its_range() -> None:
+    noisy = np.clip(GREY.astype(int) + np.random.default_rng(0).integers(-9, 9, GREY.shape), 0, 255).astype(np.uint8)
+    wide = (GREY - GREY.min()).astype(np.uint16) * 200 + 1000
+    psnr, ms_ssim = similarity(wide, wide + (noisy.astype(int) - GREY).astype(np.int16).astype(np.uint16) * 200)
+    span = int(GREY.max()) - int(GREY.min())
+    assert psnr == pytest.approx(metrics.psnr(GREY, noisy) + 20 * np.log10(span / 255), abs=0.01)
+    assert ms_ssim is not None
+    assert ms_ssim < 1
+
+
+def test_numbers_in_words() -> None:
+    numbers = run(request(IMAGE))[-1].numbers
+    assert numbers is not None
+    words = described(numbers)
+    assert words["shown"] == "whole slice, 700 x 500"
+    assert words["rate"] == f"{8 * numbers.size / 350000:.3f} bpp"
+    assert set(words) == {"shown", "rate", "size", "psnr", "ms_ssim", "time"}
+
+
+def test_stopped_is_no_failure_of_the_codec() -> None:
+    turn = Turn(lambda: True)
+    turn.check()
+    turn.yielding = True
+    with pytest.raises(Stopped):
+        turn.check()
