@@ -28,6 +28,10 @@ class PreviewCanvas:
         self.pixels = original.copy()
         self._painted: list[Box] = []
 
+    def fits(self, original: NDArray[Any]) -> bool:
+        """Whether `reset` can take this slice."""
+        return self.pixels.shape == original.shape and self.pixels.dtype == original.dtype
+
     def reset(self, original: NDArray[Any]) -> None:
         """Show another slice of the same shape and type, of which nothing is painted."""
         self.original = original
@@ -54,7 +58,7 @@ class PreviewCanvas:
         """
         rgb = self.pixels.ndim == 3
         levels = [np.broadcast_to(self.pixels, (*axes, *self.pixels.shape))]
-        while len(levels[0].shape) and _pixels(levels[-1], rgb) > PLAIN:
+        while _pixels(levels[-1], rgb) > PLAIN:
             thinned = levels[-1][..., ::2, ::2, :] if rgb else levels[-1][..., ::2, ::2]
             levels.append(thinned)
         return levels if len(levels) > 1 else levels[0]

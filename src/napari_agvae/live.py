@@ -114,11 +114,7 @@ class Live:
         before, self._slice, self._key = self._canvas, None, None
         found = LayerSlice(request.data, request.attributes, request.index, request.value_range)
         turn.check()
-        if (
-            before is not None
-            and before.pixels.shape == found.values.shape
-            and before.pixels.dtype == found.values.dtype
-        ):
+        if before is not None and before.fits(found.values):
             before.reset(found.values)
         else:
             self._canvas = PreviewCanvas(found.values)

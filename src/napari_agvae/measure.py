@@ -72,6 +72,6 @@ def described(numbers: Numbers) -> dict[str, str]:
         "rate": f"{numbers.bpp:.3f} bpp",
         "size": f"{numbers.size:,} bytes".replace(",", " "),
         "psnr": "∞" if math.isinf(numbers.psnr) else f"{numbers.psnr:.2f} dB",
-        "ms_ssim": "–" if numbers.ms_ssim is None else f"{numbers.ms_ssim:.4f}",
+        "ms_ssim": "-" if numbers.ms_ssim is None else f"{numbers.ms_ssim:.4f}",
         "time": f"{numbers.seconds:.2f} s",
     }

@@ -1,10 +1,11 @@
-"""What the preview dock does without Qt: which part comes first, the latest wins, what is shown is what a file holds."""
+"""The preview without Qt: which part comes first, the latest request wins, what is shown is what a file holds."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def test_stages_grow_around_the_middle_of_the_view(visible: Any, side: int, whol
     areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in boxes]
     assert boxes[-1] == ((0, 0, 3000, 2000) if whole else visible)
     assert areas[0] <= 2 * side**2
-    assert all(2 * small <= large for small, large in zip(areas, areas[1:], strict=False))
+    assert all(2 * small <= large for small, large in pairwise(areas))
     middle = central_box(visible, side)
     assert visible[0] <= middle[0] < middle[2] <= visible[2]
     assert abs((middle[0] + middle[2]) - (visible[0] + visible[2])) <= 1

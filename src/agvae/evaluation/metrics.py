@@ -81,7 +81,7 @@ def _ms_ssim_plane(reference: Pixels, image: Pixels) -> float:
 
 def _mean_ssim(x: Plane, y: Plane, *, coarsest: bool) -> float:
     """Mean of cs over all window positions, at the coarsest scale of l cs; in strips, which bounds memory."""
-    rows, columns = (side - WINDOW_SIZE + 1 for side in x.shape)
+    rows, columns = x.shape[0] - WINDOW_SIZE + 1, x.shape[1] - WINDOW_SIZE + 1
     total = 0.0
     for top in range(0, rows, STRIP):
         checkpoint()
