@@ -403,6 +403,44 @@ def _evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def _reproduce_arguments(parser: argparse.ArgumentParser) -> None:
+    from agvae.reproduce.runs import EXPERIMENTS
+
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "experiments:\n" + "\n".join(f"  {name:<10} {text}" for name, text in EXPERIMENTS.items())
+    parser.add_argument("experiment", choices=EXPERIMENTS, metavar="EXPERIMENT", help="see below")
+    parser.add_argument("--out", type=Path, default=Path("reproduced"), metavar="DIR", help="default reproduced")
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="folder of images for rate-distortion curves; the paper's is Kodak's"
+    )
+    parser.add_argument(
+        "--image", type=Path, metavar="FILE", help="for fig2 and supp-fig2; default a bundled photograph"
+    )
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="folder of models of the same names, your own runs")
+    parser.add_argument(
+        "--model",
+        default="agvae",
+        metavar="NAME",
+        help="of fig2, fig3, fig4, supp-fig1 and supp-fig2; default agvae, the run with the paper's network",
+    )
+
+
+def _reproduce(args: argparse.Namespace) -> int:
+    from agvae.reproduce.run import Request, reproduce
+    from agvae.reproduce.runs import WEIGHTS
+
+    request = Request(
+        args.experiment, args.out, args.weights or WEIGHTS, args.images, args.image, args.model, args.command_line
+    )
+    result = reproduce(request, lambda line: print(line, file=sys.stderr, flush=True))
+    for path in result.files:
+        _report(path, "written")
+    if result.missing:
+        _say("warning" if result.files else "error", f"no trained weights of {', '.join(result.numbers['missing'])}")
+        print(f"To train them on the images in DATA:\n{result.missing}", file=sys.stderr)
+    return 0 if result.files else 1
+
+
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
     from agvae.training.loop import TrainingOptions
 
@@ -518,6 +556,7 @@ _COMMANDS = {
     "info": _Command("Show what an .agv file holds, and check it", _info_arguments, _info),
     "weights": _Command("List, find and download weights", _weights_arguments, _weights),
     "evaluate": _Command("Measure rate, quality and time on a folder of images", _evaluate_arguments, _evaluate),
+    "reproduce": _Command("Make a figure or table of the paper from trained models", _reproduce_arguments, _reproduce),
     "train": _Command("Train a model", _train_arguments, _train),
     "export": _Command("Make a model file from a checkpoint; prints its registry entry", _export_arguments, _export),
     "demo": _Command("Encode and decode the bundled photograph", _demo_arguments, _demo),

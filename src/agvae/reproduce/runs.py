@@ -11,15 +11,29 @@ from agvae.weights import BUNDLED
 WEIGHTS = BUNDLED / "experiments"
 """Models of the runs, with a registry of their own; part of the source tree, not of the installed package."""
 
+EXPERIMENTS = {
+    "fig2": "importance of channels, on one image",
+    "fig3": "discrete rates: one model at its trained gain vectors",
+    "fig4": "continuous rates: the same model between its trained vectors",
+    "fig9": "gain units, bottleneck scaling, conditional convolution and models of one rate",
+    "fig10": "gain units on two backbones, and models of one rate",
+    "fig11": "gain units on y and z (HCVR) or on y alone (CVR)",
+    "fig12": "asymmetric or symmetric Gaussian entropy model",
+    "table1": "additional parameters and computation (trains and codes nothing)",
+    "supp-fig1": "gain vectors over the channels",
+    "supp-fig2": "symbols and densities of the channel of highest entropy, on one image",
+    "supp-n": "six or three gain vectors over a short range of rates (supplement, section 1.2)",
+}
+
 COMMON: dict[str, Any] = {
     "width": 32,
-    "latent": 48,
+    "latent": 96,
     "between": 0.0,
-    "patches": 16_000,
+    "patches": 8_000,
     "batch": 8,
     "crop": 128,
     "adam_lr": 2e-3,
-    "ema": 0.995,
+    "ema": 0.99,
     "precision": "fp32",
     "seed": 1,
 }
@@ -33,15 +47,15 @@ class Run:
     options: dict[str, Any]
     start: str = ""
 
-    def commands(self, name: str) -> str:
-        """The shell commands that train this run and export it as model `name`."""
+    def commands(self, name: str, folder: str = "my-models") -> str:
+        """The shell commands that train this run on the images in DATA and export it to `folder` as model `name`."""
         given = {**COMMON, **self.options}
         words = ["agvae", "train", "--data", "DATA", "--output", f"runs/{name}"]
         for key, value in given.items():
             words += [f"--{key.replace('_', '-')}", str(value)]
         if self.start:
-            words += ["--init-from", f"my-models/{self.start}.safetensors"]
-        export = ["agvae", "export", f"runs/{name}/checkpoint.pt", f"my-models/{name}.safetensors", "--name", name]
+            words += ["--init-from", f"{folder}/{self.start}.safetensors"]
+        export = ["agvae", "export", f"runs/{name}/checkpoint.pt", f"{folder}/{name}.safetensors", "--name", name]
         return f"{shlex.join(words)} && {shlex.join(export)}"
 
 

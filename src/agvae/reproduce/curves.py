@@ -1,0 +1,119 @@
+"""Rate-distortion curves of models on a folder of images: every picture is coded to a file and decoded, once."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, fields, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from agvae.evaluation.bdrate import Curve
+from agvae.evaluation.measure import Point, Row, find_images, measure, summarise
+from agvae.evaluation.run import own_codec
+from agvae.images import read_rgb
+from agvae.reproduce.models import config_of, sha256_of
+
+ROWS = "rows"
+"""Sub-folder of the results for what was measured, one file for each model and set of images."""
+
+
+class Measurements:
+    """Measures models on the images of a folder and keeps what it measured in files.
+
+    Sizes are those of the whole files without the model's name in their header.
+
+    A file of results is named after the SHA-256 of the model and that of the images; seconds in it are not
+    comparable, as whatever was missing may have been measured another time.
+
+    Raises:
+        ValueError: no images.
+        OSError: the folder cannot be read.
+    """
+
+    def __init__(self, images: Path, out: Path, progress: Callable[[str], None]) -> None:
+        self.paths = find_images(images)
+        self._out, self._progress = out, progress
+        digest = hashlib.sha256()
+        for path in self.paths:
+            digest.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+        self._digest = digest.hexdigest()
+
+    def points(self, model: str, *, between: bool = False) -> list[Point]:
+        """Means over the images at the trained vectors of a model, and with `between` half-way between them."""
+        qualities = trained_qualities(config_of(model).levels)
+        if between:
+            qualities += [(low + high) / 2 for low, high in pairwise(qualities)]
+        wanted = set(qualities)
+        return summarise(row for row in self._rows(model, sorted(wanted)) if row.setting in wanted)[model]
+
+    def _rows(self, model: str, qualities: Sequence[float]) -> Iterable[Row]:
+        file = self._out / ROWS / f"{model}-{(sha256_of(model) or '')[:12]}-{self._digest[:12]}.csv"
+        known = {(row.image, row.setting): row for row in _read(file)}
+        for number, path in enumerate(self.paths, 1):
+            missing = [quality for quality in qualities if (path.name, quality) not in known]
+            if missing:
+                codec, image = replace(own_codec(missing, model), name=model), read_rgb(path, str(path))
+                for quality in missing:
+                    known[path.name, quality] = _nameless(measure(codec, quality, image, path.name))
+                _write(file, known.values())
+                self._progress(f"{model}: {number} of {len(self.paths)} images, {path.name}")
+        return known.values()
+
+
+def _nameless(row: Row) -> Row:
+    """A row without the bytes of the model's name: at low rates names of unequal length would count as a difference."""
+    size = row.bytes - len(row.codec)
+    return replace(row, bytes=size, bpp=8 * size / (row.width * row.height))
+
+
+def trained_qualities(levels: int) -> list[float]:
+    """The qualities 1 to 6 at which a model of so many gain vectors has one; any is that of a model of one rate."""
+    return [1.0] if levels == 1 else [1 + 5 * s / (levels - 1) for s in range(levels)]
+
+
+def deviations(trained: Sequence[Point], points: Sequence[Point], metric: str) -> dict[float, float]:
+    """{setting: how far a point that is not trained lies above (+) or below (-) the monotone cubic through the
+    trained ones at its rate, in dB}; points of other rates than those in between are left out.
+    """
+    values = [getattr(point, metric) for point in trained]
+    if len(trained) < 2 or None in values:
+        return {}
+    through = Curve([point.bpp for point in trained], values)
+    settings = {point.setting for point in trained}
+    low, high = min(point.bpp for point in trained), max(point.bpp for point in trained)
+    return {
+        point.setting: getattr(point, metric) - through.quality_at(point.bpp)
+        for point in points
+        if point.setting not in settings and low < point.bpp < high
+    }
+
+
+def _read(file: Path) -> list[Row]:
+    """What `_write` wrote; nothing if there is no such file."""
+    if not file.exists():
+        return []
+    with file.open(newline="", encoding="utf-8") as text:
+        table = csv.DictReader(text)
+        values: list[dict[str, Any]] = [
+            {name: _TYPES[name](value) if value else None for name, value in row.items()} for row in table
+        ]
+    return [Row(**row) for row in values]
+
+
+def _write(file: Path, rows: Iterable[Row]) -> None:
+    """Write all rows; the file is there as a whole or as it was before."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8") as text:
+        writer = csv.DictWriter(text, list(_TYPES))
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    part.replace(file)
+
+
+_TYPES: dict[str, Callable[[str], Any]] = {
+    f.name: {"str": str, "int": int}.get(str(f.type), float) for f in fields(Row)
+}

@@ -1,0 +1,259 @@
+"""`agvae reproduce` with small models of the default kind under the names of the runs."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import agvae
+from agvae import cli, codec
+from agvae.entropy import asymmetric
+from agvae.evaluation.measure import Point
+from agvae.evaluation.metrics import psnr
+from agvae.quality import MAX_LEVEL
+from agvae.reproduce.curves import deviations, trained_qualities
+from agvae.reproduce.latents import code, matched_normal, normal_mass, read_centre
+from agvae.reproduce.models import models_from, sha256_of
+from agvae.reproduce.registry import register
+from agvae.reproduce.run import Request, reproduce
+from agvae.reproduce.runs import EXPERIMENTS, RUNS
+from agvae.training.export import export_checkpoint
+from agvae.training.loop import TrainingOptions
+from tests.helpers import TINY, picture, started
+
+SIX, COARSE, ONE = "agvae", "sgvae", "minnen-single-1"
+"""Runs for which there is a model of its own; the others get a copy of the first."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On pictures as small as these, threads would only wait for each other."""
+    monkeypatch.setenv("AGVAE_THREADS", "1")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model for every run: small ones of six rates and of one."""
+    folder = tmp_path_factory.mktemp("models")
+    coarse = started()
+    with torch.no_grad():
+        coarse.gain.log2 -= 0.3
+        coarse.inverse_gain.log2 += 0.3
+    for name, model in ((SIX, started()), (COARSE, coarse), (ONE, started(replace(TINY, betas=(0.01,))))):
+        state = {"config": model.config.to_dict(), "average": model.state_dict(), "options": {"batch": 1}, "step": 0}
+        torch.save({**state, "elapsed": 0.0, "device": "cpu"}, folder / "c.pt")
+        export_checkpoint(folder / "c.pt", folder / f"{name}.safetensors", name)
+    (folder / "c.pt").unlink()
+    for name in RUNS.keys() - {SIX, COARSE, ONE}:
+        source = ONE if "single" in name else COARSE if name.startswith("sgvae") else SIX
+        shutil.copy(folder / f"{source}.safetensors", folder / f"{name}.safetensors")
+    register(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
+    for k in range(2):
+        Image.fromarray(picture(192, 176, k)).save(folder / f"{k}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared, so that models are measured once."""
+    return tmp_path_factory.mktemp("out")
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != "table1"])
+def test_every_figure_is_drawn(name: str, folder: Path, images: Path, out: Path, capsys: Any) -> None:
+    arguments = ["reproduce", name, "--out", str(out), "--images", str(images), "--weights", str(folder)]
+    assert cli.main(arguments) == 0
+    assert "no trained weights" not in capsys.readouterr().err
+    numbers = json.loads((out / f"{name}.json").read_text())
+    assert numbers["missing"] == []
+    assert numbers["command"] == shlex.join(["agvae", *arguments])
+    assert all(entry["sha256"] for entry in numbers["models"].values())
+    assert numbers["machine"]["torch"]
+    with Image.open(out / f"{name}.png") as drawn:
+        assert drawn.format == "PNG"
+        assert len(np.unique(np.asarray(drawn))) > 10
+
+
+def test_curves_are_those_of_real_files(folder: Path, images: Path, out: Path) -> None:
+    numbers = reproduce(Request("fig12", out, folder, images)).numbers
+    curve = numbers["panels"]["AG-VAE"]["curves"]["symmetric (SG-VAE)"]
+    assert (curve["setting"], set(curve["model"])) == ([1, 2, 3, 4, 5, 6], {"sgvae"})
+    with models_from(folder):
+        for k, quality in enumerate(curve["setting"]):
+            pixels = [np.asarray(Image.open(images / f"{n}.png")) for n in range(2)]
+            coded = [agvae.encode(array, quality, model="sgvae") for array in pixels]
+            assert curve["bpp"][k] == pytest.approx(
+                np.mean([8 * (len(data) - len("sgvae")) / 192 / 176 for data in coded])
+            )
+            found = [psnr(array, agvae.decode(data)) for array, data in zip(pixels, coded, strict=True)]
+            assert curve["psnr"][k] == pytest.approx(np.mean(found), abs=1e-9)
+    deltas = {(bd["test"], bd["anchor"], bd["metric"]): bd["rate"] for bd in numbers["panels"]["AG-VAE"]["bd"]}
+    assert deltas["asymmetric (AG-VAE), seed 2", "asymmetric (AG-VAE)", "psnr"] == 0  # copies of one file
+    assert deltas["asymmetric (AG-VAE)", "symmetric (SG-VAE)", "psnr"] != 0
+
+
+def test_nothing_is_coded_twice(folder: Path, images: Path, out: Path, tmp_path: Path) -> None:
+    first, again = (reproduce(Request("fig3", out, folder, images)).numbers["panels"] for _ in range(2))
+    lines: list[str] = []
+    assert reproduce(Request("fig4", out, folder, images), lines.append).numbers["panels"]["agvae"]["deviation"]
+    reproduce(Request("fig4", out, folder, images), lines.append)
+    assert len(lines) in (0, 2)  # points between the trained ones, in whichever order the tests run
+    assert first == again
+    shutil.copytree(images, tmp_path / "images")
+    Image.fromarray(picture(192, 176, 7)).save(tmp_path / "images" / "1.png")
+    other = reproduce(Request("fig3", out, folder, tmp_path / "images")).numbers["panels"]
+    assert other != first
+
+
+def test_one_model_against_models_of_one_rate(folder: Path, images: Path, out: Path) -> None:
+    panel = reproduce(Request("fig9", out, folder, images)).numbers["panels"]["Minnen et al."]
+    assert [entry["model"] for entry in panel["single_rate"]] == [f"minnen-single-{k}" for k in (1, 2, 3)]
+    one = panel["curves"]["HCVR"]
+    for entry in panel["single_rate"]:
+        assert entry["rate_percent_at_equal_psnr"] is not None
+        rate = entry["bpp"] * (1 + entry["rate_percent_at_equal_psnr"] / 100)
+        above = next(k for k in range(6) if one["psnr"][k] >= entry["psnr"])
+        assert one["bpp"][above - 1] < rate <= one["bpp"][above]
+        assert (entry["db_at_equal_rate"] > 0) == (entry["rate_percent_at_equal_psnr"] < 0)
+
+
+def test_what_is_missing_is_named_with_its_commands(folder: Path, images: Path, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "few").mkdir()
+    shutil.copy(folder / "agvae.safetensors", tmp_path / "few")
+    register(tmp_path / "few")
+    weights = ["--weights", str(tmp_path / "few"), "--out", str(tmp_path / "out")]
+    assert cli.main(["reproduce", "fig11", *weights, "--images", str(images)]) == 0
+    error = capsys.readouterr().err
+    numbers = json.loads((tmp_path / "out" / "fig11.json").read_text())
+    assert list(numbers["panels"]["AG-VAE"]["curves"]) == ["HCVR"]
+    assert len(numbers["missing"]) == 6
+    assert all(f"agvae train --data DATA --output runs/{name} " in error for name in numbers["missing"])
+    assert cli.main(["reproduce", "fig9", *weights, "--images", str(images)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert sum("runs/minnen-single-3 " in line for line in lines) == 1  # although another run starts from it
+    assert not (tmp_path / "out" / "fig9.json").exists()
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_commands_of_every_run_are_good(name: str) -> None:
+    train, export = (shlex.split(part)[1:] for part in RUNS[name].commands(name, "some where").split(" && "))
+    args = vars(cli._parser(train).parse_args(train))
+    options = TrainingOptions(**{key[7:]: value for key, value in args.items() if key.startswith("option_")})
+    rates = {"single": 1, "n3": 3}
+    assert options.config().levels == next((n for part, n in rates.items() if part in name), 6)
+    assert args["init_from"] == (f"some where/{RUNS[name].start}.safetensors" if RUNS[name].start else None)
+    assert cli._parser(export).parse_args(export).output == Path("some where") / f"{name}.safetensors"
+
+
+def test_what_cannot_be_done_is_an_error(folder: Path, images: Path, tmp_path: Path, capsys: Any) -> None:
+    arguments = ["--out", str(tmp_path / "out"), "--weights"]
+    assert cli.main(["reproduce", "fig9", *arguments, str(folder)]) == 1
+    assert "--images" in capsys.readouterr().err
+    assert cli.main(["reproduce", "fig2", *arguments, str(images)]) == 1
+    assert "agvae.reproduce.registry" in capsys.readouterr().err
+    assert cli.main(["reproduce", "fig2", "--model", "none", *arguments, str(folder)]) == 1
+    assert "unknown model 'none'" in capsys.readouterr().err
+    Image.fromarray(picture(63, 200)).save(tmp_path / "small.png")
+    assert cli.main(["reproduce", "fig2", "--image", str(tmp_path / "small.png"), *arguments, str(folder)]) == 1
+    assert "64 x 64" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_come_from_the_folder_for_a_time(folder: Path) -> None:
+    before = agvae.options.weights
+    with models_from(folder):
+        assert sha256_of("agvae") == register(folder)["agvae"]["sha256"]
+        assert codec.load_model("agvae").network.config.preset == "tiny"
+    assert agvae.options.weights == before
+
+
+def test_importance_of_channels(folder: Path, tmp_path: Path) -> None:
+    Image.fromarray(picture(200, 130, 3)).save(tmp_path / "a.png")
+    numbers = reproduce(Request("fig2", tmp_path, folder, image=tmp_path / "a.png")).numbers
+    pixels = read_centre(tmp_path / "a.png")
+    assert pixels.shape == (128, 192, 3)
+    with models_from(folder):
+        whole = psnr(pixels, agvae.decode(agvae.encode(pixels, 6, model="agvae")))
+    assert numbers["psnr"] == pytest.approx(whole, abs=0.02)
+    assert len(numbers["loss"]) == 32
+    assert numbers["psnr_of_scale"][0] == pytest.approx(numbers["psnr"] - max(numbers["loss"]))
+    assert numbers["psnr_of_scale"][-1] == numbers["psnr"]
+
+
+@pytest.mark.parametrize("level", [0, 9000, MAX_LEVEL])
+def test_latents_are_those_of_the_file(level: int, folder: Path, tmp_path: Path) -> None:
+    Image.fromarray(picture(192, 128, 4)).save(tmp_path / "a.png")
+    pixels = read_centre(tmp_path / "a.png")
+    with models_from(folder):
+        model = codec.load_model("agvae")
+        coded = code(model, pixels, level)
+        (data,) = (encoded.tiles[0] for encoded in codec.encode_images([pixels], level, model="agvae"))
+        (latents,) = model.unpack([data], [level], 8, 12)
+        assert not isinstance(latents, Exception)
+        steps = model.network.entropy.split(coded.residual[None])
+    same = [np.mean(mine.flatten().numpy() == theirs) for mine, theirs in zip(steps, latents.y, strict=True)]
+    assert min(same) > 0.999  # all but symbols so improbable that the file does without them
+    bits = asymmetric.bits(coded.residual, coded.log2_sigma, coded.asymmetry).sum()
+    assert 0.5 * 8 * len(data) < float(bits) < 1.02 * 8 * len(data)
+
+
+def test_entropy_models_are_compared_on_one_channel(folder: Path, out: Path) -> None:
+    numbers = reproduce(Request("supp-fig2", out, folder)).numbers["of"]
+    assert set(numbers) == {"agvae", "sgvae"}
+    for found in numbers.values():
+        assert found["bpp"] <= 0.5
+        assert 0 < found["bits"] < found["y_bits"]
+        assert found["bits_of_matched_normal"] > 0
+
+
+@pytest.mark.parametrize(("log2_sigma", "asymmetry"), [(0.0, 0.0), (2.0, 1.5), (3.0, -2.0)])
+def test_the_matched_normal_has_the_moments_of_the_density(log2_sigma: float, asymmetry: float) -> None:
+    parameters = torch.tensor([log2_sigma], dtype=torch.float64), torch.tensor([asymmetry], dtype=torch.float64)
+    r = torch.arange(-200, 201, dtype=torch.float64)
+    mean, sigma = matched_normal(*parameters)
+    own, normal = asymmetric.interval_probability(r, *parameters), normal_mass(r, mean, sigma)
+    for mass in (own, normal):
+        assert float(mass.sum()) == pytest.approx(1)
+        assert float((mass * r).sum()) == pytest.approx(float(mean), abs=1e-3)
+        assert float((mass * (r - mean) ** 2).sum()) == pytest.approx(float(sigma**2) + 1 / 12, rel=1e-3)
+
+
+def test_gains_are_those_of_the_model(folder: Path, out: Path) -> None:
+    numbers = reproduce(Request("supp-fig1", out, folder)).numbers
+    with models_from(folder):
+        log2 = codec.load_model("agvae").network.gain.log2
+    np.testing.assert_allclose(np.log2(numbers["gains"]), log2.numpy(), atol=1e-6)
+    assert np.shape(numbers["correlation_of_log_gains"]) == (6, 6)
+
+
+def test_deviation_from_the_curve_through_trained_points() -> None:
+    def point(setting: float, bpp: float, quality: float) -> Point:
+        return Point(setting, 1, bpp, quality, None, None, 0, 0, 0, 0)
+
+    trained = [point(s, 2.0**s, 20 + 3 * s) for s in (1, 2, 3)]
+    between = [point(1.5, 2**1.5, 24.5), point(2.5, 2**2.5, 27.0), point(3.5, 2**3.5, 99.0)]
+    found = deviations(trained, [*trained, *between], "psnr")
+    assert found == {1.5: pytest.approx(0, abs=1e-9), 2.5: pytest.approx(-0.5)}
+    assert deviations(trained, between, "ms_ssim_db") == {}
+    assert deviations(trained[:1], between, "psnr") == {}
+
+
+def test_trained_qualities() -> None:
+    assert trained_qualities(6) == [1, 2, 3, 4, 5, 6]
+    assert trained_qualities(3) == [1, 3.5, 6]
+    assert trained_qualities(1) == [1]
