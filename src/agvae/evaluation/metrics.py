@@ -88,7 +88,7 @@ def _mean_ssim(x: Plane, y: Plane, *, coarsest: bool) -> float:
         strip = slice(top, min(top + STRIP, rows) + WINDOW_SIZE - 1)
         luminance, contrast_structure = _ssim_terms(x[strip], y[strip])
         total += float(np.sum(luminance * contrast_structure if coarsest else contrast_structure))
-    return total / (rows * columns)
+    return total / int(rows * columns)
 
 
 def _ssim_terms(x: Plane, y: Plane) -> tuple[Plane, Plane]:
