@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import csv
+import hashlib
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +25,10 @@ from agvae.engine import Latents, Model
 from agvae.networks import PRESETS
 from agvae.networks.gain import level_weights
 from agvae.training.data import CropPool, load_images
-from agvae.training.export import export_checkpoint
+from agvae.training.export import export_checkpoint, read_checkpoint
 from agvae.training.loop import Trainer, TrainingOptions
 from agvae.training.loss import interpolated_betas, random_levels
+from agvae.training.muon import Muon, orthogonalized
 from agvae.training.validate import validate
 from tests.helpers import TINY, picture
 
@@ -107,6 +112,11 @@ def test_the_export_codes_like_the_training_graph(options: TrainingOptions, tmp_
     trainer = Trainer(options)
     for _ in range(20):
         trainer.train_step()
+    check_that_the_export_codes_like_the_training_graph(trainer, tmp_path)
+
+
+def check_that_the_export_codes_like_the_training_graph(trainer: Trainer, tmp_path: Path) -> None:
+    """Within 0.02 dB, and 2 % of the bits."""
     trainer.save(tmp_path / "c.pt")
     export_checkpoint(tmp_path / "c.pt", tmp_path / "m.safetensors", "tiny")
     model = Model(tmp_path / "m.safetensors", "tiny", "cpu")
@@ -117,7 +127,7 @@ def test_the_export_codes_like_the_training_graph(options: TrainingOptions, tmp_
         with torch.no_grad():
             output = trainer.average(x, torch.tensor([level / 4096]))
         graph_mse = float(((output.x_hat.clamp(0, 1) * 255).round() / 255 - x).square().mean())
-        ((payload, bits),) = model.pack(model.analyse(x, [level]), [level])
+        ((payload, bits, _),) = model.pack(model.analyse(x, [level]), [level])
         (latents,) = model.unpack([payload], [level], 8, 8)
         assert isinstance(latents, Latents)
         decoded = model.synthesise(latents.y_hat[None], [level])[0].mul(255).round().numpy()
@@ -157,6 +167,7 @@ def test_a_warm_start_is_the_exported_model(options: TrainingOptions, tmp_path: 
         {"minutes": math.nan},
         {"precision": "fp16"},
         {"device": "tpu"},
+        {"seed": -1},
     ],
 )
 def test_options_outside_their_range_are_refused(options: TrainingOptions, wrong: dict[str, Any]) -> None:
@@ -215,30 +226,124 @@ def test_betas_between_levels_are_geometric_means() -> None:
     torch.testing.assert_close(betas, torch.tensor(expected))
 
 
-DISTRIBUTED = """
+@pytest.mark.parametrize("shape", [(20, 50), (50, 20)])
+def test_orthogonalized_keeps_singular_vectors_alone(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    values = u.T @ orthogonalized(matrix) @ v.T
+    assert float(values.diagonal().min()) > 0.65
+    assert float(values.diagonal().max()) < 1.25
+    torch.testing.assert_close(values, values.diagonal().diag(), atol=1e-4, rtol=0)
+
+
+def test_muon_is_that_of_pytorch_in_another_type() -> None:
+    start = torch.randn(24, 40, generator=torch.Generator().manual_seed(0))
+    theirs, ours, wide = (torch.nn.Parameter(start.clone()) for _ in range(3))
+    reference = torch.optim.Muon([theirs], lr=0.01, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    same, other = Muon([ours], 0.01, torch.bfloat16), Muon([wide], 0.01)
+    for step in range(4):
+        gradient = torch.randn(24, 40, generator=torch.Generator().manual_seed(step + 1))
+        for parameter in (theirs, ours, wide):
+            parameter.grad = gradient.clone()
+        if step == 2:
+            same.load_state_dict(copy.deepcopy(reference.state_dict()))
+        for optimizer in (reference, same, other):
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(wide, theirs, atol=5e-4, rtol=0)
+    assert float((wide.detach() - start).abs().mean()) > 2e-3
+
+
+SCRIPT = """
 import json, os, sys
-import agvae.training.loop as loop
+import agvae.cli
+from agvae.networks import PRESETS
 from tests.helpers import TINY
-loop.PRESETS["tiny"] = TINY
-trainer = loop.Trainer(loop.TrainingOptions(**json.loads(sys.argv[1])))
-trainer.run()
-print("sum", float(sum(p.double().abs().sum() for p in trainer.model.parameters())), trainer.step)
-trainer.close()
-sys.stdout.flush()
+from tests.test_training import in_processes
+
+PRESETS["tiny"] = TINY
+if sys.argv[1] == "train":
+    sys.exit(agvae.cli.main(sys.argv[1:]))
+print("result", json.dumps(in_processes(json.loads(sys.argv[1]))), flush=True)
 os._exit(0)  # PyTorch's own threads may abort while Python ends
 """
 
 
-def test_two_processes_train_one_model(options: TrainingOptions, tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(DISTRIBUTED)
-    arguments = json.dumps(asdict(replace(options, patches=12)))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script, arguments]
+def digest(model: torch.nn.Module) -> str:
+    """SHA-256 of all weights."""
+    found = hashlib.sha256()
+    for value in model.state_dict().values():
+        found.update(value.numpy().tobytes())
+    return found.hexdigest()
+
+
+def in_processes(options: dict[str, Any], steps: int = 6) -> dict[str, Any]:
+    """In each of several processes: losses and weights of a run, and weights of one that was resumed half-way."""
+    whole = Trainer(TrainingOptions(**options))
+    losses = [float(whole.train_step()) for _ in range(steps)]
+    first = Trainer(whole.options)
+    for _ in range(steps // 2):
+        first.train_step()
+    path = first.output / "half.pt"
+    if first.rank == 0:
+        first.save(path)
+    torch.distributed.barrier()
+    second = Trainer(whole.options)
+    second.resume(path)
+    for _ in range(steps - steps // 2):
+        second.train_step()
+    whole.close()
+    return {"losses": losses, "whole": digest(whole.model), "resumed": digest(second.model)}
+
+
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+def environment() -> dict[str, str]:
     root = Path(__file__).parents[1]
-    environment = os.environ | {"PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    return os.environ | {"PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}", "OMP_NUM_THREADS": "1"}
+
+
+def two_processes(options: TrainingOptions, tmp_path: Path) -> list[dict[str, Any]]:
+    """What `in_processes` gives in each of two."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script(tmp_path)]
+    arguments = json.dumps(asdict(options))
+    done = subprocess.run([*command, arguments], capture_output=True, text=True, env=environment(), timeout=300)
     assert done.returncode == 0, done.stderr
-    sums = [line for line in done.stdout.splitlines() if line.startswith("sum")]
-    assert len(sums) == 2
-    assert sums[0] == sums[1]
-    assert sums[0].endswith(" 3")
+    return [json.loads(line.removeprefix("result ")) for line in done.stdout.splitlines() if line.startswith("result")]
+
+
+def check_that_two_processes_train_like_one(options: TrainingOptions, tmp_path: Path) -> None:
+    alone = Trainer(options)
+    one, other = two_processes(options, tmp_path)
+    assert one == other
+    assert one["resumed"] == one["whole"]
+    assert one["losses"] == pytest.approx([float(alone.train_step()) for _ in one["losses"]], rel=1e-4)
+
+
+def test_two_processes_train_like_one(options: TrainingOptions, tmp_path: Path) -> None:
+    check_that_two_processes_train_like_one(options, tmp_path)
+
+
+def test_a_killed_run_goes_on_exactly(options: TrainingOptions, tmp_path: Path) -> None:
+    options = replace(options, patches=160, save_every=1e-9)
+    whole = Trainer(replace(options, output=str(tmp_path / "whole")))
+    whole.run()
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in asdict(options).items()]
+    command = [sys.executable, script(tmp_path), "train"]
+    checkpoint = Path(options.output) / "checkpoint.pt"
+    with subprocess.Popen([*command, *arguments], env=environment()) as process:
+        while not checkpoint.exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert 0 < read_checkpoint(checkpoint)["step"] < whole.step
+    subprocess.run([*command, "--resume", checkpoint], env=environment(), check=True, timeout=300)
+    resumed = read_checkpoint(checkpoint)
+    assert resumed["step"] == whole.step
+    for name in ("model", "average"):
+        found, expected = resumed[name], getattr(whole, name).state_dict()
+        assert all(torch.equal(found[key], value) for key, value in expected.items())

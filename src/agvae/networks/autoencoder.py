@@ -22,6 +22,9 @@ class StepParameters:
     asymmetry: Tensor
 
 
+Noise = Callable[[Tensor], Tensor]
+"""Draws uniform noise in [0, 1) of the shape and type of a tensor."""
+
 Walk = Generator[StepParameters, Tensor, Tensor]
 """Gives the parameters of each step, takes the y-hat of its symbols in the same shape, returns the whole y-hat."""
 
@@ -93,7 +96,7 @@ class GainedAutoencoder(nn.Module):
         x = self.synthesis(y_hat * self.inverse_gain(weights), weights)
         return x.float().permute(0, 3, 1, 2) + self.centre
 
-    def forward(self, x: Tensor, q: Tensor) -> Output:
+    def forward(self, x: Tensor, q: Tensor, noise: Noise = torch.rand_like) -> Output:
         """The training pass of equation 6 without the sum: rate and reconstruction at one level per image.
 
         The rate is that of latents with additive uniform noise (universal quantization), in evaluation mode
@@ -102,11 +105,12 @@ class GainedAutoencoder(nn.Module):
         Args:
             x: (B, 3, H, W) float32 in [0, 1], H and W multiples of 64.
             q: (B,) float32 levels in [0, n - 1].
+            noise: of the quantization in training; called with latents whose first dimension is B.
         """
         weights = level_weights(q, self.config.levels)
         y = self.analyse(x, weights)
         z = self.hyper_analyse(y, weights)
-        z_bits = self.density.bits(self._noisy(z))
+        z_bits = self.density.bits(self._noisy(z, noise))
         targets = iter(self.entropy.split(y))
         y_bits = torch.zeros_like(q)
 
@@ -114,7 +118,7 @@ class GainedAutoencoder(nn.Module):
             nonlocal y_bits
             target = next(targets)
             residual = target - p.mu
-            bits = asymmetric.bits(self._noisy(residual), p.log2_sigma, p.asymmetry)
+            bits = asymmetric.bits(self._noisy(residual, noise), p.log2_sigma, p.asymmetry)
             y_bits = y_bits + bits.flatten(1).sum(1)
             return target + (residual.round() - residual).detach()
 
@@ -122,8 +126,8 @@ class GainedAutoencoder(nn.Module):
         x_hat = self.synthesise(y_hat, weights)
         return Output(x_hat, y_bits, z_bits.sum((1, 2, 3)))
 
-    def _noisy(self, values: Tensor) -> Tensor:
-        return values + torch.rand_like(values) - 0.5 if self.training else values.round()
+    def _noisy(self, values: Tensor, noise: Noise) -> Tensor:
+        return values + noise(values) - 0.5 if self.training else values.round()
 
     def start(self, images: Tensor) -> None:
         """Set weights to where training starts well; `images` (B, 3, H, W) in [0, 1] are a sample of the data."""

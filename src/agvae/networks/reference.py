@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from agvae.entropy import asymmetric
 from agvae.entropy.asymmetric import LOG2_SIGMA_MIN, PROBABILITY_FLOOR
 from agvae.entropy.exact import WEIGHT_BITS, exact_log2, fix
-from agvae.networks.autoencoder import GainedAutoencoder, Output, StepParameters, Walk
+from agvae.networks.autoencoder import GainedAutoencoder, Noise, Output, StepParameters, Walk
 from agvae.networks.gain import GainUnit, level_weights
 from agvae.networks.presets import ReferenceConfig
 
@@ -140,6 +140,7 @@ class Density(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.bottleneck = EntropyBottleneck(channels)
+        self.bottleneck.quantiles.requires_grad_(False)  # only CompressAI's own tables come from them
 
     def probability(self, z: Tensor) -> Tensor:
         """Mass in [z - 1/2, z + 1/2] for z of shape (c, N)."""
@@ -299,18 +300,18 @@ class ReferenceAGVAE(GainedAutoencoder):
         self.density = Density(config.hyper_latent)
         self.entropy = EntropyModel(parts, config)
 
-    def forward(self, x: Tensor, q: Tensor) -> Output:
+    def forward(self, x: Tensor, q: Tensor, noise: Noise = torch.rand_like) -> Output:
         """As `GainedAutoencoder.forward`, but in training everything sees latents with additive uniform noise.
 
         That is universal quantization as the paper trains with it, and lets a serial context model see all symbols
         at once.
         """
         if not self.training:
-            return super().forward(x, q)
+            return super().forward(x, q, noise)
         weights = level_weights(q, self.config.levels)
         y = self.analyse(x, weights)
-        z = self._noisy(self.hyper_analyse(y, weights))
-        y_hat = self._noisy(y)
+        z = self._noisy(self.hyper_analyse(y, weights), noise)
+        y_hat = self._noisy(y, noise)
         p = self.entropy.at_once(z, weights, y_hat)
         y_bits = asymmetric.bits(y_hat - p.mu, p.log2_sigma, p.asymmetry)
         return Output(self.synthesise(y_hat, weights), y_bits.sum((1, 2, 3)), self.density.bits(z).sum((1, 2, 3)))

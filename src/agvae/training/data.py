@@ -79,8 +79,8 @@ class CropPool:
         self.offset = (3 * (areas.cumsum(0) - areas)).to(device)
         self.cumulative_area = areas.cumsum(0).double().div(areas.sum()).to(device)
 
-    def draw(self, count: int, size: int, generator: torch.Generator) -> Tensor:
-        """(count, 3, size, size) float32 in [0, 1], channels-last in memory.
+    def draw(self, count: int, size: int, generator: torch.Generator, share: slice = slice(None)) -> Tensor:
+        """(count, 3, size, size) float32 in [0, 1], channels-last in memory; of these crops the `share` that is wanted.
 
         Raises:
             ValueError: an image is smaller than the crop.
@@ -89,7 +89,7 @@ class CropPool:
         if self.smallest_side < size:
             msg = f"every image must be at least {size} pixels wide and high"
             raise ValueError(msg)
-        u = torch.rand(5, count, device=device, generator=generator, dtype=torch.float64)
+        u = torch.rand(5, count, device=device, generator=generator, dtype=torch.float64)[:, share]
         image = torch.searchsorted(self.cumulative_area, u[0]).clamp(max=len(self.height) - 1)
         width = self.width[image]
         top = (u[1] * (self.height[image] - size + 1)).long()

@@ -7,10 +7,12 @@ import math
 import os
 import pickle
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ from agvae.networks.presets import B_MS_SSIM, B_MSE
 from agvae.training.data import CropPool, load_images
 from agvae.training.export import read_checkpoint
 from agvae.training.loss import random_levels, rate_distortion
+from agvae.training.muon import Muon
 from agvae.training.validate import LevelResult, validate
 from agvae.weights import read_model_file
 
@@ -101,6 +104,7 @@ class TrainingOptions:
             (self.metric in METRICS, f"metric must be one of {', '.join(METRICS)}, not {self.metric!r}"),
             (0 <= self.between <= 1, f"between must be from 0 to 1, not {self.between}"),
             (self.trained in TRAINED, f"trained must be one of {', '.join(TRAINED)}, not {self.trained!r}"),
+            (self.seed >= 0, f"seed must be 0 or more, not {self.seed}"),
             (self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}"),
             (self.device in DEVICES, f"device must be one of {', '.join(DEVICES)}, not {self.device!r}"),
         ):
@@ -145,11 +149,15 @@ class Trainer:
         self.options = options
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.device = self._device()
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
         if self.world > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
         if options.batch % self.world:
             msg = f"the batch of {options.batch} must be a multiple of the {self.world} processes"
             raise ValueError(msg)
+        count = options.batch // self.world
+        self.share = slice(self.rank * count, (self.rank + 1) * count)
         self.output = Path(options.output)
         self.output.mkdir(parents=True, exist_ok=True)
 
@@ -164,22 +172,17 @@ class Trainer:
         self.generator.manual_seed(options.seed)
         self.model.start(self.pool.draw(64, options.crop, self.generator).cpu())
         if source:
-            warm_start(self.model, source.state)
+            warm_start(self.model, source.state, source.config.betas)
         if from_zoo:
             start_from_zoo(self.model, Path(from_zoo))
         self.model.to(self.device)
         self.average = build(self.model.config).to(self.device)
         self.average.load_state_dict(self.model.state_dict())
-        self._seed(options.seed + 1 + self.rank)
         self.optimizers = make_optimizers(self.model, options)
         self.peaks = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
         self.compute: nn.Module = self.model
         if self.world > 1:
             self.compute = nn.parallel.DistributedDataParallel(self.model)
-
-    def _seed(self, seed: int) -> None:
-        self.generator.manual_seed(seed)
-        torch.manual_seed(seed)
 
     def _device(self) -> torch.device:
         name = self.options.device
@@ -241,21 +244,46 @@ class Trainer:
         return float(shared)
 
     def train_step(self) -> Tensor:
-        """One step of both optimizers; returns this process's loss, detached."""
+        """One step of all optimizers; returns the loss of the whole batch, detached."""
+        x, q = self.draw()
+        loss = self.loss(x, q)
+        loss.backward()
+        self.update()
+        return self._mean(loss.detach())
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """This process's crops and levels of the next step, as `agvae.networks.GainedAutoencoder` takes them.
+
+        All random numbers of a step follow from the run's seed and the number of the step, so a resumed run needs no
+        state to go on with the same ones.  Every process draws those of the whole batch and keeps its share, so
+        any number of processes trains what one would.
+        """
+        o = self.options
+        (seed,) = np.random.SeedSequence((o.seed, self.step)).generate_state(1)
+        self.generator.manual_seed(int(seed))
+        x = self.pool.draw(o.batch, o.crop, self.generator, self.share)
+        return x, random_levels(o.batch, self.model.config.levels, self.generator, o.between)[self.share]
+
+    def _noise(self, latents: Tensor) -> Tensor:
+        """Uniform noise in [0, 1) for this process's latents (B, ...), its share of that for the whole batch."""
+        shape = (self.options.batch, *latents.shape[1:])
+        return torch.rand(shape, dtype=latents.dtype, device=self.device, generator=self.generator)[self.share]
+
+    def loss(self, x: Tensor, q: Tensor) -> Tensor:
+        """The loss of this process's crops at these levels."""
         o = self.options
         self.model.train()
-        count = o.batch // self.world
-        x = self.pool.draw(count, o.crop, self.generator)
-        q = random_levels(count, self.model.config.levels, self.generator, o.between)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=o.precision == "bf16"):
+            output = self.compute(x, q, self._noise)
+        return rate_distortion(output, x, q, self.model.config.betas, o.beta_exponent, o.metric)
+
+    def update(self) -> None:
+        """Clip the gradients, step unless they are not finite, and follow with the averaged weights."""
         factor = self._factor()
         for optimizer, peaks in zip(self.optimizers, self.peaks, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = factor * peak
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=o.precision == "bf16"):
-            output = self.compute(x, q)
-        loss = rate_distortion(output, x, q, self.model.config.betas, o.beta_exponent, o.metric)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), o.clip)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
         if bool(torch.isfinite(norm)):
             for optimizer in self.optimizers:
                 optimizer.step()
@@ -263,7 +291,12 @@ class Trainer:
             optimizer.zero_grad()
         self.step += 1
         self._update_average()
-        return loss.detach()
+
+    def _mean(self, loss: Tensor) -> Tensor:
+        """Over all processes, whose shares of the batch are equal."""
+        if self.world > 1:
+            dist.all_reduce(loss)
+        return loss / self.world
 
     def _factor(self) -> float:
         """Learning rate as a share of its peak: linear warm-up times a cosine over the whole schedule."""
@@ -304,8 +337,6 @@ class Trainer:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizers": [o.state_dict() for o in self.optimizers],
-            "generator": self.generator.get_state(),
-            "rng": torch.get_rng_state(),
             "step": self.step,
             "elapsed": self.elapsed,
             "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
@@ -315,8 +346,9 @@ class Trainer:
         part.replace(path)
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint of the same options; with one process on a CPU, exactly as if never
-        stopped.
+        """Continue from a checkpoint of the same options.
+
+        With a schedule in patches, and as many processes and threads on CPUs, exactly as if never stopped.
 
         Raises:
             ValueError: the checkpoint is of another version or network.
@@ -330,29 +362,31 @@ class Trainer:
         for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(values)
         self.step, self.elapsed = state["step"], state["elapsed"]
-        if self.rank == 0:
-            self.generator.set_state(state["generator"])
-            torch.set_rng_state(state["rng"])
-        else:
-            self._seed(self.options.seed + 1 + self.rank + self.world * self.step)
 
 
-def warm_start(model: GainedAutoencoder, state: dict[str, Tensor]) -> None:
+def warm_start(model: GainedAutoencoder, state: dict[str, Tensor], betas: Sequence[float]) -> None:
     """Start from the weights of a model file, all of it or, where this network has another number of levels or other
     ways to serve rates, what fits.
 
-    The gain vector of a model of one rate is added, as a logarithm, to each of this network's.
+    The gain vector of a model of one rate becomes that of the level whose beta is nearest; the others keep their
+    ratios to it.
+
+    Args:
+        state: the weights.
+        betas: the Lagrange multipliers that they were trained for.
 
     Raises:
         ValueError: weights of the transforms do not fit.
     """
+    own = model.config.betas
+    nearest = min(range(len(own)), key=lambda s: abs(math.log(own[s] / betas[0])))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             value = state.get(name)
             if value is not None and value.shape == parameter.shape:
                 parameter.copy_(value)
             elif value is not None and value.shape == (1, *parameter.shape[1:]) and name.endswith("log2"):
-                parameter.add_(value)
+                parameter.add_(value - parameter[nearest])
             elif name.startswith(("analysis.", "synthesis.")) and not name.endswith("log2") and "layers" not in name:
                 msg = f"{name} of the model to start from does not fit this network"
                 raise ValueError(msg)
@@ -382,7 +416,8 @@ def start_from_zoo(model: GainedAutoencoder, path: Path) -> list[str]:
 def trained_parameters(model: GainedAutoencoder, trained: str) -> list[tuple[str, nn.Parameter]]:
     """The parameters that `TrainingOptions.trained` names."""
     starts = {"all": ("",), "entropy": ("entropy.", "hyper_", "density."), "gains": ()}[trained]
-    return [(n, p) for n, p in model.named_parameters() if n.startswith(starts) or n.endswith("log2")]
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    return [(n, p) for n, p in named if n.startswith(starts) or n.endswith("log2")]
 
 
 def make_optimizers(model: GainedAutoencoder, options: TrainingOptions) -> list[torch.optim.Optimizer]:
@@ -393,9 +428,9 @@ def make_optimizers(model: GainedAutoencoder, options: TrainingOptions) -> list[
     """
     ends = {f"{net}.{layer}.weight" for net in ("analysis", "synthesis") for layer in ("embed", "head", "down", "up")}
     muon, fast, rest = [], [], []
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    for name, parameter in trained_parameters(model, options.trained):
+    trained = trained_parameters(model, options.trained)
+    model.requires_grad_(False)
+    for name, parameter in trained:
         parameter.requires_grad_(True)
         if name.endswith("log2") or name.startswith(("density", "entropy.prior")):
             fast.append(parameter)
@@ -412,5 +447,5 @@ def make_optimizers(model: GainedAutoencoder, options: TrainingOptions) -> list[
     )
     if not muon:
         return [adam]
-    matrices = torch.optim.Muon(muon, lr=options.muon_lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
-    return [adam, matrices]
+    dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
+    return [adam, Muon(muon, options.muon_lr, dtype)]
