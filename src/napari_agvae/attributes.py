@@ -64,8 +64,9 @@ def from_json(found: Mapping[str, Any], ndim: int, bands: int) -> dict[str, Any]
     known: dict[str, Any] = {}
     for name, default in _geometry(ndim).items():
         if name in found:
-            triangular = name == "shear" and np.ndim(found[name]) == 2
-            value = _numbers(name, found[name], (ndim, ndim) if triangular else default.shape)
+            value = found[name]
+            triangular = name == "shear" and isinstance(value, list) and any(isinstance(row, list) for row in value)
+            value = _numbers(name, value, (ndim, ndim) if triangular else default.shape)
             if name == "scale" and 0 in value:
                 _refuse(name)
             known[name] = value.tolist()

@@ -1,0 +1,371 @@
+""".agv files as layers, without Qt."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import agvae
+from agvae.container import Header, Metadata, Reader, write_container
+from napari_agvae.document import parse_layers
+from napari_agvae.reader import get_reader, read_agv
+from tests.helpers import picture
+
+HEADER = Header(20, 10, "RGB", 0, "m", bytes(8), frames=6)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.agv"
+    path.write_bytes(agvae.encode(picture(60, 40), 3.25))
+    return path
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    path = tmp_path / "frames.agv"
+    path.write_bytes(agvae.encode([picture(60, 40, seed) for seed in range(4)], 2))
+    return path
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of the frames that were decoded."""
+    numbers: list[int] = []
+    decode = agvae.decode
+
+    def counting(*arguments: Any, frame: int = 0, **options: Any) -> Any:
+        numbers.append(frame)
+        return decode(*arguments, frame=frame, **options)
+
+    monkeypatch.setattr(agvae, "decode", counting, raising=False)
+    return numbers
+
+
+@pytest.mark.parametrize(
+    ("path", "accepted"),
+    [
+        ("x.agv", True),
+        ("X.AGV", True),
+        (Path("x.Agv"), True),
+        (["a.agv", "b.AGV"], True),
+        (["a.agv", "b.png"], False),
+        ([], False),
+        ("x.png", False),
+        ("agv", False),
+        ("x.agv.png", False),
+    ],
+)
+def test_reader_looks_at_names_only(path: Any, accepted: bool) -> None:
+    assert (get_reader(path) is not None) == accepted
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_8_bit_modes(mode: str, tmp_path: Path) -> None:
+    colour = picture(60, 40)
+    alpha = np.tile(np.arange(60, dtype=np.uint8), (40, 1))
+    bands = ([colour[..., 0]] if mode[0] == "L" else [*np.moveaxis(colour, 2, 0)]) + (
+        [alpha] if mode[-1] == "A" else []
+    )
+    path = tmp_path / "x.agv"
+    path.write_bytes(agvae.encode(np.stack(bands, axis=2)))
+    ((data, attributes, kind),) = read_agv(path)
+    expected = np.atleast_3d(agvae.decode(path))
+    assert (kind, attributes["name"], attributes["rgb"]) == ("image", "x", mode != "L")
+    assert (type(data), data.dtype) == (np.ndarray, np.uint8)
+    if mode == "LA":
+        expected = expected[..., [0, 0, 0, 1]]
+    assert np.array_equal(np.atleast_3d(data), expected)
+
+
+def test_16_bits_show_their_range(tmp_path: Path) -> None:
+    path = tmp_path / "x.agv"
+    path.write_bytes(agvae.encode(picture(60, 40)[..., 0].astype(np.uint16) * 9 + 1000))
+    ((data, attributes, _),) = read_agv(path)
+    assert data.dtype == np.uint16
+    assert np.array_equal(data, agvae.decode(path))
+    assert attributes["contrast_limits"] == agvae.read_info(path)["range"]
+
+
+def test_facts_of_the_file_are_in_the_metadata(photo: Path) -> None:
+    ((_, attributes, _),) = read_agv(photo)
+    facts = attributes["metadata"]["agv"]
+    assert json.loads(json.dumps(facts)) == facts == agvae.read_info(photo)
+    assert (facts["quality"], facts["s"], facts["l"], facts["width"], facts["height"]) == (3.25, 3, 0.25, 60, 40)
+    assert facts["bpp"] == pytest.approx(8 * photo.stat().st_size / (60 * 40), abs=1e-9)
+
+
+def test_frames_are_decoded_when_they_are_needed(frames: Path, decoded: list[int]) -> None:
+    ((data, attributes, _),) = read_agv(frames)
+    assert (data.shape, data.dtype, data.chunksize) == ((4, 40, 60, 3), np.uint8, (1, 40, 60, 3))
+    assert attributes["rgb"]
+    assert decoded == []
+    third = data[2].compute()
+    assert decoded == [2]
+    assert np.array_equal(third, agvae.decode(frames, frame=2))
+
+
+def test_a_viewer_decodes_the_frame_that_it_shows(viewer: Any, frames: Path, decoded: list[int]) -> None:
+    (layer,) = viewer.open(frames, plugin="agvae")
+    assert set(decoded) == {0, 1}  # napari goes from the first frame to that in the middle
+    decoded.clear()
+    viewer.dims.set_point(0, 3)
+    assert set(decoded) == {3}
+    assert np.array_equal(layer._slice.image.raw, agvae.decode(frames, frame=3))
+
+
+def test_16_bit_frames_are_not_decoded_for_contrast_limits(viewer: Any, tmp_path: Path, decoded: list[int]) -> None:
+    path = tmp_path / "x.agv"
+    path.write_bytes(agvae.encode([np.arange(1200, dtype=np.uint16).reshape(30, 40) + k for k in range(5)]))
+    (layer,) = viewer.open(path, plugin="agvae")
+    assert layer.contrast_limits == [0, 1203]
+    assert set(decoded) == {0, 2}
+
+
+@pytest.mark.parametrize("name", ["x.agv", "Y.AGV", "Z.Agv"])
+@pytest.mark.parametrize("plugin", ["agvae", None])
+@pytest.mark.parametrize("kind", [str, Path])
+def test_viewers_open_files(viewer: Any, photo: Path, name: str, plugin: str | None, kind: type) -> None:
+    path = photo.rename(photo.with_name(name))
+    (layer,) = viewer.open(kind(path), plugin=plugin)
+    assert (type(layer).__name__, layer.rgb, layer.dtype, layer.data.shape) == ("Image", True, np.uint8, (40, 60, 3))
+    assert (layer.name, layer.source.reader_plugin) == (path.stem, "agvae")
+    assert list(viewer.layers) == [layer]
+
+
+def test_the_viewer_s_own_plugins_name_ours(viewer: Any, photo: Path) -> None:
+    with pytest.raises(ValueError, match="agvae"):
+        viewer.open(photo)
+
+
+def test_several_files_and_stacks(viewer: Any, photo: Path, tmp_path: Path, decoded: list[int]) -> None:
+    other = tmp_path / "other.agv"
+    other.write_bytes(agvae.encode(picture(60, 40, 1), 1))
+    assert [layer.name for layer in viewer.open([photo, other], plugin=None)] == ["photo", "other"]
+    decoded.clear()
+    (layer,) = viewer.open([photo, other], plugin=None, stack=True)
+    assert (layer.data.shape, layer.rgb) == ((2, 40, 60, 3), True)
+    assert len(decoded) == 1
+    assert np.array_equal(np.asarray(layer.data[1]), agvae.decode(other))
+    files = layer.metadata["agv"]["files"]
+    assert [facts["quality"] for facts in files] == [3.25, 1]
+
+
+def test_stacks_of_frames_have_both_axes(frames: Path) -> None:
+    ((data, _, _),) = read_agv([frames, frames])
+    assert data.shape == (2, 4, 40, 60, 3)
+    assert np.array_equal(data[1, 3].compute(), agvae.decode(frames, frame=3))
+
+
+def test_stacks_of_unequal_files_name_them(photo: Path, frames: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="files to stack must be of one size") as error:
+        read_agv([photo, frames])
+    assert str(photo) in str(error.value)
+    assert str(frames) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def damaged(data: bytes) -> dict[str, tuple[bytes, str]]:
+    """Bytes that are no good, and what is said of them."""
+    later = bytearray(data)
+    later[16] = 2
+    flipped = bytearray(data)
+    flipped[-10] ^= 1
+    return {
+        "empty": (b"", "not an AGV file"),
+        "other": (b"\x89PNG" + data[4:], "not an AGV file"),
+        "header": (data[:40], "Truncated"),
+        "tile": (data[:-20], "truncated"),
+        "version": (bytes(later), "checksum"),
+        "flipped": (bytes(flipped), "checksum"),
+    }
+
+
+@pytest.mark.parametrize("source", ["photo", "frames"])
+@pytest.mark.parametrize("damage", ["empty", "other", "header", "tile", "version", "flipped"])
+@pytest.mark.parametrize("plugin", ["agvae", None])
+def test_damaged_files_are_named_with_the_cause(
+    viewer: Any, source: str, damage: str, plugin: str | None, request: pytest.FixtureRequest
+) -> None:
+    path = request.getfixturevalue(source)
+    data, cause = damaged(path.read_bytes())[damage]
+    path.write_bytes(data)
+    assert get_reader(str(path)) is not None
+    with pytest.raises(Exception, match=cause) as error:
+        viewer.open(path, plugin=plugin)
+    assert str(path) in str(error.value)
+    assert not viewer.layers
+
+
+def test_a_later_version_asks_for_a_newer_agvae(photo: Path) -> None:
+    import zlib
+
+    data = bytearray(photo.read_bytes())
+    data[16] = 9
+    length = int.from_bytes(data[12:16], "big")
+    data[16 + length : 20 + length] = zlib.crc32(data[8:12] + data[16 : 16 + length]).to_bytes(4, "big")
+    photo.write_bytes(data)
+    with pytest.raises(
+        OSError, match=r"photo.agv cannot be opened: unsupported AGV version 9 .* install a newer agvae"
+    ):
+        read_agv(photo)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"gone.agv cannot be opened: No such file"):
+        read_agv(tmp_path / "gone.agv")
+
+
+def test_an_unknown_model_is_named(tmp_path: Path) -> None:
+    reader = Reader(io.BytesIO(agvae.encode(picture(20, 10), 1)))
+    header = Header(20, 10, "RGB", 0, "elsewhere-9", bytes(8))
+    path = tmp_path / "x.agv"
+    path.write_bytes(write_container(header, Metadata(), reader.tiles()))
+    with pytest.raises(OSError, match=r"x\.agv cannot be opened: .*elsewhere-9"):
+        read_agv(path)
+
+
+def test_a_damaged_frame_is_named_when_it_is_shown(frames: Path) -> None:
+    data = bytearray(frames.read_bytes())
+    data[data.index(b"TILE") + 30] ^= 1
+    frames.write_bytes(data)
+    ((array, _, _),) = read_agv(frames)
+    assert array[3].compute().shape == (40, 60, 3)
+    with pytest.raises(OSError, match=r"frames\.agv cannot be opened: .*checksum"):
+        array[0].compute()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b'{"layers": []}',
+        b'{"layers": [1]}',
+        b'{"layers": [{"shape": [5]}]}',
+        b'{"layers": [{"shape": [6, 1.0]}]}',
+        b'{"layers": [{"shape": [-6, -1]}]}',
+        b'{"layers": [{"shape": [true, 6]}]}',
+        b'{"layers": [{"shape": [6], "bands": 2}]}',
+        b'{"layers": [{"shape": [6], "values": 3}]}',
+        b'{"layers": [{"shape": [6], "values": {}}]}',
+        b'{"layers": [{"shape": [6], "values": {"dtype": "float32", "low": 1, "high": 0, "top": 255}}]}',
+        b'{"layers": [{"shape": [6], "name": 3}]}',
+        b'{"layers": [{"shape": [6], "scale": [1, 2]}]}',
+        b'{"layers": [{"shape": [6], "scale": [1, 2, 0]}]}',
+        b'{"layers": [{"shape": [6], "scale": [1, 2, NaN]}]}',
+        b'{"layers": [{"shape": [6], "scale": [1, 2, 1e999]}]}',
+        b'{"layers": [{"shape": [6], "scale": ["1", "2", "3"]}]}',
+        b'{"layers": [{"shape": [6], "rotate": [[1, 2], [3]]}]}',
+        b'{"layers": [{"shape": [6], "shear": [[1, 2], [3]]}]}',
+        b'{"layers": [{"shape": [6], "affine": 3}]}',
+        b'{"layers": [{"shape": [6], "units": ["um"]}]}',
+        b'{"layers": [{"shape": [6], "axis_labels": [1, 2, 3]}]}',
+        b'{"layers": [{"shape": [6], "opacity": 2}]}',
+        b'{"layers": [{"shape": [6], "gamma": 0}]}',
+        b'{"layers": [{"shape": [6], "metadata": []}]}',
+        b'{"layers": [{"shape": [6], "bands": 1, "contrast_limits": [1, 1]}]}',
+        b'{"layers": [{"shape": [6], "bands": 1, "colormap": 3}]}',
+        b'{"layers": [{"shape": [6], "bands": 1, "colormap": {"colors": [[0, 0, 0, 2]]}}]}',
+        b'{"layers": [{"shape": [6], "bands": 1, "colormap": {"colors": [[0, 0, 0, 1]], "controls": [0, 1]}}]}',
+        b'{"layers": [{"shape": [6], "bands": 1, "colormap": {"colors": [[0, 0, 0, 1]], "interpolation": []}}]}',
+        b'{"layers": [{"shape": [6], "metadata": ' + b"[" * 10**5 + b"]" * 10**5 + b"}]}",
+        b'{"layers": [{"shape": [' + b"1" * 5000 + b"]}]}",
+        b" " * (2**22 + 1),
+    ],
+    ids=lambda document: document[:90],
+)
+def test_impossible_documents_are_refused(document: bytes) -> None:
+    with pytest.raises(ValueError, match=r"impossible|description"):
+        parse_layers(document, HEADER)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda part: st.lists(part, max_size=4) | st.dictionaries(st.text(max_size=5), part, max_size=4),
+    max_leaves=8,
+)
+names = [
+    "name",
+    "bands",
+    "values",
+    "scale",
+    "translate",
+    "rotate",
+    "shear",
+    "affine",
+    "units",
+    "axis_labels",
+    "opacity",
+]
+names += ["gamma", "blending", "interpolation2d", "contrast_limits", "colormap", "metadata"]
+
+
+@given(st.dictionaries(st.sampled_from(names), json_values, max_size=4))
+@settings(suppress_health_check=[HealthCheck.too_slow])
+def test_no_document_does_harm(member: dict[str, Any]) -> None:
+    document = json.dumps({"layers": [{"shape": [6], **member}]}).encode()
+    try:
+        (layer,) = parse_layers(document, HEADER)
+    except ValueError:
+        return
+    assert layer.count == 6
+
+
+def test_an_impossible_document_is_an_error_that_names_the_file(photo: Path) -> None:
+    reader = Reader(io.BytesIO(photo.read_bytes()))
+    photo.write_bytes(write_container(reader.header, Metadata(arrays=b"{}"), reader.tiles()))
+    with pytest.raises(OSError, match=r"photo\.agv cannot be opened: the description of its layers has none"):
+        read_agv(photo)
+
+
+def test_colormaps_and_units_of_later_versions_are_left_out(viewer: Any, photo: Path) -> None:
+    reader = Reader(io.BytesIO(photo.read_bytes()))
+    document = b'{"layers": [{"bands": 1, "colormap": "of the future", "units": ["parsecond", "um"], "new": 3}]}'
+    photo.write_bytes(write_container(reader.header, Metadata(arrays=document), reader.tiles()))
+    with pytest.warns(UserWarning, match="does not know the"):
+        (layer,) = viewer.open(photo, plugin="agvae")
+    assert (layer.colormap.name, [str(unit) for unit in layer.units]) == ("gray", ["pixel", "pixel"])
+
+
+def test_reading_needs_neither_qt_nor_napari_and_codec_only_for_pixels(frames: Path) -> None:
+    code = """
+import sys
+from napari_agvae.reader import get_reader
+from napari_agvae import read_agv, writer
+read = get_reader(sys.argv[1])
+heavy = {"torch", "napari", "PyQt6", "PySide6", "qtpy"}
+assert heavy.isdisjoint(sys.modules), heavy & set(sys.modules)
+(data, attributes, kind), = read(sys.argv[1])
+assert heavy.isdisjoint(sys.modules), heavy & set(sys.modules)
+data[0].compute()
+assert {"napari", "PyQt6", "PySide6", "qtpy"}.isdisjoint(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code, str(frames)], check=True, timeout=120)
+
+
+def test_a_viewer_without_qt(photo: Path) -> None:
+    pytest.importorskip("napari")
+    code = """
+import sys
+from napari.components import ViewerModel
+from npe2 import PluginManager
+PluginManager.instance().discover()
+assert "torch" not in sys.modules
+viewer = ViewerModel()
+layer, = viewer.open(sys.argv[1], plugin="agvae")
+assert layer.rgb
+assert {"PyQt6", "PySide6", "PyQt5", "PySide2"}.isdisjoint(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code, str(photo)], check=True, timeout=120)
