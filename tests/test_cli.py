@@ -204,6 +204,9 @@ class TestErrors:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "scipy.interpolate", None)
         self.check(capsys, "pip install 'agvae[eval]'", "evaluate", photo.parent)
+        monkeypatch.delitem(sys.modules, "agvae.networks.reference", raising=False)
+        monkeypatch.setitem(sys.modules, "compressai", None)
+        self.check(capsys, "pip install 'agvae[train]'", "info", "--model", "agvae2021")
 
 
 class TestInfo:

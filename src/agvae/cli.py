@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agvae.container import Metadata, Reader
 
 DEMO_PHOTOGRAPH = "chelsea.png"
-_EXTRAS = {"scipy": "eval", "matplotlib": "eval", "compressai": "paper", "pytorch_msssim": "paper"}
+_EXTRAS = {"scipy": "eval", "matplotlib": "eval", "compressai": "train", "pytorch_msssim": "train"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

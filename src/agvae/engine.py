@@ -85,7 +85,7 @@ class Model:
         try:
             self.network = build(file.config)
         except ModuleNotFoundError as error:
-            msg = f"model {name!r} ({file.config.preset}) needs {error.name}: pip install 'agvae[paper]'"
+            msg = f"model {name!r} ({file.config.preset}) needs {error.name}: pip install 'agvae[train]'"
             raise model_files.WeightsError(msg) from error
         self.network.entropy.to(torch.float64)
         try:

@@ -22,7 +22,7 @@ def build(config: AnyConfig) -> GainedAutoencoder:
     """The network of a configuration.
 
     Raises:
-        ModuleNotFoundError: it is one of the paper's networks, and CompressAI is not installed (`agvae[paper]`).
+        ModuleNotFoundError: it is one of the paper's networks, and CompressAI is not installed (`agvae[train]`).
     """
     if isinstance(config, ModelConfig):
         return AGVAE(config)
