@@ -66,15 +66,13 @@ class ValueMap:
 
 
 def grey_map(dtype: np.dtype[Any], low: float, high: float) -> ValueMap:
-    """The map of grey values to 16 bits; integers whose range has no more than 65536 values are only shifted.
+    """The map of grey values to 16 bits, which keeps integers apart where their range has no more than 65536 of them.
 
     Raises:
         ValueError: low or high is not finite, or too large.
     """
-    if dtype.kind in "iu":
-        whole = int(low), int(high)
-        return ValueMap(dtype.name, *whole, min(TOP_GREY, max(1, whole[1] - whole[0])))
-    return ValueMap(dtype.name, float(low), float(high), TOP_GREY)
+    number = int if dtype.kind in "iu" else float
+    return ValueMap(dtype.name, number(low), number(high), TOP_GREY)
 
 
 def colour_map(dtype: np.dtype[Any], low: float, high: float) -> ValueMap:

@@ -150,12 +150,12 @@ def _member(part: _Part, attributes: Mapping[str, Any], alone: bool) -> dict[str
         raise TypeError(msg) from error
     if frames.dtype == "uint8" and member.get("contrast_limits") == [0, 255]:
         del member["contrast_limits"]
-    if not alone:
-        member |= {"name": frames.name, "bands": frames.bands}
-    if not alone or frames.shape != ((frames.count,) if frames.count > 1 else ()):
-        member["shape"] = list(frames.shape)
     if part.values is not None:
         member["values"] = vars(part.values)
+    if not alone:
+        member |= {"name": frames.name, "bands": frames.bands}
+    if member or frames.shape != ((frames.count,) if frames.count > 1 else ()):
+        member["shape"] = list(frames.shape)
     return member
 
 
