@@ -25,6 +25,7 @@ from agvae.reproduce.curves import deviations, trained_qualities
 from agvae.reproduce.latents import code, matched_normal, normal_mass, read_centre
 from agvae.reproduce.models import models_from, sha256_of
 from agvae.reproduce.registry import register
+from agvae.reproduce.results import difference, results, spread, verdict
 from agvae.reproduce.run import Request, reproduce
 from agvae.reproduce.runs import EXPERIMENTS, RUNS
 from agvae.training.export import export_checkpoint
@@ -261,3 +262,27 @@ def test_trained_qualities() -> None:
     assert trained_qualities(6) == [1, 2, 3, 4, 5, 6]
     assert trained_qualities(3) == [1, 3.5, 6]
     assert trained_qualities(1) == [1]
+
+
+def test_verdicts() -> None:
+    assert verdict([-2.0, -3.0], 1.0) == "yes"
+    assert verdict([2.0, 3.0], 1.0) == "no"
+    assert verdict([-2.0, -3.0], 2.5) == "not decided: below the spread of the seeds"
+    assert verdict([-9.0, 1.0], 0.5) == "not decided: below the spread of the seeds"
+    assert verdict([-9.0, None], None) == "not decided: one seed"
+    assert verdict([None], 1.0) == "not measured yet"
+
+
+def test_results_in_words(folder: Path, images: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_table = {name: text for name, text in EXPERIMENTS.items() if name != "table1"}  # needs CompressAI
+    monkeypatch.setattr("agvae.reproduce.results.EXPERIMENTS", without_table)
+    text = results(images, out, folder)
+    numbers = json.loads((out / "fig12.json").read_text())
+    rate = difference(numbers, "AG-VAE", "asymmetric (AG-VAE)", "symmetric (SG-VAE)")
+    noise = spread(numbers, "AG-VAE", ("asymmetric (AG-VAE)", "symmetric (SG-VAE)"))
+    assert rate is not None
+    assert noise == 0
+    (row,) = (line for line in text.splitlines() if "asymmetric against symmetric" in line)
+    assert f"| {rate:+.1f} %, {rate:+.1f} % | 0.0 % | {verdict([rate], noise)} |" in row
+    assert all(f"## {name}: " in text for name in without_table)
+    assert "None" not in text
