@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from napari_agvae.state import session
+
+# Settings of whoever runs the tests must not matter, nor be changed.  napari reads this when it is imported.
+os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(prefix="napari-")) / "settings.yaml")
 
 
 @pytest.fixture(autouse=True)
