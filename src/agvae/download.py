@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from agvae.progress import checkpoint
+
 if TYPE_CHECKING:
     from requests import Response
     from tqdm import tqdm
@@ -154,6 +156,7 @@ def _append(url: str, file: IO[bytes], size: int, deadline: float, bar: tqdm[Any
                 file.write(block)
                 position += len(block)
                 bar.update(position - bar.n)
+                checkpoint(len(block))
                 if time.monotonic() > deadline:
                     msg = f"too slow{_KEPT.format(position, size)}"
                     raise DownloadError(msg)

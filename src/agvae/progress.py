@@ -11,11 +11,11 @@ _local = threading.local()
 
 @contextmanager
 def watched(watch: Callable[[int], None]) -> Iterator[None]:
-    """Call `watch` often, in this thread, while the codec works for it.
+    """Call `watch` often, in this thread, while the codec works or weights are downloaded for it.
 
     Args:
-        watch: takes the pixels that are done since its last call, 0 in between.  An exception that it raises ends the
-            work and comes out of the function that was called.
+        watch: takes the pixels coded or decoded, or the bytes downloaded, since its last call, 0 in between.  An
+            exception that it raises ends the work and comes out of the function that was called.
     """
     before = getattr(_local, "watch", None)
     _local.watch = watch
@@ -25,8 +25,8 @@ def watched(watch: Callable[[int], None]) -> Iterator[None]:
         _local.watch = before
 
 
-def checkpoint(pixels: int = 0) -> None:
-    """Called by the codec between two steps of its work, with the pixels done since the last call."""
+def checkpoint(amount: int = 0) -> None:
+    """Called between two steps of long work, with the pixels or bytes done since the last call."""
     watch = getattr(_local, "watch", None)
     if watch is not None:
-        watch(pixels)
+        watch(amount)

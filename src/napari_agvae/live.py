@@ -37,6 +37,7 @@ class Request:
 
     Attributes:
         key: equal for requests of the same slice with the same pixels.
+        token: of whoever asked.
         data, attributes: of the layer, as `LayerFrames` takes them.
         index: of the slice, one integer for each leading axis.
         level: see `agvae.quality`.
@@ -55,6 +56,7 @@ class Request:
     whole: bool
     model: str | None = None
     value_range: str = VALUES
+    token: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 from agvae.container import Box
-from agvae.windows import ALIGNMENT
 
+ALIGNMENT = 32
+"""What the codec rounds the sides of pictures up to."""
 SMALLEST, LARGEST = 192, 512
 """Side in pixels of what is coded while dragging; below, the halo and MS-SSIM's windows would leave nothing."""
 SECONDS = 0.2

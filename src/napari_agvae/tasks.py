@@ -1,0 +1,140 @@
+"""Long work in napari's activity dock: with progress, to be cancelled, one notification for an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from agvae.progress import watched
+from napari_agvae.latest import Stopped
+from napari_agvae.live import Request
+from napari_agvae.settings import plugin_settings
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+_INTERVAL = 100
+"""Milliseconds between two looks at the progress."""
+
+
+class Task(QObject):
+    """Work in a thread of napari's.
+
+    Args:
+        description: what the activity dock says.
+        work: called in the thread; it passes `agvae.progress.checkpoint` often.
+        total: of what the checkpoints sum up to, 0 if that is not known.
+        done: takes the result, in the thread of the event loop; not called after an error or `cancel`.
+    """
+
+    ended = Signal()
+
+    def __init__(
+        self, description: str, work: Callable[[], Any], total: int, done: Callable[[Any], None] | None = None
+    ) -> None:
+        super().__init__()
+        self._description, self._work, self._total, self._done = description, work, total, done
+        self._count = 0
+        self._stopped = False
+
+    def start(self) -> None:
+        from napari.qt.threading import create_worker
+        from napari.utils import cancelable_progress
+
+        self._bar = cancelable_progress(desc=self._description, total=100 if self._total else 0)
+        self._worker = create_worker(self._run, _start_thread=False, _ignore_errors=True)
+        self._worker.returned.connect(self._returned)
+        self._worker.finished.connect(self._finished)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._tell)
+        self._timer.start(_INTERVAL)
+        self._worker.start()
+
+    def cancel(self) -> None:
+        """End it at its next checkpoint."""
+        self._stopped = True
+
+    def _run(self) -> Any:
+        try:
+            with watched(self._watch):
+                return self._work()
+        except Stopped:
+            self._stopped = True
+            return None
+
+    def _watch(self, amount: int) -> None:
+        self._count += amount
+        if self._stopped or self._bar.is_canceled or self._worker.abort_requested:
+            raise Stopped
+
+    def _tell(self) -> None:
+        if self._total:
+            share = min(100, 100 * self._count // self._total)
+            if share > self._bar.n:
+                self._bar.update(share - self._bar.n)
+
+    def _returned(self, result: Any) -> None:
+        if not self._stopped and self._done is not None:
+            self._done(result)
+
+    def _finished(self) -> None:
+        self._timer.stop()
+        self._bar.close()
+        self.ended.emit()
+
+
+def save_layer(parent: QWidget, layer: Image, quality: float, model: str | None) -> Task | None:
+    """Ask for a path and save a layer there; None if the user thinks better of it."""
+    suggestion = f"{layer.name}.agv".replace("/", "_")
+    path, _ = QFileDialog.getSaveFileName(parent, "Save as .agv", suggestion, "AGVAE images (*.agv)")
+    return writing(layer, path, quality, model) if path else None
+
+
+def writing(layer: Image, path: str, quality: float, model: str | None) -> Task:
+    """The task of saving a layer."""
+    from napari_agvae.writer import write_agv
+
+    data, attributes, kind = layer.as_layer_data_tuple()
+    shape = layer.level_shapes[0] if layer.multiscale else layer.data.shape
+    pixels = 1
+    for size in shape[: layer.ndim]:
+        pixels *= int(size)
+    value_range = plugin_settings().value_range
+
+    def work() -> str:
+        return write_agv(path, [(data, attributes, kind)], quality, model=model, value_range=value_range)
+
+    def done(written: str) -> None:
+        from napari.utils.notifications import show_info
+
+        show_info(f"Saved {written}: {Path(written).stat().st_size} bytes")
+
+    return Task(f"Saving {Path(path).name}", work, pixels, done)
+
+
+def find_quality(request: Request, value: float, unit: str, found: Callable[[int], None]) -> Task:
+    """The task of finding the level at which the slice has so many kB, bits per pixel or dB."""
+
+    def work() -> int:
+        from agvae.api import encode, read_info
+        from agvae.quality import parse_quality
+        from napari_agvae.slices import LayerSlice
+
+        codes = LayerSlice(request.data, request.attributes, request.index, request.value_range).codes
+        name, factor = {"kB": ("target_size", 1000), "bpp": ("target_bpp", 1), "dB": ("target_psnr", 1)}[unit]
+        target: dict[str, Any] = {name: value * factor}
+        return parse_quality(read_info(encode(codes, model=request.model, **target))["quality"])
+
+    return Task(f"Looking for {value:g} {unit}", work, 0, found)
+
+
+def get_model(name: str, then: Callable[[], None]) -> Task:
+    """The task of downloading the weights of a model."""
+    from agvae import weights
+
+    size = weights.registry()["models"][name]["size"]
+    return Task(f"Getting model {name} ({size / 1e6:.1f} MB)", lambda: weights.find(name), size, lambda _: then())
