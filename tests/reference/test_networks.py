@@ -232,4 +232,16 @@ def test_one_rate_serves_every_quality(tmp_path: Path) -> None:
     single = replace(CONFIGS[0], betas=(0.01,))
     model = started(single)
     with torch.no_grad():
-        assert torch.equal(model.gain(level_weights(torch.zeros(1), 1)), torch.ones(1, 1, 1, 24))
+        gain = model.gain(level_weights(torch.zeros(1), 1))
+        assert torch.equal(gain, gain[..., :1].expand(1, 1, 1, 24))
+
+
+@every_config
+def test_training_starts_as_a_transform_codec(config: ReferenceConfig) -> None:
+    wide = replace(config, latent=96)  # with 24 numbers for each block of 16 x 16 pixels nothing codes these pictures
+    x, top = crops(2, 128), torch.full((2,), float(config.levels - 1))
+    with torch.no_grad():
+        model = started(wide).eval()
+        mse = float((model(x, top).x_hat - x).square().mean())
+        start = float((x - x.mean()).square().mean())
+    assert mse < 0.2 * start

@@ -72,7 +72,7 @@ def test_the_loss_falls(preset: str, metric: str, options: TrainingOptions) -> N
     before = float(trainer.loss(x, torch.tensor([0.0, 1.0])))
     for _ in range(60):
         trainer.train_step()
-    assert float(trainer.loss(x, torch.tensor([0.0, 1.0]))) < 0.95 * before
+    assert float(trainer.loss(x, torch.tensor([0.0, 1.0]))) < 0.97 * before
 
 
 @pytest.mark.parametrize("preset", ["agvae2021", "minnen2018-gained"])

@@ -8,6 +8,7 @@ they give sigma itself, whose logarithm is looked up (`exact_log2`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,7 +32,10 @@ CONTEXT_SIZE = 5
 _REACH = CONTEXT_SIZE // 2
 _ATTENTION_REACH = 3
 """Positions that an attention module looks around itself: three residual units of 3 x 3 kernels, side by side."""
-_TOTAL_STRIDE = 16
+_STAGES = 4
+_TOTAL_STRIDE = 2**_STAGES
+_CLOSED = -4.0
+"""Where the gates of attention modules start; sigmoid of it is 0.02."""
 
 
 def backbone(config: ReferenceConfig) -> Any:
@@ -213,6 +217,15 @@ class EntropyModel(nn.Module):
             h = _exactly(layer, h)
         return h.permute(0, 2, 3, 1)[:, :height, :width]
 
+    def start(self, sigma: Tensor) -> None:
+        """Begin all but marginal: mu near 0, and sigma, or sigma_l and sigma_r, near these values (M,)."""
+        layers: Any = self.hyper_synthesis if self.parameters_network is None else self.parameters_network
+        last = [layer for layer in layers if _is_convolution(layer)][-1]
+        last.weight.mul_(0.01)
+        last.bias.zero_()
+        for part in last.bias.chunk(len(last.bias) // self.latent)[::2]:
+            part.copy_(sigma)
+
     def _split(self, raw: Tensor) -> StepParameters:
         """From the network's numbers: sigma; sigma and mu, as in CompressAI; or sigma_l, mu and sigma_r."""
         raw = raw if raw.dtype == torch.float64 else raw.float()
@@ -258,6 +271,39 @@ def _log2(sigma: Tensor) -> Tensor:
         return exact_log2(sigma)
     bounded: Tensor = LowerBoundFunction.apply(sigma, sigma.new_tensor(2.0**LOG2_SIGMA_MIN))
     return torch.log2(bounded)
+
+
+def principal_components_start(analysis: Any, synthesis: Any, images: Tensor) -> None:
+    """Make each strided convolution give the principal components of 2 x 2 blocks of its input on a sample of images
+    (B, 3, H, W), halved, and each transposed one of g_s the inverse of the convolution at its resolution.
+
+    Attention modules start all but closed.  Outputs beyond the number of components keep a tenth of their weights.
+    """
+    down = [layer for layer in analysis if isinstance(layer, nn.Conv2d)]
+    up: list[Any] = [layer for layer in synthesis if isinstance(layer, nn.ConvTranspose2d)]
+    inverses = dict(zip(down, reversed(up), strict=True))
+    for layer in (*analysis, *synthesis):
+        if isinstance(layer, AttentionBlock):
+            gate: Any = layer.conv_b[-1]
+            gate.weight.mul_(0.1)
+            gate.bias.fill_(_CLOSED)
+    x = images
+    for layer in analysis:
+        if layer in inverses:
+            inverse = inverses[layer]
+            mean = x.mean((0, 2, 3))
+            blocks = F.pixel_unshuffle(x - mean[:, None, None], 2).transpose(0, 1).flatten(1)
+            _, vectors = torch.linalg.eigh(blocks @ blocks.T / blocks.shape[1])
+            basis = vectors.T.flip(0)[: layer.out_channels].unflatten(1, (-1, 2, 2))
+            centre = slice(layer.kernel_size[0] // 2, layer.kernel_size[0] // 2 + 2)
+            for weight, scale in ((layer.weight, 0.5), (inverse.weight, 2.0)):
+                weight.mul_(0.1)
+                weight[: len(basis)] = 0
+                weight[: len(basis), :, centre, centre] = scale * basis
+            layer.bias.zero_()
+            layer.bias[: len(basis)] = -0.5 * basis.sum((2, 3)) @ mean
+            inverse.bias.copy_(mean)
+        x = layer(x)
 
 
 class Unit(nn.Module):
@@ -317,21 +363,53 @@ class ReferenceAGVAE(GainedAutoencoder):
         return Output(self.synthesise(y_hat, weights), y_bits.sum((1, 2, 3)), self.density.bits(z).sum((1, 2, 3)))
 
     def start(self, images: Tensor) -> None:
-        """Gains in proportion to sqrt(beta), the optimum at high rates, so that levels begin apart; 1 in the middle."""
+        """Start as a block transform codec: a cascade of principal components, uniform steps, marginal scales.
+
+        The steps are those of optimal high-rate quantization under beta_s, as in `agvae.networks.model.AGVAE.start`;
+        y is 2^-4 of what orthonormal transforms would give.
+
+        Args:
+            images: (B, 3, H, W) sample of training images, values in [0, 1].
+        """
         betas = torch.tensor(self.config.betas)
-        step = (betas / betas[len(betas) // 2]).log2()[:, None] / 2
+        middle = len(betas) // 2
+        weights = level_weights(torch.full((len(images),), float(middle)), len(betas))
         with torch.no_grad():
-            for gain, factor in (
-                (self.gain, 1.0),
-                (self.inverse_gain, -1.0),
-                (self.hyper_gain, 0.5),
-                (self.entropy.inverse_hyper_gain, -0.5),
-            ):
+            principal_components_start(self.analysis.layers, self.synthesis.layers, images)
+            steps = (18 / (math.log(2) * betas)).sqrt()[:, None] / 255
+            gains = -(steps * 2.0**-_STAGES).log2()
+            for gain, value in ((self.gain, gains), (self.inverse_gain, -gains)):
                 if isinstance(gain, GainUnit):
-                    gain.log2.copy_((factor * step).expand_as(gain.log2))
+                    gain.log2.copy_(value.expand_as(gain.log2))
+            if self.config.rate == "conditional":
+                self._condition_on(gains, middle)
+            y = self.analyse(images, weights)
+            scale = self.hyper_analyse(y, weights).std()
+            for parameter in self.hyper_analysis.layers[-1].parameters():
+                parameter /= scale
+            slope = (betas / betas[middle]).log2()[:, None] / 4
+            for gain, value in ((self.hyper_gain, slope), (self.entropy.inverse_hyper_gain, -slope)):
+                if isinstance(gain, GainUnit):
+                    gain.log2.copy_(value.expand_as(gain.log2))
+            self.entropy.start(y.std((0, 1, 2)).clamp(min=0.25))
+
+    def _condition_on(self, gains: Tensor, middle: int) -> None:
+        """Let the last convolution of g_a and the first of g_s do what gain units of these logarithms (n, 1) would."""
+        last, first = ([layer for layer in t.layers if _is_convolution(layer)] for t in (self.analysis, self.synthesis))
+        gain = gains[middle].exp2()
+        last[-1].weight.mul_(gain)
+        last[-1].bias.mul_(gain)
+        first[0].weight.div_(gain)
+        self.synthesis.biases[0].copy_(first[0].bias.expand_as(self.synthesis.biases[0]))
+        first[0].bias.zero_()
+        for scale, value in ((self.analysis.scales[-1], gains), (self.synthesis.scales[0], -gains)):
+            wanted = (value - value[middle]).exp2()
+            scale.copy_(wanted.expm1().log().expand_as(scale))  # softplus of it is what is wanted
 
     def load_zoo(self, state: dict[str, Tensor]) -> list[str]:
         """Take what fits from the state of a CompressAI model of the same backbone, width and latent.
+
+        What the middle level does to latents besides becomes nothing: its gains become 1.
 
         Returns:
             The names of the parameters of that state that do not fit this network, such as those of the last layer
@@ -351,6 +429,11 @@ class ReferenceAGVAE(GainedAutoencoder):
         }
         left, taken = [], 0
         with torch.no_grad():
+            for gain in (self.gain, self.inverse_gain):
+                if isinstance(gain, GainUnit):
+                    gain.log2.sub_(gain.log2[self.config.levels // 2].clone())
+            for bias in self.synthesis.biases:
+                bias.zero_()
             for name, value in state.items():
                 part, _, rest = name.removeprefix("module.").partition(".")
                 place = places.get(part)

@@ -423,8 +423,8 @@ def trained_parameters(model: GainedAutoencoder, trained: str) -> list[tuple[str
 def make_optimizers(model: GainedAutoencoder, options: TrainingOptions) -> list[torch.optim.Optimizer]:
     """Muon for the hidden matrices of the default networks, AdamW for everything else.
 
-    Gains, priors and the density of z learn five times faster than other parameters, since they are few and
-    scalar in effect.
+    Gains, scales and biases of a rate, priors and the density of z learn five times faster than other parameters,
+    since they are few and scalar in effect.
     """
     ends = {f"{net}.{layer}.weight" for net in ("analysis", "synthesis") for layer in ("embed", "head", "down", "up")}
     muon, fast, rest = [], [], []
@@ -432,7 +432,8 @@ def make_optimizers(model: GainedAutoencoder, options: TrainingOptions) -> list[
     model.requires_grad_(False)
     for name, parameter in trained:
         parameter.requires_grad_(True)
-        if name.endswith("log2") or name.startswith(("density", "entropy.prior")):
+        of_rate = name.endswith("log2") or ".scales." in name or ".biases." in name
+        if of_rate or name.startswith(("density", "entropy.prior")):
             fast.append(parameter)
         elif parameter.dim() == 2 and name.endswith("weight") and name not in ends:
             muon.append(parameter)
