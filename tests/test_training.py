@@ -52,6 +52,14 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingOptions:
     )
 
 
+def test_training_imports_no_more_than_it_needs() -> None:
+    """Machines to train on may have torch, NumPy, Pillow and safetensors alone."""
+    code = "import sys, agvae.training.loop; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    others = {"appdirs", "compressai", "constriction", "matplotlib", "pytorch_msssim", "requests", "scipy", "torchvision"}
+    assert others.isdisjoint(done.stdout.split())
+
+
 def test_the_loss_falls(options: TrainingOptions) -> None:
     trainer = Trainer(replace(options, patches=100_000))
     images = [torch.from_numpy(picture(128, 128, 20 + k)) for k in range(2)]
