@@ -127,6 +127,7 @@ class Model:
 
         def code(coder: TableCoder, values: Tensor, indices: list[Indices]) -> list[Symbols]:
             """Code values (B, ...), rounded, with the tables of `indices`."""
+            checkpoint()
             rounded = values.round().clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT).flatten(1).to(torch.int32).cpu().numpy()
             for b, (symbols, index) in enumerate(zip(rounded, indices, strict=True)):
                 symbols[coder.skipped[index]] = 0

@@ -61,6 +61,7 @@ def each_band(work: Callable[[slice, int, int], None], batch: int, height: int) 
     threads = torch.get_num_threads()
     if threads == 1:
         for band in bands:
+            checkpoint()
             run(band)
         return
     ended: SimpleQueue[BaseException | None] = SimpleQueue()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from agvae.entropy.exact import fix
 from agvae.networks import bands
 from agvae.networks.gain import GainUnit
+from agvae.progress import checkpoint
 
 LEAKY_SLOPE = 0.125
 _ALL = slice(None)
@@ -36,6 +37,7 @@ class Pointwise(nn.Linear):
             else:
                 y = F.conv2d(maps, weight, self.bias)
             return y.permute(0, 2, 3, 1)
+        checkpoint()
         return fix(super().forward(x))
 
 
