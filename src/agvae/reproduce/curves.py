@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from agvae.images import read_rgb
 from agvae.reproduce.models import config_of, sha256_of
 
 ROWS = "rows"
-"""Sub-folder of the results for what was measured, one file for each model and set of images."""
+"""Sub-folder of the results for what was measured, one file for each model."""
 
 
 class Measurements:
@@ -25,7 +25,7 @@ class Measurements:
 
     Sizes are those of the whole files without the model's name in their header.
 
-    A file of results is named after the SHA-256 of the model and that of the images; seconds in it are not
+    A file of results is named after the model and its SHA-256, and knows images by theirs.  Seconds in it are not
     comparable, as whatever was missing may have been measured another time.
 
     Raises:
@@ -36,31 +36,28 @@ class Measurements:
     def __init__(self, images: Path, out: Path, progress: Callable[[str], None]) -> None:
         self.paths = find_images(images)
         self._out, self._progress = out, progress
-        digest = hashlib.sha256()
-        for path in self.paths:
-            digest.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-        self._digest = digest.hexdigest()
+        self._digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.paths]
 
     def points(self, model: str, *, between: bool = False) -> list[Point]:
         """Means over the images at the trained vectors of a model, and with `between` half-way between them."""
         qualities = trained_qualities(config_of(model).levels)
         if between:
             qualities += [(low + high) / 2 for low, high in pairwise(qualities)]
-        wanted = set(qualities)
-        return summarise(row for row in self._rows(model, sorted(wanted)) if row.setting in wanted)[model]
+        return summarise(self._rows(model, sorted(qualities)))[model]
 
-    def _rows(self, model: str, qualities: Sequence[float]) -> Iterable[Row]:
-        file = self._out / ROWS / f"{model}-{(sha256_of(model) or '')[:12]}-{self._digest[:12]}.csv"
-        known = {(row.image, row.setting): row for row in _read(file)}
-        for number, path in enumerate(self.paths, 1):
-            missing = [quality for quality in qualities if (path.name, quality) not in known]
+    def _rows(self, model: str, qualities: Sequence[float]) -> list[Row]:
+        """Rows of all images at these qualities, measured where they are not known yet."""
+        file = self._out / ROWS / f"{model}-{(sha256_of(model) or '')[:16]}.csv"
+        known = _read(file)
+        for number, (path, digest) in enumerate(zip(self.paths, self._digests, strict=True), 1):
+            missing = [quality for quality in qualities if (digest, quality) not in known]
             if missing:
                 codec, image = replace(own_codec(missing, model), name=model), read_rgb(path, str(path))
                 for quality in missing:
-                    known[path.name, quality] = _nameless(measure(codec, quality, image, path.name))
-                _write(file, known.values())
+                    known[digest, quality] = _nameless(measure(codec, quality, image, path.name))
+                _write(file, known)
                 self._progress(f"{model}: {number} of {len(self.paths)} images, {path.name}")
-        return known.values()
+        return [known[digest, quality] for digest in self._digests for quality in qualities]
 
 
 def _nameless(row: Row) -> Row:
@@ -91,29 +88,35 @@ def deviations(trained: Sequence[Point], points: Sequence[Point], metric: str) -
     }
 
 
-def _read(file: Path) -> list[Row]:
+Known = dict[tuple[str, float], Row]
+"""What was measured, by SHA-256 of the image and quality."""
+
+
+def _read(file: Path) -> Known:
     """What `_write` wrote; nothing if there is no such file."""
     if not file.exists():
-        return []
+        return {}
     with file.open(newline="", encoding="utf-8") as text:
-        table = csv.DictReader(text)
-        values: list[dict[str, Any]] = [
-            {name: _TYPES[name](value) if value else None for name, value in row.items()} for row in table
-        ]
-    return [Row(**row) for row in values]
+        known: Known = {}
+        for entry in csv.DictReader(text):
+            digest = entry.pop(_IMAGE)
+            values: dict[str, Any] = {name: _TYPES[name](value) if value else None for name, value in entry.items()}
+            known[digest, values["setting"]] = Row(**values)
+    return known
 
 
-def _write(file: Path, rows: Iterable[Row]) -> None:
+def _write(file: Path, known: Known) -> None:
     """Write all rows; the file is there as a whole or as it was before."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
     with part.open("w", newline="", encoding="utf-8") as text:
-        writer = csv.DictWriter(text, list(_TYPES))
+        writer = csv.DictWriter(text, [_IMAGE, *_TYPES])
         writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+        writer.writerows({_IMAGE: digest, **asdict(row)} for (digest, _), row in known.items())
     part.replace(file)
 
 
+_IMAGE = "image_sha256"
 _TYPES: dict[str, Callable[[str], Any]] = {
     f.name: {"str": str, "int": int}.get(str(f.type), float) for f in fields(Row)
 }
