@@ -1,14 +1,17 @@
-"""The examples run as they stand."""
+"""The examples, and the program of docs/napari.md, run as they stand."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+PAGE = (ROOT / "docs" / "napari.md").read_text(encoding="utf-8")
 
 
 def run(name: str, *arguments: str) -> str:
@@ -36,3 +39,17 @@ def test_headless(tmp_path: Path) -> None:
         "photo-6.agv",
     ]
     assert "(8, 160, 200) uint16, scale [5.   0.65 0.65]" in lines[3]
+
+
+def test_program_of_the_page(tmp_path: Path) -> None:
+    (program,) = re.findall(r"^## Scripts\n.*?^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    command = [sys.executable, "-c", program]
+    found = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600, cwd=tmp_path).stdout
+    size = (tmp_path / "stack.agv").stat().st_size
+    assert found == f"(4, 64, 96) float32 [1.0, 0.5, 0.5] {size}\n"
+
+
+def test_links_of_the_page() -> None:
+    links = re.findall(r"\]\((\.\.[^)#]*|[A-Z]\w+\.md)", PAGE)
+    assert len(links) > 3
+    assert [link for link in links if not (ROOT / "docs" / link).exists()] == []

@@ -79,8 +79,10 @@ def test_settings_are_those_of_the_code() -> None:
     pages: dict[str, Any] = CONTRIBUTIONS["configurations"]
     properties = {name: found for page in pages.values() for name, found in page["properties"].items()}
     assert {name: found["default"] for name, found in properties.items()} == vars(Settings())
+    page = (FOLDER.parents[1] / "docs" / "napari.md").read_text(encoding="utf-8")
     for name, found in properties.items():
         assert found["description"] == TOOLTIPS[f"settings.{name}"]
+        assert f"| {found['title']} |" in page
 
 
 def test_the_icon_is_there() -> None:
