@@ -15,11 +15,11 @@ import platform
 import time
 from collections.abc import Callable
 
-import napari
 import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
+import napari
 from napari_agvae.preview import PreviewDock
 from napari_agvae.regions import central_box
 

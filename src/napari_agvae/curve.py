@@ -1,0 +1,76 @@
+"""Rate and likeness of a picture over all qualities."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from agvae.container import Box
+from agvae.evaluation.metrics import decibels
+from agvae.quality import LEVEL_STEPS, MAX_LEVEL, level_to_quality
+from napari_agvae.measure import similarity
+from napari_agvae.regions import central_box
+
+LARGEST = 1024
+"""Side in pixels of what is coded of larger slices: the middle of the view."""
+
+
+class Point(NamedTuple):
+    """One file: its level, size in bytes, bits per pixel, PSNR in dB, and MS-SSIM if it has one."""
+
+    level: int
+    size: int
+    bpp: float
+    psnr: float
+    ms_ssim: float | None
+
+    @property
+    def quality(self) -> float:
+        return level_to_quality(self.level)
+
+    @property
+    def ms_ssim_db(self) -> float | None:
+        """-10 log10(1 - MS-SSIM)."""
+        return None if self.ms_ssim is None else decibels(self.ms_ssim)
+
+
+def levels(current: int) -> list[int]:
+    """The current level, then whole qualities, then those half-way."""
+    whole = list(range(0, MAX_LEVEL + 1, LEVEL_STEPS))
+    between = [level + LEVEL_STEPS // 2 for level in whole[:-1]]
+    return list(dict.fromkeys([current, *whole, *between]))
+
+
+def part(visible: Box, size: tuple[int, int]) -> Box:
+    """What of a slice of (width, height) to code: all of a small one, else the middle of the view."""
+    everything = (0, 0, *size)
+    return everything if size[0] * size[1] <= LARGEST**2 else central_box(visible, LARGEST)
+
+
+def points(codes: NDArray[Any], wanted: Iterable[int], model: str | None) -> Iterator[Point]:
+    """A point for each level; codes as `agvae.encode` takes them."""
+    from agvae.preview import Original, Preview
+
+    original = Original(codes)
+    for level in wanted:
+        preview = Preview(original, level, model)
+        decoded = codes.copy()
+        for (left, top, right, bottom), pixels in preview.parts():
+            decoded[top:bottom, left:right] = pixels
+        size = len(preview.file())
+        yield Point(level, size, 8 * size / (codes.shape[0] * codes.shape[1]), *similarity(codes, decoded))
+
+
+def to_csv(found: Iterable[Point]) -> str:
+    """A table, lowest quality first."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("quality", "bytes", "bpp", "psnr_db", "ms_ssim"))
+    for point in sorted(found):
+        similar = "" if point.ms_ssim is None else f"{point.ms_ssim:.6f}"
+        table.writerow((f"{point.quality:g}", point.size, f"{point.bpp:.6f}", f"{point.psnr:.4f}", similar))
+    return text.getvalue()

@@ -1,0 +1,198 @@
+"""The dock "Rate curve"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui import widgets
+from qtpy.QtCore import QEvent, QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+
+from agvae.progress import watched
+from agvae.quality import parse_quality
+from napari_agvae.compare import row
+from napari_agvae.controls import Sentence
+from napari_agvae.curve import Point, levels, part, points, to_csv
+from napari_agvae.latest import LatestWins, Turn
+from napari_agvae.layers import PreviewLayers, is_own
+from napari_agvae.live import Request, few_threads, load
+from napari_agvae.plot import Plot
+from napari_agvae.settings import plugin_settings
+from napari_agvae.slices import LayerSlice
+from napari_agvae.state import session
+from napari_agvae.texts import TOOLTIPS
+
+if TYPE_CHECKING:
+    import napari
+
+METRICS = ("PSNR", "MS-SSIM")
+
+
+class CurveEngine(QObject):
+    """Codes at all qualities in a thread of its own; its signals arrive in the thread that made it."""
+
+    point = Signal(object)
+    failed = Signal(object)
+    idle = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.latest: LatestWins[Request] = LatestWins(self._work, self._fail, self.idle.emit)
+
+    def close(self) -> None:
+        self.blockSignals(True)
+        self.latest.close(0.3)
+
+    def _work(self, request: Request, turn: Turn) -> None:
+        turn.yielding = True
+        with watched(turn.check), few_threads():
+            load(request.model, lambda _: None)
+            found = LayerSlice(request.data, request.attributes, request.index, request.value_range)
+            for point in points(found.crop(request.visible), levels(request.level), request.model):
+                self.point.emit((request.token, point))
+
+    def _fail(self, _: Request, error: Exception) -> None:
+        self.failed.emit(error)
+
+
+class RateCurveDock(QWidget):
+    """Bits per pixel against PSNR or MS-SSIM of the selected image, over all qualities."""
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._engine: CurveEngine | None = None
+        self._token = 0
+        self._window: QObject | None = None
+        self.found: list[Point] = []
+        self.plot = Plot()
+        self.status = Sentence()
+        self.metric = widgets.ComboBox(choices=METRICS, label="metric")
+        self.draw = widgets.PushButton(text="Draw")
+        self.stop = widgets.PushButton(text="Stop", enabled=False)
+        self.png = widgets.PushButton(text="PNG …", enabled=False)
+        self.csv = widgets.PushButton(text="CSV …", enabled=False)
+        for name in ("metric", "draw", "stop", "png", "csv"):
+            getattr(self, name).tooltip = TOOLTIPS[f"curve.{name}"]
+        self._rows = [row(self.metric, self.draw, self.stop), row(self.png, self.csv)]
+        layout = QVBoxLayout(self)
+        layout.addWidget(self._rows[0].native)
+        layout.addWidget(self.plot, 1)
+        layout.addWidget(self.status)
+        layout.addWidget(self._rows[1].native)
+        self.metric.changed.connect(self._redraw)
+        self.draw.changed.connect(self.start)
+        self.stop.changed.connect(self._stop)
+        self.png.changed.connect(self._save_png)
+        self.csv.changed.connect(self._save_csv)
+        self._redraw()
+
+    def start(self) -> None:
+        """Draw the curve of the selected image layer anew."""
+        from napari.layers import Image
+
+        layer = self._viewer.layers.selection.active
+        layers = PreviewLayers(self._viewer, layer) if isinstance(layer, Image) and not is_own(layer) else None
+        index = layers.index if layers is not None else None
+        if layers is None or index is None:
+            self.status.say("Select an image layer whose rows and columns are shown in two dimensions.")
+            return
+        settings = plugin_settings()
+        level = parse_quality(session.quality if session.quality is not None else settings.quality)
+        self._token += 1
+        self._level = level
+        box = part(layers.visible, layers.size)
+        layers.close()
+        request = Request(
+            key=None,
+            data=layer.data,
+            attributes=layer.as_layer_data_tuple()[1],
+            index=index,
+            level=level,
+            visible=box,
+            whole=False,
+            model=session.model or settings.model or None,
+            value_range=settings.value_range,
+            token=self._token,
+        )
+        self.found.clear()
+        self._redraw()
+        self.stop.enabled = True
+        self._about = f"{layer.name}, {box[2] - box[0]} x {box[3] - box[1]} pixels"
+        self.status.say(f"{self._about}: coding …")
+        if self._engine is None:
+            self._engine = CurveEngine()
+            self._engine.point.connect(self._take)
+            self._engine.failed.connect(self._failed)
+            self._engine.idle.connect(self._idle)
+        self._engine.latest.submit(request)
+
+    def shut_down(self) -> None:
+        """End what runs."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _take(self, news: tuple[int, Point]) -> None:
+        token, point = news
+        if token == self._token and self._engine is not None:
+            self.found.append(point)
+            total = len(levels(self._level))
+            self.status.say(self._about + ("" if len(self.found) == total else f": {len(self.found)} of {total}"))
+            self._redraw()
+
+    def _redraw(self, _: Any = None) -> None:
+        def y(point: Point) -> float:
+            return point.psnr if self.metric.value == METRICS[0] else point.ms_ssim_db or float("nan")
+
+        marked = next(((point.bpp, y(point)) for point in self.found if point.level == self._level), None)
+        unit = "PSNR in dB" if self.metric.value == METRICS[0] else "MS-SSIM in dB"
+        self.plot.draw([(point.bpp, y(point)) for point in self.found], marked, ("bits per pixel", unit))
+        self.png.enabled = self.csv.enabled = bool(self.found)
+
+    def _failed(self, error: Exception) -> None:
+        from napari.utils.notifications import show_error
+
+        self.status.say(str(error) or type(error).__name__)
+        show_error(f"Rate curve: {self.status.text()}")
+
+    def _idle(self) -> None:
+        self.stop.enabled = False
+
+    def _stop(self) -> None:
+        if self._engine is not None:
+            self._engine.latest.stop()
+
+    def _save_png(self) -> None:
+        path = self._ask("PNG", "png")
+        if path is not None and not self.plot.grab().save(str(path), "PNG"):
+            self._failed(OSError(f"cannot write {path}"))
+
+    def _save_csv(self) -> None:
+        path = self._ask("CSV", "csv")
+        if path is not None:
+            try:
+                path.write_text(to_csv(self.found))
+            except OSError as error:
+                self._failed(error)
+
+    def _ask(self, kind: str, suffix: str) -> Path | None:
+        name, _ = QFileDialog.getSaveFileName(
+            self, f"Save the curve as {kind}", f"curve.{suffix}", f"{kind} (*.{suffix})"
+        )
+        return Path(name) if name else None
+
+    def event(self, event: QEvent) -> bool:
+        """End with the dock and with the window."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.shut_down()
+        elif event.type() == QEvent.Type.Show and self._window is None:
+            self._window = self.window()
+            self._window.installEventFilter(self)
+        return bool(super().event(event))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Close and watched is self._window:
+            self.shut_down()
+        return False
