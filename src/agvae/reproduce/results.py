@@ -82,14 +82,15 @@ def results(images: Path, out: Path, weights: Path = WEIGHTS) -> str:
 
 def _head(found: dict[str, Numbers]) -> str:
     here = next(iter(found.values()))["machine"]
-    count = max((len(numbers.get("images", ())) for numbers in found.values()), default=0)
+    names = max((numbers.get("images", []) for numbers in found.values()), key=len)
+    images = f"{len(names)} images, {names[0]} to {names[-1]}" if names else "no images"
     patches, crop, width, latent = (COMMON[key] for key in ("patches", "crop", "width", "latent"))
     times = 24_000_000 * 256**2 // (patches * crop**2)
     return f"""\
 # Results: the paper's experiments as small controlled runs
 
 Written by `python -m agvae.reproduce.results`; do not edit. Every number comes from .agv files that were coded and
-decoded ({count} images; {here["cpu"]}, torch {here["torch"]}), from the models of
+decoded ({images}; {here["cpu"]}, torch {here["torch"]}), from the models of
 [weights/experiments](../weights/experiments/README.md).
 
 **What these runs are.** {len(RUNS)} trainings that differ in one thing at a time: {patches:,} patches of
@@ -98,7 +99,9 @@ decoded ({count} images; {here["cpu"]}, torch {here["torch"]}), from the models 
 lie far below the paper's, and a difference between two of them says what a method does early in training of
 a small network, not what it does at the end of a long one. Runs of equal seed see the same crops in the same
 order. Where there are two seeds, the BD-rate between them is the noise: a difference that is not larger than it, or
-has another sign in another seed, is **not decided**. All models are trained for MSE, also where MS-SSIM is given.
+has another sign in another seed, is **not decided**. Each model of one rate saw as many patches as a model of six
+rates did for all of them, and bottleneck scaling, which goes on from one, twice as many.
+All models are trained for MSE, also where MS-SSIM is given.
 
 **Reading the numbers.** BD-rate in PSNR over the trained gain vectors; negative: fewer bits at equal quality. Sizes are
 those of whole files less the model's name. Where the paper claims that two things perform alike, up to {SAME_DB} dB or
