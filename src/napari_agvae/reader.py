@@ -17,6 +17,7 @@ import agvae
 from agvae.container import Reader
 from napari_agvae.attributes import known_here
 from napari_agvae.document import LayerData, StoredLayer, parse_layers, plain_layer
+from napari_agvae.progress import in_activity_dock
 from napari_agvae.settings import plugin_settings, use_device
 from napari_agvae.values import alpha_map
 
@@ -34,7 +35,9 @@ def get_reader(path: Source | Sequence[Source]) -> Callable[[Source | Sequence[S
 
 def _read(path: Source | Sequence[Source]) -> list[LayerData]:
     use_device(plugin_settings())
-    return [(data, known_here(attributes), kind) for data, attributes, kind in read_agv(path)]
+    name = Path(path).name if isinstance(path, str | os.PathLike) else f"{len(path)} files"
+    with in_activity_dock(f"Opening {name}"):
+        return [(data, known_here(attributes), kind) for data, attributes, kind in read_agv(path)]
 
 
 def read_agv(path: Source | Sequence[Source]) -> list[LayerData]:

@@ -17,6 +17,7 @@ from agvae.quality import parse_quality
 from napari_agvae.attributes import from_json, to_json
 from napari_agvae.document import LayerData, pack_layers
 from napari_agvae.frames import LayerFrames
+from napari_agvae.progress import in_activity_dock
 from napari_agvae.settings import VALUES, Settings, plugin_settings, use_device
 from napari_agvae.state import session
 from napari_agvae.values import ValueMap
@@ -33,8 +34,14 @@ def write_images(path: str, layers: Sequence[LayerData]) -> list[str]:
     use_device(settings)
     quality = _wanted_quality(layers, settings)
     model = session.model or settings.model or None
+    sizes = [LayerFrames(data, attributes) for data, attributes, kind in layers if kind == "image"]
+    pixels = sum(frames.count * frames.height * frames.width for frames in sizes)
     try:
-        return [write_agv(path, layers, quality, model=model, value_range=settings.value_range)]
+        with in_activity_dock(f"Saving {Path(path).name}", pixels):
+            return [write_agv(path, layers, quality, model=model, value_range=settings.value_range)]
+    except InterruptedError as error:
+        msg = f"{path} was not saved: {error}"
+        raise InterruptedError(msg) from error
     except ValueError as error:  # of which napari says no more than that no data were written
         raise TypeError(str(error)) from error
 

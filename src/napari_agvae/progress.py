@@ -1,0 +1,73 @@
+"""Opening and saving by napari itself, which waits for it: a bar in the activity dock, with a button to cancel."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from agvae.progress import watched
+
+_PATIENCE = 0.5
+"""Seconds before the bar appears."""
+_INTERVAL = 0.05
+"""Seconds between two updates, in which the window reacts to the user."""
+
+
+@contextmanager
+def in_activity_dock(description: str, pixels: int = 0) -> Iterator[None]:
+    """Show how far the codec is, if it works for a window, and let the user cancel.
+
+    Args:
+        description: what is being done.
+        pixels: what is to be coded; 0 if that is not known.
+
+    Raises:
+        InterruptedError: it was cancelled.
+    """
+    if not _has_window() or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    bar = _Bar(description, pixels)
+    try:
+        with watched(bar.advance):
+            yield
+    finally:
+        bar.close()
+
+
+class _Bar:
+    def __init__(self, description: str, pixels: int) -> None:
+        self._description, self._pixels = description, pixels
+        self._bar: Any = None
+        self._done = 0
+        self._next = time.monotonic() + _PATIENCE
+
+    def advance(self, pixels: int) -> None:
+        self._done += pixels
+        if time.monotonic() < self._next:
+            return
+        if self._bar is None:
+            from napari.utils import cancelable_progress
+
+            self._bar = cancelable_progress(desc=self._description, total=self._pixels)
+        self._bar.update(min(self._done, self._pixels) - self._bar.n)
+        self._next = time.monotonic() + _INTERVAL
+        if self._bar.is_canceled:
+            msg = "it was cancelled"
+            raise InterruptedError(msg)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _has_window() -> bool:
+    if "napari" not in sys.modules:
+        return False
+    import napari
+
+    return napari.current_viewer() is not None
