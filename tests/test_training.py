@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,15 @@ from agvae.training.loss import interpolated_betas, random_levels
 from agvae.training.muon import Muon, orthogonalized
 from agvae.training.validate import validate
 from tests.helpers import TINY, picture
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """A network as small as this gains nothing from more, and loses much where other programs use the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+import torch
 
 
 def pytest_sessionstart() -> None:
@@ -12,3 +15,12 @@ def pytest_sessionstart() -> None:
     except ImportError as error:
         msg = f"tests/reference needs CompressAI: {error}"
         raise pytest.UsageError(msg) from error
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks as small as these gain nothing from more, and lose much where other programs use the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
