@@ -42,7 +42,7 @@ class PreviewDock(QWidget):
         self._token = self._revision = 0
         self._task: Task | None = None
         self._told: set[str] = set()
-        self._window: QObject | None = None
+        self._watching = False
         settings = plugin_settings()
         self.source = Sentence()
         self.editor = QualityEditor(parse_quality(settings.quality))
@@ -270,13 +270,13 @@ class PreviewDock(QWidget):
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is None:
                 self._leave()
-        elif event.type() == QEvent.Type.Show and self._window is None:
-            self._window = self.window()
-            self._window.installEventFilter(self)
+        elif event.type() == QEvent.Type.Show and not self._watching:
+            self._watching = True
+            self.window().installEventFilter(self)
         return bool(super().event(event))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Close and watched is self._window:
+        if event.type() == QEvent.Type.Close and watched is self.window():
             self.shut_down()
         return False
 

@@ -64,7 +64,7 @@ class RateCurveDock(QWidget):
         self._viewer = viewer
         self._engine: CurveEngine | None = None
         self._token = 0
-        self._window: QObject | None = None
+        self._watching = False
         self.found: list[Point] = []
         self.plot = Plot()
         self.status = Sentence()
@@ -187,12 +187,12 @@ class RateCurveDock(QWidget):
         """End with the dock and with the window."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.shut_down()
-        elif event.type() == QEvent.Type.Show and self._window is None:
-            self._window = self.window()
-            self._window.installEventFilter(self)
+        elif event.type() == QEvent.Type.Show and not self._watching:
+            self._watching = True
+            self.window().installEventFilter(self)
         return bool(super().event(event))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Close and watched is self._window:
+        if event.type() == QEvent.Type.Close and watched is self.window():
             self.shut_down()
         return False

@@ -1,0 +1,67 @@
+"""The rate curve dock in a real viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import agvae
+from napari_agvae.curve import Point, levels, part, to_csv
+from tests.helpers import picture
+
+IMAGE = picture(200, 180)
+
+
+def test_levels_begin_with_the_current_one() -> None:
+    assert levels(5000)[0] == 5000
+    assert sorted(levels(0)) == list(range(0, 20481, 2048))
+
+
+def test_of_a_large_slice_the_middle_of_the_view_is_coded() -> None:
+    assert part((5, 5, 20, 20), (1024, 1024)) == (0, 0, 1024, 1024)
+    assert part((1000, 0, 5000, 3000), (6000, 4000)) == (2488, 988, 3512, 2012)
+
+
+def test_the_table_is_in_order() -> None:
+    found = [Point(4096, 20, 1.5, 30.0, 0.9), Point(0, 10, 0.75, np.inf, None)]
+    lines = to_csv(found).splitlines()
+    assert lines == ["quality,bytes,bpp,psnr_db,ms_ssim", "1,10,0.750000,inf,", "2,20,1.500000,30.0000,0.900000"]
+
+
+def test_the_curve_is_drawn_and_exported(
+    make_napari_viewer: Any, until: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qtpy.QtWidgets import QFileDialog
+
+    from napari_agvae.rate_curve import RateCurveDock
+
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(IMAGE, name="photo")
+    dock = RateCurveDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Rate curve")
+    dock.draw.changed.emit(True)
+    until(lambda: len(dock.found) == 1)
+    assert not dock.stop.enabled or "of 12" in dock.status.text()
+    until(lambda: len(dock.found) == 12 and not dock.stop.enabled, 60)
+    by_level = {point.level: point for point in dock.found}
+    assert by_level[20480].size == len(agvae.encode(IMAGE, 6))
+    rates = [by_level[level].bpp for level in sorted(by_level)]
+    assert rates == sorted(rates)
+    assert dock.plot.marked == (by_level[10240].bpp, by_level[10240].psnr)
+    for metric in ("MS-SSIM", "PSNR"):
+        dock.metric.value = metric
+        image = dock.plot.grab().toImage()
+        colours = {image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())}
+        assert {"#3b9dff", "#ffb000"} <= colours
+
+    for button, name in ((dock.png, "a.png"), (dock.csv, "a.csv")):
+        target = tmp_path / name
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, target=target: (str(target), ""))
+        button.changed.emit(True)
+        assert target.stat().st_size > 100
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 13
+    dock.shut_down()

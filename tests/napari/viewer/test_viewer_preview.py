@@ -1,0 +1,310 @@
+"""The preview dock in a real viewer."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import agvae
+from agvae.evaluation import metrics
+from napari_agvae.state import session
+from tests.helpers import picture
+
+IMAGE = picture(360, 260)
+QUALITY = 1 + 3000 / 4096
+
+Until = Callable[..., None]
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Any) -> Any:
+    return make_napari_viewer(show=True)
+
+
+@pytest.fixture
+def dock(viewer: Any) -> Iterator[Any]:
+    from napari_agvae.preview import PreviewDock
+
+    viewer.add_image(IMAGE, name="photo", scale=(0.5, 0.25), translate=(3, 4), units="um")
+    dock = PreviewDock(viewer)
+    viewer.window.add_dock_widget(dock, name="AGVAE preview")
+    yield dock
+    dock.shut_down()
+
+
+def whole(dock: Any) -> Callable[[], bool]:
+    return lambda: "whole" in dock.readouts.labels["shown"].text()
+
+
+def workers() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "agvae preview"]
+
+
+def test_a_move_adds_one_layer_that_is_what_the_file_holds(viewer: Any, dock: Any, until: Until) -> None:
+    source = viewer.layers["photo"]
+    dock.editor.slider.setValue(3000)
+    until(whole(dock))
+    assert [layer.name for layer in viewer.layers] == ["photo", "photo · AGVAE preview"]
+    assert viewer.layers.selection.active is source
+    preview = viewer.layers[1]
+    data = agvae.encode(IMAGE, QUALITY)
+    decoded = agvae.decode(data)
+    np.testing.assert_array_equal(preview.data, decoded)
+    np.testing.assert_array_equal(source.data, IMAGE)
+    assert source.metadata == {}
+    np.testing.assert_array_equal(preview.extent.world, source.extent.world)
+    assert preview.units == source.units
+    words = {key: label.text() for key, label in dock.readouts.labels.items()}
+    size = int(words["size"].removesuffix(" bytes").replace(" ", ""))
+    assert len(data) <= size <= len(data) + 200  # the file of a layer also says where the layer is
+    assert words["psnr"] == f"{metrics.psnr(IMAGE, decoded):.2f} dB"
+    assert words["ms_ssim"] == f"{metrics.ms_ssim(IMAGE, decoded):.4f}"
+    assert session.quality == pytest.approx(QUALITY)
+
+
+def test_a_drag_shows_intermediate_previews_and_ends_with_the_last_value(viewer: Any, dock: Any, until: Until) -> None:
+    dock.editor.slider.setValue(1000)
+    until(whole(dock))
+    levels = []
+    dock._engine.shown.connect(lambda shown: levels.append(shown.request.level))
+    dock.editor.slider.setSliderDown(True)
+    for value in range(2000, 20000, 300):
+        dock.editor.slider.setValue(value)
+        until(lambda: True)
+    until(lambda: levels)
+    dock.editor.slider.setValue(12288)
+    dock.editor.slider.setSliderDown(False)
+    until(lambda: not dock._engine.busy and whole(dock)() and dock.editor.level == levels[-1])
+    assert levels == sorted(levels[:-1]) + levels[-1:] or levels[-1] == 12288
+    assert len(viewer.layers) == 2
+    np.testing.assert_array_equal(viewer.layers[1].data, agvae.decode(agvae.encode(IMAGE, 4)))
+
+
+def test_the_canvas_shows_it_with_toggle_curtain_and_difference(viewer: Any, dock: Any, until: Until) -> None:
+    def canvas() -> Any:
+        return viewer.screenshot(flash=False)[..., :3].astype(int)
+
+    until(lambda: canvas().std() > 10)
+    original = canvas()
+    dock.editor.quality.setValue(1)
+    until(whole(dock))
+    until(lambda: np.abs(canvas() - original).max() > 5)
+    coded = canvas()
+    assert coded.std() > 10
+
+    dock.comparison.toggle.changed.emit(True)
+    np.testing.assert_array_equal(canvas(), original)
+    dock.comparison.swap()
+    np.testing.assert_array_equal(canvas(), coded)
+
+    dock.comparison.curtain.value = True
+    dock.comparison.share.value = 50
+    split = canvas()
+    middle = split.shape[1] // 2
+    np.testing.assert_array_equal(split[:, : middle - 4], original[:, : middle - 4])
+    np.testing.assert_array_equal(split[:, middle + 4 :], coded[:, middle + 4 :])
+    dock.comparison.curtain.value = False
+
+    dock.comparison.difference.value = True
+    difference = viewer.layers[2]
+    assert difference.name == "photo · AGVAE difference"
+    a, b = IMAGE.astype(int), np.asarray(viewer.layers[1].data).astype(int)
+    np.testing.assert_array_equal(np.asarray(difference.data), np.minimum(np.abs(a - b) * 8, 255))
+    assert np.abs(canvas() - coded).mean() > 5
+    dock.comparison.difference.value = False
+    assert len(viewer.layers) == 2
+
+
+def test_the_preview_follows_its_source(viewer: Any, dock: Any, until: Until) -> None:
+    dock.editor.slider.setValue(3000)
+    until(whole(dock))
+    source, preview = viewer.layers
+    source.scale = (2, 2)
+    np.testing.assert_array_equal(preview.scale, source.scale)
+    source.visible = False
+    assert not preview.visible
+    source.visible = True
+    assert preview.visible
+    source.name = "other"
+    assert dock.source.text() == "other"
+    viewer.layers.remove(source)
+    assert len(viewer.layers) == 0
+    assert dock.readouts.labels["psnr"].text() == "-"
+    dock.editor.slider.setValue(4000)
+
+
+def test_nothing_keeps_the_pixels_of_a_source_that_is_gone(viewer: Any, dock: Any, until: Until) -> None:
+    data = IMAGE.copy()
+    gone = weakref.ref(data)
+    viewer.add_image(data, name="second")
+    del data
+    dock.editor.slider.setValue(3000)
+    until(whole(dock))
+    viewer.layers.remove("second")
+    until(lambda: not workers())
+
+    def collected() -> bool:
+        gc.collect()
+        return gone() is None
+
+    until(collected, 5)
+
+
+def test_a_stack_is_previewed_slice_by_slice(viewer: Any, dock: Any, until: Until) -> None:
+    stack = np.stack([np.roll(IMAGE[..., 0], 40 * k, axis=1) for k in range(4)])
+    viewer.add_image(stack, name="stack")
+    viewer.dims.set_current_step(0, 1)
+    dock.editor.slider.setValue(3000)
+    until(whole(dock))
+    preview = viewer.layers["stack · AGVAE preview"]
+    assert preview.data.shape == stack.shape
+    viewer.dims.set_current_step(0, 3)
+    expected = agvae.decode(agvae.encode(stack[3], QUALITY))
+    until(lambda: np.array_equal(preview.data[3], expected))
+    viewer.dims.ndisplay = 3
+    until(lambda: "two dimensions" in dock.status.text())
+    viewer.dims.ndisplay = 2
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_a_multiscale_layer_of_other_values(viewer: Any, dock: Any, until: Until, dtype: str) -> None:
+    image = (np.kron(IMAGE[..., 0], np.ones((5, 5), np.uint8)) * 3.0 + 7).astype(dtype)
+    viewer.add_image([image, image[::2, ::2]], name="large", multiscale=True)
+    dock.editor.slider.setValue(15000)
+    until(whole(dock), 60)
+    preview = viewer.layers["large · AGVAE preview"]
+    assert preview.multiscale
+    assert preview.data[0].dtype == dtype
+    assert np.abs(preview.data[0].astype(float) - image).mean() < 10
+    assert viewer.screenshot(flash=False)[..., :3].std() > 10
+
+
+def test_a_layer_that_cannot_be_coded_gets_one_sentence(viewer: Any, dock: Any, until: Until) -> None:
+    from napari.utils.notifications import notification_manager
+
+    viewer.add_image(np.full((50, 60), np.nan), name="empty", contrast_limits=(0, 1))
+    before = len(notification_manager.records)
+    for value in (3000, 4000, 5000):
+        dock.editor.slider.setValue(value)
+        until(lambda: dock._engine is not None and not dock._engine.busy)
+        until(lambda: "NaN" in dock.status.text())
+    assert len(notification_manager.records) == before + 1
+    viewer.layers.selection.active = viewer.layers["photo"]
+    dock.editor.slider.setValue(3000)
+    until(whole(dock))
+
+
+def test_closing_the_dock_in_mid_preview_ends_its_thread(viewer: Any, until: Until) -> None:
+    from napari_agvae.preview import PreviewDock
+
+    viewer.add_image(picture(2000, 1500), name="large")
+    for _ in range(2):
+        dock = PreviewDock(viewer)
+        widget = viewer.window.add_dock_widget(dock, name="AGVAE preview")
+        dock.editor.slider.setValue(3000)
+        until(lambda dock=dock: dock._engine.busy and len(viewer.layers) == 2)
+        viewer.window.remove_dock_widget(widget)
+        until(lambda: not workers(), 3)
+        assert [layer.name for layer in viewer.layers] == ["large"]
+        assert session.quality is None
+        assert "O" not in viewer.keymap
+
+
+def test_closing_the_window_in_mid_preview_ends_its_thread(viewer: Any, until: Until) -> None:
+    from napari_agvae.preview import PreviewDock
+
+    viewer.add_image(picture(2000, 1500), name="large")
+    dock = PreviewDock(viewer)
+    viewer.window.add_dock_widget(dock, name="AGVAE preview")
+    dock.editor.slider.setValue(3000)
+    until(lambda: len(viewer.layers) == 2)
+    viewer.close()
+    until(lambda: not workers(), 3)
+
+
+def test_a_save_shows_its_progress_and_can_be_cancelled(
+    viewer: Any, dock: Any, until: Until, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari.utils import progress
+    from qtpy.QtWidgets import QFileDialog
+
+    target = tmp_path / "large.agv"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
+    viewer.add_image(picture(2300, 1500), name="large")
+    dock.save.changed.emit(True)
+    until(lambda: any(bar.n > 0 for bar in progress._all_instances))
+    dock.cancel.changed.emit(True)
+    until(lambda: dock._task is None, 2)
+    assert not list(tmp_path.iterdir())
+    assert not progress._all_instances
+
+    viewer.layers.selection.active = viewer.layers["photo"]
+    dock.save.changed.emit(True)
+    until(lambda: dock._task is None)
+    assert target.exists()
+    np.testing.assert_array_equal(agvae.decode(target), agvae.decode(agvae.encode(IMAGE, dock.editor.quality.value())))
+
+
+def test_a_target_moves_the_slider(viewer: Any, dock: Any, until: Until) -> None:
+    dock.target.value = 1.0
+    dock.unit.value = "bpp"
+    dock.search.changed.emit(True)
+    until(lambda: dock._task is None and whole(dock)(), 60)
+    assert 0.97 < float(dock.readouts.labels["rate"].text().removesuffix(" bpp")) < 1.03
+
+
+def test_weights_that_are_not_here_are_offered_not_fetched(
+    viewer: Any, dock: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agvae import codec, weights
+
+    with monkeypatch.context() as patch:
+        patch.setattr(codec, "_models", {})
+        patch.setattr(weights, "locate", lambda name: None)
+        patch.setattr(weights, "_download", lambda name: pytest.fail("not without being asked"))
+        dock.editor.slider.setValue(3000)
+        until(lambda: "not on this computer" in dock.status.text())
+        assert dock.get.visible
+        assert len(viewer.layers) == 1
+    dock.get.changed.emit(True)
+    until(whole(dock))
+    assert not dock.get.visible
+
+
+def test_at_250_pixels_all_read_outs_are_whole(viewer: Any, dock: Any, until: Until) -> None:
+    dock.editor.slider.setValue(3000)
+    until(whole(dock))
+    dock.parent().setMinimumWidth(0)
+    assert dock.minimumSizeHint().width() <= 250
+    dock.setParent(None)
+    dock.readouts.show_words(
+        {"shown": "whole slice, 12000 x 9000", "rate": "12.345 bpp", "size": "123 456 789 bytes", "psnr": "99.99 dB"}
+    )
+    dock.resize(250, dock.sizeHint().height())
+    dock.show()
+    until(dock.isVisible)
+    for label in dock.readouts.labels.values():
+        assert label.fontMetrics().horizontalAdvance(label.text()) <= label.width()
+        assert label.mapTo(dock, label.rect().topRight()).x() < 250
+    for box in (dock.editor.quality, dock.editor.s, dock.editor.l, dock.target.native):
+        assert box.fontMetrics().horizontalAdvance(box.text()) + 6 <= box.lineEdit().width()
+    picture_of = dock.grab().toImage()
+    colours = {picture_of.pixel(x, y) for x in range(0, 250, 3) for y in range(0, picture_of.height(), 3)}
+    assert len(colours) > 20
+
+
+def test_opening_the_dock_imports_no_torch() -> None:
+    program = (
+        "import sys, napari; from napari_agvae.preview import PreviewDock; v = napari.Viewer(show=False);"
+        "v.window.add_dock_widget(PreviewDock(v)); assert 'torch' not in sys.modules; v.close()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
