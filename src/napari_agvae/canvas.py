@@ -51,22 +51,68 @@ class PreviewCanvas:
         if box not in self._painted:
             self._painted.append(box)
 
-    def layer_data(self, axes: tuple[int, ...]) -> Any:
-        """The pixels as a layer takes them, for every index of its leading axes; no pixel is copied.
+    def layer_data(self, axes: tuple[int, ...], pixels: NDArray[Any] | None = None) -> Any:
+        """The pixels, or others, as a layer takes them, for every index of its leading axes; no pixel is copied.
 
         Of large slices a list of levels, each with every second row and column of the one before.
         """
-        rgb = self.pixels.ndim == 3
-        levels = [np.broadcast_to(self.pixels, (*axes, *self.pixels.shape))]
-        while _pixels(levels[-1], rgb) > PLAIN:
-            thinned = levels[-1][..., ::2, ::2, :] if rgb else levels[-1][..., ::2, ::2]
-            levels.append(thinned)
+        pixels = self.pixels if pixels is None else pixels
+        levels = [self.spread(pixels, axes, 2**k) for k in range(self.level_count)]
         return levels if len(levels) > 1 else levels[0]
 
+    @property
+    def level_count(self) -> int:
+        """Of the pyramid, 1 for none."""
+        count, pixels = 1, self.pixels.shape[0] * self.pixels.shape[1]
+        while pixels > PLAIN:
+            count, pixels = count + 1, pixels // 4
+        return count
 
-def _pixels(level: NDArray[Any], rgb: bool) -> int:
-    height, width = level.shape[-3:-1] if rgb else level.shape[-2:]
-    return int(height * width)
+    def difference(self, axes: tuple[int, ...]) -> Any:
+        """|original - pixels| as a layer takes it: one `Difference`, or a list of them."""
+        levels = [Difference(self, axes, 2**k) for k in range(self.level_count)]
+        return levels if len(levels) > 1 else levels[0]
+
+    @staticmethod
+    def spread(pixels: NDArray[Any], axes: tuple[int, ...], step: int) -> NDArray[Any]:
+        thinned = pixels[::step, ::step]
+        return np.broadcast_to(thinned, (*axes, *thinned.shape))
+
+
+class Difference:
+    """|original - reconstruction| times a gain, computed where it is looked at; an array as napari takes it.
+
+    Of uint8 it is uint8, clipped at 255, with alpha opaque; of other types float32.
+
+    Args:
+        canvas: what is compared.
+        axes: sizes of leading axes, over which the difference is the same.
+        step: every so many rows and columns.
+    """
+
+    def __init__(self, canvas: PreviewCanvas, axes: tuple[int, ...] = (), step: int = 1) -> None:
+        self._canvas, self._axes, self._step = canvas, axes, step
+        self.gain = 1.0
+        self.shape = canvas.spread(canvas.pixels, axes, step).shape
+        self.ndim = len(self.shape)
+        self.dtype = np.dtype(np.uint8 if canvas.pixels.dtype == np.uint8 else np.float32)
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        a = self._canvas.spread(self._canvas.original, self._axes, self._step)[key]
+        b = self._canvas.spread(self._canvas.pixels, self._axes, self._step)[key]
+        if self.dtype == np.uint8:
+            found: NDArray[Any] = np.minimum((np.maximum(a, b) - np.minimum(a, b)) * np.float32(self.gain), 255).astype(
+                np.uint8
+            )
+            if self.shape[-1] == 4 and self._canvas.pixels.ndim == 3 and found.ndim:
+                found[..., 3] = 255
+            return found
+        difference: NDArray[Any] = np.abs(a.astype(np.float32) - b.astype(np.float32)) * np.float32(self.gain)
+        return difference
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        whole: NDArray[Any] = self[...].astype(dtype or self.dtype)
+        return whole
 
 
 def _slices(box: Box) -> tuple[slice, slice]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from napari_agvae.layers import PreviewLayers
 
 TOGGLE_KEY = "O"
+NARROW = 44
+"""Pixels that a control may shrink to."""
 
 
 class Comparison(QWidget):
@@ -45,7 +47,7 @@ class Comparison(QWidget):
         layers = self._layers()
         if layers is not None:
             layers.show_difference(self.gain.value if self.difference.value else None)
-            layers.set_curtain(self.share.value / 100 if self.curtain.value else None)
+            layers.show_curtain(self.share.value / 100 if self.curtain.value else None)
 
     def swap(self, _: Any = None) -> None:
         """Show the original in place of the reconstruction, or the other way."""
@@ -55,17 +57,23 @@ class Comparison(QWidget):
 
     def bind(self, viewer: ViewerModel) -> None:
         """Let the key do what the button does, unless the key has a meaning already."""
-        if TOGGLE_KEY not in viewer.keymap:
+        try:
             viewer.bind_key(TOGGLE_KEY, self.swap)
+            self._bound = True
+        except ValueError:
+            self._bound = False
 
     def release(self, viewer: ViewerModel) -> None:
         """Give the key back."""
-        if viewer.keymap.get(TOGGLE_KEY) == self.swap:
+        if self._bound:
             viewer.bind_key(TOGGLE_KEY, None)
+            self._bound = False
 
 
 def row(*parts: widgets.bases.Widget, label: str = "") -> widgets.Container:
     """Widgets side by side, without margins."""
     container = widgets.Container(widgets=parts, layout="horizontal", labels=False, label=label)
     container.native.layout().setContentsMargins(0, 0, 0, 0)
+    for part in parts:
+        part.native.setMinimumWidth(NARROW)
     return container

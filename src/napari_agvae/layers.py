@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agvae.container import Box
 from agvae.quality import level_to_quality
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-PREVIEW, DIFFERENCE = "AGVAE preview", "AGVAE difference"
+PREVIEW, DIFFERENCE, CURTAIN = "AGVAE preview", "AGVAE difference", "AGVAE curtain"
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _LOOK = ("contrast_limits", "colormap", "gamma", "interpolation2d")
 
@@ -32,8 +31,9 @@ class PreviewLayers:
     The reconstruction follows place, look and visibility of its source, not the other way: its own eye hides it alone.
 
     Attributes:
-        source, preview, difference: layers; the last two None as long as there is nothing to show.
+        source, preview, difference, curtain: layers, None as long as there is nothing to show.
         gain: of the difference layer, None for no such layer.
+        share: of the width that the curtain covers with the original, None for no curtain.
     """
 
     def __init__(self, viewer: ViewerModel, source: Image) -> None:
@@ -41,7 +41,10 @@ class PreviewLayers:
         self.preview: Image | None = None
         self.difference: Image | None = None
         self.gain: float | None = None
+        self.curtain: Image | None = None
+        self.share: float | None = None
         self._canvas: PreviewCanvas | None = None
+        self._original: Any = None
         for name in (*_PLACE, *_LOOK, "visible"):
             if hasattr(source.events, name):
                 getattr(source.events, name).connect(self._follow)
@@ -82,14 +85,16 @@ class PreviewLayers:
         """Show what is on a canvas now."""
         if canvas is not self._canvas:
             self._canvas = canvas
-            self._remove("preview", "difference")
+            self._remove("preview", "difference", "curtain")
         if self.preview is None or self.preview not in self.viewer.layers:
-            axes = self._shape[: self.source.ndim - 2]
-            self.preview = self._added(PREVIEW, canvas.layer_data(axes), canvas.pixels.ndim == 3, self._look())
+            self.preview = self._added(PREVIEW, canvas.layer_data(self._axes), self._look())
         else:
             _redraw(self.preview)
         self.preview.metadata["agvae"] = {"quality": level_to_quality(level)}
         self.show_difference(self.gain)
+        if self.curtain is None or canvas.original is not self._original:
+            self._original = canvas.original
+            self.show_curtain(self.share)
 
     def show_difference(self, gain: float | None) -> None:
         """Show |original - reconstruction| times a gain, None for not at all."""
@@ -98,23 +103,24 @@ class PreviewLayers:
             self._remove("difference")
             return
         if self.difference is None or self.difference not in self.viewer.layers:
-            canvas, axes = self._canvas, self._shape[: self.source.ndim - 2]
-            data = canvas.layer_data(axes)
-            levels = [Difference(canvas, axes, 2**k) for k in range(len(data))] if isinstance(data, list) else None
-            rgb = canvas.pixels.ndim == 3
-            look = {} if rgb else {"contrast_limits": [0, float(np.ptp(self.source.contrast_limits))]}
-            self.difference = self._added(DIFFERENCE, levels or Difference(canvas, axes), rgb, look)
+            look = {} if self.source.rgb else {"contrast_limits": [0, float(np.ptp(self.source.contrast_limits))]}
+            self.difference = self._added(DIFFERENCE, self._canvas.difference(self._axes), look)
         for part in self.difference.data if self.difference.multiscale else [self.difference.data]:
             part.gain = gain
         _redraw(self.difference)
 
-    def set_curtain(self, share: float | None) -> None:
-        """Show the reconstruction right of a share (0 .. 1) of the width only; None for everywhere."""
-        for layer in (self.preview, self.difference):
-            if layer is not None:
-                position = (0, self.size[1] / 2, self.size[0] * (share or 0) - 0.5)
-                plane = {"position": position, "normal": (0, 0, 1), "enabled": True}
-                layer.experimental_clipping_planes = [] if share is None else [plane]
+    def show_curtain(self, share: float | None) -> None:
+        """Show the original left of a share (0 .. 1) of the width; None for nowhere."""
+        self.share = share
+        columns = 0 if share is None else round(share * self.size[0])
+        if not columns or self._canvas is None:
+            self._remove("curtain")
+            return
+        data = self._canvas.layer_data(self._axes, self._canvas.original[:, :columns])
+        if self.curtain is None or self.curtain not in self.viewer.layers:
+            self.curtain = self._added(CURTAIN, data, self._look())
+        else:
+            self.curtain.data = data
 
     def toggle(self) -> None:
         """Show the original in place of the reconstruction, or the other way."""
@@ -126,34 +132,39 @@ class PreviewLayers:
         for name in (*_PLACE, *_LOOK, "visible"):
             if hasattr(self.source.events, name):
                 getattr(self.source.events, name).disconnect(self._follow)
-        self._remove("preview", "difference")
-        self._canvas = None
+        self._remove("preview", "difference", "curtain")
+        self._canvas = self._original = None
+
+    @property
+    def _axes(self) -> tuple[int, ...]:
+        return self._shape[: self.source.ndim - 2]
 
     def _look(self) -> dict[str, Any]:
         if self.source.rgb:
             return {"interpolation2d": self.source.interpolation2d}
         return {name: getattr(self.source, name) for name in _LOOK}
 
-    def _added(self, kind: str, data: Any, rgb: bool, look: dict[str, Any]) -> Image:
+    def _added(self, kind: str, data: Any, look: dict[str, Any]) -> Image:
         from napari.layers import Image
 
         layer = Image(
             data,
             name=f"{self.source.name} · {kind}",
-            rgb=rgb,
+            rgb=self.source.rgb,
             multiscale=isinstance(data, list),
             metadata={"agvae": {}},
             **{name: getattr(self.source, name) for name in _PLACE if hasattr(self.source, name)},
             **look,
         )
         active = self.viewer.layers.selection.active
-        self.viewer.layers.insert(self.viewer.layers.index(self.source) + (2 if kind == DIFFERENCE else 1), layer)
+        below = {PREVIEW: 1, DIFFERENCE: 2, CURTAIN: 2 if self.difference is None else 3}
+        self.viewer.layers.insert(self.viewer.layers.index(self.source) + below[kind], layer)
         self.viewer.layers.selection.active = active
         return layer
 
     def _follow(self, event: Any) -> None:
-        for layer in (self.preview, self.difference):
-            if layer is not None and (event.type not in _LOOK or layer is self.preview):
+        for layer in (self.preview, self.difference, self.curtain):
+            if layer is not None and (event.type not in _LOOK or layer is not self.difference):
                 setattr(layer, event.type, getattr(self.source, event.type))
 
     def _remove(self, *names: str) -> None:
@@ -162,46 +173,6 @@ class PreviewLayers:
             setattr(self, name, None)
             if layer is not None and layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
-
-
-class Difference:
-    """|original - reconstruction| times a gain, computed where it is looked at; an array as napari takes it.
-
-    Of uint8 it is uint8, clipped at 255, with alpha opaque; of other types float32.
-
-    Args:
-        canvas: what is compared.
-        axes: sizes of leading axes, over which the difference is the same.
-        step: every so many rows and columns.
-    """
-
-    def __init__(self, canvas: PreviewCanvas, axes: tuple[int, ...] = (), step: int = 1) -> None:
-        self._canvas, self._axes, self._step = canvas, axes, step
-        self.gain = 1.0
-        self.shape = self._spread(canvas.pixels).shape
-        self.ndim = len(self.shape)
-        self.dtype = np.dtype(np.uint8 if canvas.pixels.dtype == np.uint8 else np.float32)
-
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        a = self._spread(self._canvas.original)[key]
-        b = self._spread(self._canvas.pixels)[key]
-        if self.dtype == np.uint8:
-            found: NDArray[Any] = np.minimum((np.maximum(a, b) - np.minimum(a, b)) * np.float32(self.gain), 255).astype(
-                np.uint8
-            )
-            if self.shape[-1] == 4 and self._canvas.pixels.ndim == 3 and found.ndim:
-                found[..., 3] = 255
-            return found
-        difference: NDArray[Any] = np.abs(a.astype(np.float32) - b.astype(np.float32)) * np.float32(self.gain)
-        return difference
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        whole: NDArray[Any] = self[...].astype(dtype or self.dtype)
-        return whole
-
-    def _spread(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        thinned = pixels[:: self._step, :: self._step]
-        return np.broadcast_to(thinned, (*self._axes, *thinned.shape))
 
 
 def _redraw(layer: Image) -> None:

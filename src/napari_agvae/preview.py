@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QAbstractSpinBox, QVBoxLayout, QWidget
 import agvae
 from agvae.quality import level_to_quality, parse_quality
 from agvae.weights import registry
-from napari_agvae.compare import Comparison, row
+from napari_agvae.compare import NARROW, Comparison, row
 from napari_agvae.controls import QualityEditor, ReadOuts, Sentence, devices
 from napari_agvae.engine import Engine
 from napari_agvae.layers import PreviewLayers, is_own
@@ -71,6 +71,8 @@ class PreviewDock(QWidget):
         target = row(self.target, self.unit, self.search, label="target")
         self._form = widgets.Container(widgets=[target, self.model, self.device], labels=True)
         self._form.native.layout().setContentsMargins(0, 0, 0, 0)
+        for part in (self.model, self.device):
+            part.native.setMinimumWidth(NARROW)
         self._buttons = row(self.save, self.cancel)
         layout = QVBoxLayout(self)
         for part in (self.source, self.editor, self.readouts, self.status, self.get.native, self._form.native):
