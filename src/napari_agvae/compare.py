@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from napari_agvae.layers import PreviewLayers
 
 TOGGLE_KEY = "O"
-NARROW = 44
-"""Pixels that a control may shrink to."""
 
 
 class Comparison(QWidget):
@@ -75,5 +73,5 @@ def row(*parts: widgets.bases.Widget, label: str = "") -> widgets.Container:
     container = widgets.Container(widgets=parts, layout="horizontal", labels=False, label=label)
     container.native.layout().setContentsMargins(0, 0, 0, 0)
     for part in parts:
-        part.native.setMinimumWidth(NARROW)
+        part.native.setMinimumWidth(0)
     return container

@@ -23,6 +23,8 @@ from agvae.quality import LEVEL_STEPS, MAX_LEVEL, VECTORS, level_to_quality, par
 from napari_agvae.texts import TOOLTIPS
 
 DECIMALS = 3
+NARROW = "QAbstractSpinBox { min-width: 44px; }"
+"""napari's own style makes them wider than a third of a narrow dock."""
 
 
 class QualityEditor(QWidget):
@@ -48,7 +50,7 @@ class QualityEditor(QWidget):
         for box in boxes:
             box.setKeyboardTracking(False)
             box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-            box.setMinimumWidth(64)
+            box.setStyleSheet(NARROW)
         grid = QGridLayout()
         for column, (text, box) in enumerate((("quality", self.quality), ("s", self.s), ("l", self.l))):
             grid.addWidget(_caption(text), 0, column)

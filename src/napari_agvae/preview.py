@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QAbstractSpinBox, QVBoxLayout, QWidget
 import agvae
 from agvae.quality import level_to_quality, parse_quality
 from agvae.weights import registry
-from napari_agvae.compare import NARROW, Comparison, row
-from napari_agvae.controls import QualityEditor, ReadOuts, Sentence, devices
+from napari_agvae.compare import Comparison, row
+from napari_agvae.controls import NARROW, QualityEditor, ReadOuts, Sentence, devices
 from napari_agvae.engine import Engine
 from napari_agvae.layers import PreviewLayers, is_own
 from napari_agvae.live import LOADING, MissingModelError, Request, Shown
@@ -57,26 +57,31 @@ class PreviewDock(QWidget):
         known = registry()
         models = [(f"default ({known['default']})", ""), *((name, name) for name in known["models"])]
         model = model if model in known["models"] else ""
-        self.model = widgets.ComboBox(label="model", choices=models, value=model)
-        self.device = widgets.ComboBox(label="device", choices=devices(device), value=device)
-        self.target = widgets.FloatSpinBox(value=100.0, min=0.001, max=1e9, step=1.0, label="")
+        self.model = widgets.ComboBox(choices=models, value=model)
+        self.device = widgets.ComboBox(choices=devices(device), value=device)
+        self.target = widgets.FloatSpinBox(value=100.0, min=0.001, max=1e9, step=1.0)
         self.target.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-        self.unit = widgets.ComboBox(choices=UNITS, label="")
+        self.target.native.setStyleSheet(NARROW)
+        self.unit = widgets.ComboBox(choices=UNITS)
         self.search = widgets.PushButton(text="Find")
         self.save = widgets.PushButton(text="Save as .agv …")
         self.cancel = widgets.PushButton(text="Cancel", enabled=False)
         self.get = widgets.PushButton(text="Get model", visible=False)
         for name in ("model", "device", "target", "unit", "search", "save", "cancel", "get"):
             getattr(self, name).tooltip = TOOLTIPS[f"preview.{name}"]
-        target = row(self.target, self.unit, self.search, label="target")
-        self._form = widgets.Container(widgets=[target, self.model, self.device], labels=True)
-        self._form.native.layout().setContentsMargins(0, 0, 0, 0)
-        for part in (self.model, self.device):
-            part.native.setMinimumWidth(NARROW)
+        form = (
+            (widgets.Label(value="target"), self.target, self.unit, self.search),
+            (widgets.Label(value="model"), self.model),
+            (widgets.Label(value="device"), self.device),
+        )
+        self._rows = [row(*parts) for parts in form]
         self._buttons = row(self.save, self.cancel)
         layout = QVBoxLayout(self)
-        for part in (self.source, self.editor, self.readouts, self.status, self.get.native, self._form.native):
+        layout.setContentsMargins(5, 5, 5, 5)
+        for part in (self.source, self.editor, self.readouts, self.status, self.get.native):
             layout.addWidget(part)
+        for line in self._rows:
+            layout.addWidget(line.native)
         layout.addWidget(self.comparison)
         layout.addWidget(self._buttons.native)
         layout.addStretch()
