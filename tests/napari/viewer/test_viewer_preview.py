@@ -296,7 +296,7 @@ def test_at_250_pixels_all_read_outs_are_whole(viewer: Any, dock: Any, until: Un
         assert label.fontMetrics().horizontalAdvance(label.text()) <= label.width()
         assert label.mapTo(dock, label.rect().topRight()).x() < 250
     for box in (dock.editor.quality, dock.editor.s, dock.editor.l, dock.target.native):
-        assert box.fontMetrics().horizontalAdvance(box.text()) + 6 <= box.lineEdit().width()
+        assert box.fontMetrics().horizontalAdvance(box.text()) + 4 <= box.lineEdit().width()
     picture_of = dock.grab().toImage()
     colours = {picture_of.pixel(x, y) for x in range(0, 250, 3) for y in range(0, picture_of.height(), 3)}
     assert len(colours) > 20
