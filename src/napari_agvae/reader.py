@@ -143,13 +143,24 @@ def _stacked(files: Sequence[list[_Layer]]) -> LayerData:
             )
             raise ValueError(msg)
     attributes = {"name": first.path.stem, **_attributes(first)}
-    for name, new in (("units", "pixel"), ("axis_labels", "file")):
+    for name, new in (("scale", 1), ("translate", 0), ("units", "pixel"), ("axis_labels", "file")):
         if name in attributes:
             attributes[name] = (new, *attributes[name])
     for name in ("rotate", "shear", "affine"):
-        attributes.pop(name, None)
+        if name in attributes:
+            attributes[name] = _with_an_axis(np.array(attributes[name]), len(first.stored.shape) + 2)
     attributes["metadata"] = {"agv": {"files": [layer.info for layer in layers]}}
     return _lazy(layers), attributes, "image"
+
+
+def _with_an_axis(matrix: NDArray[Any], ndim: int) -> NDArray[Any]:
+    """A matrix, or the numbers above the diagonal of one, of `ndim` axes, for one axis more in front of them."""
+    if matrix.ndim == 1:
+        above, matrix = matrix, np.eye(ndim)
+        matrix[np.triu_indices(ndim, 1)] = above
+    wider = np.eye(len(matrix) + 1)
+    wider[1:, 1:] = matrix
+    return wider
 
 
 def _attributes(layer: _Layer) -> dict[str, Any]:

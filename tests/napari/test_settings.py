@@ -31,7 +31,7 @@ def page(viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 def test_defaults_without_napari() -> None:
     code = "from napari_agvae.settings import Settings, plugin_settings; assert plugin_settings() == Settings()"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=600)
 
 
 def test_the_page_has_the_defaults(page: Any) -> None:
