@@ -86,7 +86,7 @@ def results(images: Path, out: Path, weights: Path = WEIGHTS) -> str:
     rows = [row for row in _rows(found) if row]
     parts = [_head(found), _table(["experiment", "the paper's claim", "measured", "spread of seeds", "holds"], rows)]
     if missing:
-        parts.append(f"No trained weights yet: {', '.join(missing)}.")
+        parts.append(f"Models that were not there yet when this was written: {', '.join(missing)}.")
     parts += [_section(name, numbers) for name, numbers in found.items()]
     return "\n\n".join(parts) + "\n"
 
@@ -94,7 +94,8 @@ def results(images: Path, out: Path, weights: Path = WEIGHTS) -> str:
 def _head(found: dict[str, Numbers]) -> str:
     here = next(iter(found.values()))["machine"]
     names = max((numbers.get("images", []) for numbers in found.values()), key=len)
-    images = f"{len(names)} images, {names[0]} to {names[-1]}" if names else "no images"
+    listed = ", ".join(names) if len(names) < 5 else f"{names[0]} to {names[-1]}"
+    images = f"{len(names)} images, {listed}"
     patches, crop, width, latent = (COMMON[key] for key in ("patches", "crop", "width", "latent"))
     times = 24_000_000 * 256**2 // (patches * crop**2)
     return f"""\
