@@ -3,8 +3,8 @@
     xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/napari_latency.py [--megapixels 24] [--zoom 1]
 
 Opens a viewer with a synthetic RGB image, warms up with one preview, drags the slider for three seconds (one move
-every 15 ms), and prints the gaps between the ticks of a 5 ms timer: at rest, while dragging, and while the whole slice is
-coded after the release; then how many previews were seen, and how long a stop takes.
+every 15 ms), and prints the gaps between the ticks of a 5 ms timer: at rest, while dragging, and while the whole slice
+is coded after the release; then how many previews were seen, and how long a stop takes.
 """
 
 from __future__ import annotations
@@ -54,6 +54,10 @@ def spin(condition: Callable[[], bool], limit: float) -> bool:
     return True
 
 
+def pause(seconds: float) -> None:
+    spin(lambda: False, seconds)
+
+
 def synthetic(megapixels: float) -> np.ndarray:
     """(H, W, 3) uint8 with shapes and texture."""
     height = round((megapixels * 1e6 / 1.5) ** 0.5)
@@ -80,7 +84,7 @@ def main() -> None:
     if args.zoom:
         getattr(viewer, "scene", viewer).camera.zoom = args.zoom
     ticks = Ticks()
-    spin(lambda: False, 2)
+    pause(2)
 
     dock.editor.slider.setSliderDown(True)
     dock.editor.slider.setValue(9000)
@@ -98,7 +102,7 @@ def main() -> None:
     )
     print(f"view {dock._layers.visible}, its middle {central_box(dock._layers.visible, 512)}")
     start = time.perf_counter()
-    spin(lambda: False, 1.5)
+    pause(1.5)
     ticks.report("at rest", start, time.perf_counter())
 
     seen.clear()
@@ -108,7 +112,7 @@ def main() -> None:
     while time.perf_counter() < start + args.seconds:
         moves += 1
         dock.editor.slider.setValue(2000 + moves * 61 % 18000)
-        spin(lambda due=time.perf_counter() + 0.015: time.perf_counter() > due, 1)
+        pause(0.015)
     released = time.perf_counter()
     ticks.report("dragging", start, released)
     complete = [box for _, box in seen if box]

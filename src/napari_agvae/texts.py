@@ -36,7 +36,7 @@ TOOLTIPS = {
     "preview.ms_ssim": "Multi-scale structural similarity, 1 for no difference; needs 161 pixels a side.",
     "preview.time": "Seconds to code and decode what is shown.",
     "curve.metric": "What is drawn over the rate. MS-SSIM as -10 log10(1 - MS-SSIM).",
-    "curve.draw": "Code the slice of the selected layer, or the middle of its view, at twelve qualities.",
+    "curve.draw": "Code the slice of the selected layer, or the middle of its view, at whole and half qualities.",
     "curve.stop": "Stop drawing.",
     "curve.png": "Save the plot as a picture.",
     "curve.csv": "Save quality, bytes, bits per pixel, PSNR and MS-SSIM as a table.",
