@@ -110,8 +110,10 @@ def test_the_canvas_shows_it_with_toggle_curtain_and_difference(viewer: Any, doc
     dock.comparison.share.value = 50
     split = canvas()
     middle = split.shape[1] // 2
-    np.testing.assert_array_equal(split[:, : middle - 4], original[:, : middle - 4])
-    np.testing.assert_array_equal(split[:, middle + 4 :], coded[:, middle + 4 :])
+    left, right = np.s_[:, : middle - 4], np.s_[:, middle + 4 :]
+    assert (split[left] != original[left]).mean() < 0.01  # two textures may be sampled a pixel apart
+    assert (split[right] != coded[right]).mean() < 0.01
+    assert (coded[left] != original[left]).mean() > 0.2
     dock.comparison.curtain.value = False
 
     dock.comparison.difference.value = True
@@ -300,6 +302,14 @@ def test_at_250_pixels_all_read_outs_are_whole(viewer: Any, dock: Any, until: Un
     picture_of = dock.grab().toImage()
     colours = {picture_of.pixel(x, y) for x in range(0, 250, 3) for y in range(0, picture_of.height(), 3)}
     assert len(colours) > 20
+
+
+def test_napari_finds_the_docks_by_their_names(viewer: Any) -> None:
+    viewer.add_image(IMAGE, name="photo")
+    _, preview = viewer.window.add_plugin_dock_widget("agvae", "AGVAE preview")
+    _, curve = viewer.window.add_plugin_dock_widget("agvae", "Rate curve")
+    assert preview.source.text() == "photo"
+    assert curve.found == []
 
 
 def test_opening_the_dock_imports_no_torch() -> None:
