@@ -207,4 +207,6 @@ def _metadata(request: Request, source: LayerSlice) -> Metadata | None:
         member = to_json(request.attributes, 2, bands)
     if source.value_map is not None:
         member["values"] = vars(source.value_map)
-    return Metadata(arrays=pack_layers([member])) if member else None
+    if source.values.dtype == np.uint8 and member.get("contrast_limits") == [0, 255]:
+        del member["contrast_limits"]
+    return Metadata(arrays=pack_layers([{**member, "shape": []}])) if member else None
