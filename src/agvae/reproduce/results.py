@@ -26,7 +26,7 @@ DEFAULT_RESULTS = Path("docs/results/kodak.json")
 
 NOTES = {
     "fig2": "At the highest quality, on the bundled photograph; the paper takes kodim20.",
-    "fig9": "Gain vectors learn five times as fast as all else; scales and biases of conditional convolutions do not. "
+    "fig9": "Gain vectors, and scales and biases of conditional convolutions, learn five times as fast as all else. "
     "Bottleneck scaling keeps the transforms of the model of the highest rate and trains hyperprior and context model.",
     "fig12": "The paper shows 0.4 to 0.6 bpp only.",
     "supp-fig2": "At 0.5 bpp, or the highest quality if that has less. The normal has the mean and the variance of the "
