@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 import agvae
 from agvae import cli, codec
@@ -21,6 +23,7 @@ from agvae.entropy import asymmetric
 from agvae.evaluation.measure import Point
 from agvae.evaluation.metrics import psnr
 from agvae.quality import MAX_LEVEL
+from agvae.reproduce import registry
 from agvae.reproduce.curves import deviations, trained_qualities
 from agvae.reproduce.latents import code, matched_normal, normal_mass, read_centre
 from agvae.reproduce.models import models_from, sha256_of
@@ -60,9 +63,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "c.pt").unlink()
     for name in RUNS.keys() - {SIX, COARSE, ONE}:
         source = ONE if "single" in name else COARSE if name.startswith("sgvae") else SIX
-        shutil.copy(folder / f"{source}.safetensors", folder / f"{name}.safetensors")
-    register(folder)
+        named_copy(folder / f"{source}.safetensors", folder / f"{name}.safetensors", name)
+    assert register(folder)[1] == {}
     return folder
+
+
+def named_copy(source: Path, target: Path, name: str) -> None:
+    """A model file with another name in its card."""
+    with safe_open(source, "pt") as file:
+        metadata = file.metadata()
+    card = {**json.loads(metadata["card"]), "name": name}
+    save_file(load_file(source), target, {**metadata, "card": json.dumps(card)})
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +197,38 @@ def test_what_cannot_be_done_is_an_error(folder: Path, images: Path, tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
+def test_good_models_are_registered_beside_bad_ones(folder: Path, tmp_path: Path, capsys: Any) -> None:
+    shutil.copy(folder / "agvae.safetensors", tmp_path)
+    shutil.copy(folder / "sgvae.safetensors", tmp_path / "renamed.safetensors")
+    shutil.copy(folder / "sgvae.safetensors", tmp_path / "twice.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes((folder / "agvae.safetensors").read_bytes()[:1000])
+    shutil.copy(folder / "agvae-cvr.safetensors", tmp_path / "no name.safetensors")
+    assert registry.main([str(tmp_path)]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in errors] == ["warning:", "error:", "error:", "error:"]
+    assert all(name in line for name, line in zip(("renamed", "bad", "no name", "twice"), errors, strict=True))
+    with models_from(tmp_path):
+        assert sha256_of("agvae")
+        assert codec.load_model("sgvae").name == "sgvae"
+        assert sha256_of("agvae-cvr") is None
+    for name in ("bad", "no name", "twice"):
+        (tmp_path / f"{name}.safetensors").unlink()
+    assert registry.main([str(tmp_path)]) == 0
+
+
+def test_a_registry_needs_a_folder(tmp_path: Path, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as usage:
+        registry.main([])
+    assert usage.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+    assert registry.main([str(tmp_path / "none")]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_models_come_from_the_folder_for_a_time(folder: Path) -> None:
     before = agvae.options.weights
     with models_from(folder):
-        assert sha256_of("agvae") == register(folder)["agvae"]["sha256"]
+        assert sha256_of("agvae") == register(folder)[0]["agvae"]["sha256"]
         assert codec.load_model("agvae").network.config.preset == "tiny"
     assert agvae.options.weights == before
 
