@@ -186,11 +186,36 @@ def test_a_warm_start_is_the_exported_model(options: TrainingOptions, tmp_path: 
         {"precision": "fp16"},
         {"device": "tpu"},
         {"seed": -1},
+        {"entropy": "nonsense"},
+        {"crop": 128, "metric": "ms-ssim"},
     ],
 )
 def test_options_outside_their_range_are_refused(options: TrainingOptions, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"^{next(iter(wrong))} must be"):
         replace(options, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ({"latent": 30}, "the channels of y must be a multiple of 4"),
+        ({"latent": -4}, "numbers of channels must be 1 to 1024"),
+        ({"latent": 1028}, "numbers of channels must be 1 to 1024"),
+        ({"betas": ",".join(map(str, range(1, 66)))}, "betas must be 1 to 64 numbers"),
+    ],
+)
+def test_networks_that_no_model_file_may_have_are_refused(
+    options: TrainingOptions, wrong: dict[str, Any], rule: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^preset tiny: {rule}$"):
+        Trainer(replace(options, **wrong))
+    assert not Path(options.output).exists()
+
+
+@pytest.mark.parametrize("wrong", [{"rate": "cvr"}, {"width": 8}])
+def test_options_that_a_preset_does_not_have_are_refused(options: TrainingOptions, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"^preset tiny has no option {next(iter(wrong))}$"):
+        replace(options, **wrong).config()
 
 
 def test_broken_data_are_named(tmp_path: Path) -> None:

@@ -57,8 +57,10 @@ def test_options_change_the_preset(options: TrainingOptions) -> None:
         {"betas": "2,1"},
         {"betas": "0,1"},
         {"preset": "light", "width": 8},
+        {"width": -3},
+        {"width": 1025},
     ):
-        with pytest.raises(ValueError, match=r"rate|betas|width"):
+        with pytest.raises(ValueError, match=r"rate|betas|width|channels"):
             replace(options, **wrong).config()
 
 
@@ -120,6 +122,20 @@ def test_training_starts_from_a_zoo_checkpoint_with_gains_alone(options: Trainin
         "hyper_gain.log2",
         "entropy.inverse_hyper_gain.log2",
     }
+
+
+@pytest.mark.parametrize("trained", ["gains", "entropy"])
+def test_scales_and_biases_of_a_rate_count_as_gains(trained: str, options: TrainingOptions) -> None:
+    trainer = Trainer(replace(options, rate="conditional", trained=trained))
+    trainer.train_step()  # sets weights under the mask to zero
+    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+    for _ in range(2):
+        trainer.train_step()
+    changed = {name for name, value in trainer.model.named_parameters() if not torch.equal(value, before[name])}
+    of_rate = {name for name in before if name.split(".")[1] in ("scales", "biases")}
+    assert len(of_rate) == 16
+    assert {name for name in changed if name.startswith(("analysis", "synthesis"))} == of_rate
+    assert (changed == of_rate) == (trained == "gains")
 
 
 def test_what_is_no_zoo_checkpoint(options: TrainingOptions, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import math
 import os
 import pickle
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -24,12 +25,15 @@ from agvae.training.export import read_checkpoint
 from agvae.training.loss import random_levels, rate_distortion
 from agvae.training.muon import Muon
 from agvae.training.validate import LevelResult, validate
-from agvae.weights import read_model_file
+from agvae.weights import _check_config, read_model_file
 
 CHECKPOINT_VERSION = 1
 PRECISIONS = ("bf16", "fp32")
 METRICS = ("mse", "ms-ssim")
 TRAINED = ("all", "entropy", "gains")
+ENTROPIES = {"asymmetric": True, "symmetric": False}
+MS_SSIM_SIDE = 160
+"""Five scales of windows of 11 x 11 need images with more pixels a side."""
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -48,7 +52,8 @@ class TrainingOptions:
         rate, width, latent: in place of those of a preset of the paper, see `agvae.networks.ReferenceConfig`.
         metric: distortion, "mse" or "ms-ssim"; for the latter beta weighs 1000 (1 - MS-SSIM).
         between: share of patches trained between two gain vectors; 0 is the paper's training.
-        trained: "all", or what a fixed autoencoder leaves: "entropy" (gains and entropy model) or "gains".
+        trained: "all", or what a fixed autoencoder leaves: "entropy" (gains and entropy model) or "gains"
+            (also what `rate` "conditional" has in their place).
         minutes: length of the schedule in wall-clock minutes; 0 to use `patches` instead.
         patches: length of the schedule in training patches over all processes.
         batch, crop: patches per step over all processes, and their side in pixels, a multiple of 64.
@@ -102,6 +107,14 @@ class TrainingOptions:
             (0 <= self.minutes < math.inf, f"minutes must be 0 or more, not {self.minutes}"),
             (self.minutes > 0 or self.patches >= 1, f"patches must be 1 or more, not {self.patches}"),
             (self.metric in METRICS, f"metric must be one of {', '.join(METRICS)}, not {self.metric!r}"),
+            (
+                self.metric != "ms-ssim" or self.crop > MS_SSIM_SIDE,
+                f"crop must be more than {MS_SSIM_SIDE} for the metric ms-ssim, not {self.crop}",
+            ),
+            (
+                self.entropy in ("", *ENTROPIES),
+                f"entropy must be one of {', '.join(ENTROPIES)}, not {self.entropy!r}",
+            ),
             (0 <= self.between <= 1, f"between must be from 0 to 1, not {self.between}"),
             (self.trained in TRAINED, f"trained must be one of {', '.join(TRAINED)}, not {self.trained!r}"),
             (self.seed >= 0, f"seed must be 0 or more, not {self.seed}"),
@@ -123,12 +136,19 @@ class TrainingOptions:
         if self.betas:
             changes["betas"] = _betas(self.betas)
         if self.entropy:
-            changes["asymmetric"] = {"asymmetric": True, "symmetric": False}.get(self.entropy, self.entropy)
+            changes["asymmetric"] = ENTROPIES[self.entropy]
+        base = start or PRESETS[self.preset]
+        unknown = changes.keys() - {field.name for field in fields(base)}
+        if unknown:
+            msg = f"preset {self.preset} has no option {', '.join(sorted(unknown))}"
+            raise ValueError(msg)
         try:
-            return replace(start or PRESETS[self.preset], **changes)
-        except (TypeError, ValueError) as error:
+            config = replace(base, **changes)
+            _check_config(config, sys.maxsize)  # what could be trained could not be loaded
+        except ValueError as error:
             msg = f"preset {self.preset}: {error}"
             raise ValueError(msg) from error
+        return config
 
 
 def _betas(text: str) -> tuple[float, ...]:
@@ -146,6 +166,8 @@ class Trainer:
     """A run of `TrainingOptions`; `run` trains to the end of the schedule or until the time given is over."""
 
     def __init__(self, options: TrainingOptions, init_from: str | None = None, from_zoo: str | None = None) -> None:
+        source = read_model_file(init_from) if init_from else None
+        config = options.config(source.config if source else None)
         self.options = options
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.device = self._device()
@@ -166,8 +188,7 @@ class Trainer:
         self.valid = load_images(Path(options.valid)) if options.valid and self.rank == 0 else []
         self.step, self.elapsed = 0, 0.0
 
-        source = read_model_file(init_from) if init_from else None
-        self.model = build(options.config(source.config if source else None))
+        self.model = build(config)
         self.generator = torch.Generator(self.device)
         self.generator.manual_seed(options.seed)
         self.model.start(self.pool.draw(64, options.crop, self.generator).cpu())
@@ -417,7 +438,13 @@ def trained_parameters(model: GainedAutoencoder, trained: str) -> list[tuple[str
     """The parameters that `TrainingOptions.trained` names."""
     starts = {"all": ("",), "entropy": ("entropy.", "hyper_", "density."), "gains": ()}[trained]
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    return [(n, p) for n, p in named if n.startswith(starts) or n.endswith("log2")]
+    return [(n, p) for n, p in named if n.startswith(starts) or _of_rate(n)]
+
+
+def _of_rate(name: str) -> bool:
+    """Whether a parameter is there to serve several rates: gain vectors, or scales and biases of a rate."""
+    conditions = tuple(f"{net}.{kind}." for net in ("analysis", "synthesis") for kind in ("scales", "biases"))
+    return name.endswith("log2") or name.startswith(conditions)
 
 
 def make_optimizers(model: GainedAutoencoder, options: TrainingOptions) -> list[torch.optim.Optimizer]:
@@ -432,8 +459,7 @@ def make_optimizers(model: GainedAutoencoder, options: TrainingOptions) -> list[
     model.requires_grad_(False)
     for name, parameter in trained:
         parameter.requires_grad_(True)
-        of_rate = name.endswith("log2") or ".scales." in name or ".biases." in name
-        if of_rate or name.startswith(("density", "entropy.prior")):
+        if _of_rate(name) or name.startswith(("density", "entropy.prior")):
             fast.append(parameter)
         elif parameter.dim() == 2 and name.endswith("weight") and name not in ends:
             muon.append(parameter)
