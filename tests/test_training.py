@@ -22,6 +22,7 @@ import pytest
 import torch
 from PIL import Image
 
+from agvae.cli import main
 from agvae.engine import Latents, Model
 from agvae.networks import PRESETS
 from agvae.networks.gain import level_weights
@@ -170,6 +171,52 @@ def test_a_warm_start_is_the_exported_model(options: TrainingOptions, tmp_path: 
         torch.testing.assert_close(
             warm.model.analyse(x, weights), trainer.average.analyse(x, weights), atol=0.05, rtol=0.01
         )
+
+
+@pytest.fixture
+def model_of_two_rates(options: TrainingOptions, tmp_path: Path) -> Path:
+    """An exported model of preset tiny, but with a shape of its own."""
+    Trainer(replace(options, betas="0.01,0.1", latent=28)).save(tmp_path / "c.pt")
+    export_checkpoint(tmp_path / "c.pt", tmp_path / "two.safetensors", "two")
+    return tmp_path / "two.safetensors"
+
+
+def command(options: TrainingOptions) -> list[str]:
+    """The words of `agvae train` for the options that are not as by default, but for the preset."""
+    default = TrainingOptions("", "")
+    changed = {k: v for k, v in asdict(options).items() if v != getattr(default, k) and k != "preset"}
+    return ["train", *(f"--{name.replace('_', '-')}={value}" for name, value in changed.items())]
+
+
+def test_a_run_from_a_model_goes_on_with_its_preset_and_shape(
+    options: TrainingOptions, model_of_two_rates: Path
+) -> None:
+    words = command(replace(options, patches=4))
+    assert main([*words, "--init-from", str(model_of_two_rates)]) == 0
+    checkpoint = Path(options.output) / "checkpoint.pt"
+    first = read_checkpoint(checkpoint)
+    assert first["options"]["preset"] == "tiny"
+    assert (first["config"]["latent"], first["config"]["betas"]) == (28, (0.01, 0.1))
+    assert main(["train", "--resume", str(checkpoint), "--patches", "8"]) == 0
+    second = read_checkpoint(checkpoint)
+    assert (second["step"], second["config"]) == (2, first["config"])
+
+
+def test_a_run_cannot_go_on_with_another_shape(
+    options: TrainingOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Trainer(options).save(tmp_path / "c.pt")
+    for change, reason in (("--latent=28", "checkpoint of another network"), ("--preset=base", "of preset tiny")):
+        assert main(["train", "--resume", str(tmp_path / "c.pt"), change]) == 1
+        assert reason in capsys.readouterr().err
+
+
+def test_a_model_of_another_preset_is_refused(
+    options: TrainingOptions, model_of_two_rates: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command(options), "--preset", "light", "--init-from", str(model_of_two_rates)]) == 1
+    message = "agvae: error: preset is light, but the model to start from is of preset tiny\n"
+    assert capsys.readouterr().err == message
 
 
 @pytest.mark.parametrize(

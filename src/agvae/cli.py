@@ -406,6 +406,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 def _reproduce_arguments(parser: argparse.ArgumentParser) -> None:
     from agvae.reproduce.runs import EXPERIMENTS
 
+    parser.set_defaults(usage_error=parser.error)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "experiments:\n" + "\n".join(f"  {name:<10} {text}" for name, text in EXPERIMENTS.items())
     parser.add_argument("experiment", choices=EXPERIMENTS, metavar="EXPERIMENT", help="see below")
@@ -419,19 +420,19 @@ def _reproduce_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, metavar="DIR", help="folder of models of the same names, your own runs")
     parser.add_argument(
         "--model",
-        default="agvae",
         metavar="NAME",
-        help="of fig2, fig3, fig4, supp-fig1 and supp-fig2; default agvae, the run with the paper's network",
+        help="of fig2, fig3, fig4, supp-fig1 and supp-fig2 alone; default agvae, the run with the paper's network",
     )
 
 
 def _reproduce(args: argparse.Namespace) -> int:
-    from agvae.reproduce.run import Request, reproduce
+    from agvae.reproduce.run import DEFAULT_MODEL, OF_ONE_MODEL, Request, reproduce
     from agvae.reproduce.runs import WEIGHTS
 
-    request = Request(
-        args.experiment, args.out, args.weights or WEIGHTS, args.images, args.image, args.model, args.command_line
-    )
+    if args.model is not None and args.experiment not in OF_ONE_MODEL:
+        args.usage_error(f"{args.experiment} has models of its own: --model is for {', '.join(OF_ONE_MODEL)}")
+    weights, model = args.weights or WEIGHTS, args.model or DEFAULT_MODEL
+    request = Request(args.experiment, args.out, weights, args.images, args.image, model, args.command_line)
     result = reproduce(request, lambda line: print(line, file=sys.stderr, flush=True))
     for path in result.files:
         _report(path, "written")
@@ -461,23 +462,29 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     start.add_argument(
         "--resume", type=Path, metavar="CHECKPOINT", help="go on from it, with its options where none are given"
     )
-    start.add_argument("--init-from", metavar="MODEL", help="start from the weights of an exported model")
+    start.add_argument("--init-from", metavar="MODEL", help="start from an exported model, which also says the preset")
     start.add_argument("--from-zoo", metavar="FILE", help="start from a checkpoint of CompressAI's zoo")
     parser.add_argument("--stop-after", type=float, default=float("inf"), metavar="MINUTES", help="stop early")
     parser.set_defaults(usage_error=parser.error)
 
 
 def _train(args: argparse.Namespace) -> int:
-    from agvae.training.export import read_checkpoint
+    from agvae.training.export import checkpoint_config, read_checkpoint
     from agvae.training.loop import Trainer, TrainingOptions
+    from agvae.weights import read_model_file
 
     given = {name[7:]: value for name, value in vars(args).items() if name.startswith("option_")}
+    network = None
     if args.resume:
-        given = read_checkpoint(args.resume)["options"] | given
+        state = read_checkpoint(args.resume)
+        network = checkpoint_config(args.resume, state)
+        given = state["options"] | {"preset": network.preset} | given
+    elif args.init_from:
+        given = {"preset": read_model_file(args.init_from).config.preset} | given
     missing = [f.name for f in fields(TrainingOptions) if f.default is MISSING and f.name not in given]
     if missing:
         args.usage_error(f"the following arguments are required: {', '.join('--' + name for name in missing)}")
-    trainer = Trainer(TrainingOptions(**given), args.init_from, args.from_zoo)
+    trainer = Trainer(TrainingOptions(**given), args.init_from, args.from_zoo, network)
     if args.resume:
         trainer.resume(args.resume)
     trainer.run(args.stop_after)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agvae.entropy.exact import freeze, grid_bits
 from agvae.entropy.tables import asymmetric_tables, factorized_tables
-from agvae.networks import GainedAutoencoder, build, config_from_dict
+from agvae.networks import AnyConfig, GainedAutoencoder, build, config_from_dict
 from agvae.weights import FILE_FORMAT
 
 _CHECKPOINT_KEYS = {"options", "config", "average", "step", "elapsed", "device"}
@@ -61,6 +61,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
+def checkpoint_config(path: Path, state: dict[str, Any]) -> AnyConfig:
+    """The network's configuration in what `read_checkpoint` gave.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        return config_from_dict(state["config"])
+    except (TypeError, KeyError, ValueError) as error:
+        msg = f"{path} is a checkpoint of another network or version"
+        raise ValueError(msg) from error
+
+
 def export_checkpoint(checkpoint: Path, output: Path, name: str, card: dict[str, Any] | None = None) -> None:
     """Write the averaged weights of a checkpoint as a safetensors model file with tables and model card.
 
@@ -75,7 +88,7 @@ def export_checkpoint(checkpoint: Path, output: Path, name: str, card: dict[str,
         OSError: it cannot be read, or the output cannot be written.
     """
     state = read_checkpoint(checkpoint)
-    model = build(config_from_dict(state["config"]))
+    model = build(checkpoint_config(checkpoint, state))
     model.load_state_dict(state["average"])
     card = {
         "name": name,

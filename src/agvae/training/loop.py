@@ -128,8 +128,12 @@ class TrainingOptions:
         """The network's configuration: that of the model to start from, or the preset, with the changes asked for.
 
         Raises:
-            ValueError: it has no such setting, or the setting cannot have that value.
+            ValueError: it has no such setting, or the setting cannot have that value, or the model to start from is
+                of another preset.
         """
+        if start and start.preset != self.preset:
+            msg = f"preset is {self.preset}, but the model to start from is of preset {start.preset}"
+            raise ValueError(msg)
         changes: dict[str, Any] = {
             name: value for name in ("rate", "width", "latent") if (value := getattr(self, name))
         }
@@ -163,11 +167,28 @@ def _betas(text: str) -> tuple[float, ...]:
 
 
 class Trainer:
-    """A run of `TrainingOptions`; `run` trains to the end of the schedule or until the time given is over."""
+    """A run of `TrainingOptions`; `run` trains to the end of the schedule or until the time given is over.
 
-    def __init__(self, options: TrainingOptions, init_from: str | None = None, from_zoo: str | None = None) -> None:
+    Args:
+        options: what to train, and how.
+        init_from: model file to start from.
+        from_zoo: checkpoint of CompressAI's zoo to start from.
+        network: that of the checkpoint which `resume` is to go on from, if it may not be the preset's own.
+
+    Raises:
+        ValueError: options that no run can have, or data or files to start from that are no good.
+        OSError: a file cannot be read.
+    """
+
+    def __init__(
+        self,
+        options: TrainingOptions,
+        init_from: str | None = None,
+        from_zoo: str | None = None,
+        network: AnyConfig | None = None,
+    ) -> None:
         source = read_model_file(init_from) if init_from else None
-        config = options.config(source.config if source else None)
+        config = options.config(source.config if source else network)
         self.options = options
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.device = self._device()
