@@ -513,8 +513,8 @@ def _export(args: argparse.Namespace) -> int:
         "file": output.name,
         "size": output.stat().st_size,
         "sha256": model.sha256,
-        "quality_range": [1, len(model.config.betas)],
-        "metric": "mse",
+        "quality_range": [1, 6],
+        "metric": model.card["options"].get("metric", "mse"),
     }
     print(json.dumps({args.name: entry}, indent=1))
     return 0

@@ -40,8 +40,6 @@ def test_the_printed_commands_make_the_figure(
     monkeypatch.chdir(tmp_path)
     for name, value in SMALL.items():
         monkeypatch.setitem(runs.COMMON, name, value)
-    (tmp_path / "mine").mkdir()
-    register(tmp_path / "mine")
     figure = ["reproduce", "fig9", "--weights", "mine", "--images", str(images), "--out", "out"]
     assert cli.main(figure) == 1
     lines = capsys.readouterr().err.splitlines()
@@ -54,9 +52,11 @@ def test_the_printed_commands_make_the_figure(
         for part in line.split(" && "):
             words = [str(images) if word == "DATA" else word for word in shlex.split(part)]
             assert cli.main(words[1:]) == 0
-    assert "python -m agvae.reproduce.registry mine" in lines
-    register(tmp_path / "mine")
-    assert cli.main(figure) == 0
+    assert lines[-2] == "python -m agvae.reproduce.registry mine"
+    again = shlex.split(lines[-1])[1:]
+    assert sorted(again) == sorted(figure)
+    assert register(tmp_path / "mine")[1] == {}
+    assert cli.main(again) == 0
     numbers = json.loads(Path("out/fig9.json").read_text())
     assert numbers["missing"] == []
     assert set(numbers["models"]) == {line.split("--name ")[1] for line in commands}

@@ -48,7 +48,11 @@ class Measurements:
     def _rows(self, model: str, qualities: Sequence[float]) -> list[Row]:
         """Rows of all images at these qualities, measured where they are not known yet."""
         file = self._out / ROWS / f"{model}-{(sha256_of(model) or '')[:16]}.csv"
-        known = _read(file)
+        try:
+            known = _read(file)
+        except _MALFORMED as error:
+            self._progress(f"{file} is damaged ({error}) and written anew")
+            known = {}
         for number, (path, digest) in enumerate(zip(self.paths, self._digests, strict=True), 1):
             missing = [quality for quality in qualities if (digest, quality) not in known]
             if missing:
@@ -93,14 +97,17 @@ Known = dict[tuple[str, float], Row]
 
 
 def _read(file: Path) -> Known:
-    """What `_write` wrote; nothing if there is no such file."""
+    """What `_write` wrote; nothing if there is no such file.  Raises one of `_MALFORMED` if it is damaged."""
     if not file.exists():
         return {}
     with file.open(newline="", encoding="utf-8") as text:
         known: Known = {}
         for entry in csv.DictReader(text):
             digest = entry.pop(_IMAGE)
-            values: dict[str, Any] = {name: _TYPES[name](value) if value else None for name, value in entry.items()}
+            values: dict[str, Any] = {
+                name: None if value == "" and name in _OPTIONAL else _TYPES[name](value)
+                for name, value in entry.items()
+            }
             known[digest, values["setting"]] = Row(**values)
     return known
 
@@ -120,3 +127,6 @@ _IMAGE = "image_sha256"
 _TYPES: dict[str, Callable[[str], Any]] = {
     f.name: {"str": str, "int": int}.get(str(f.type), float) for f in fields(Row)
 }
+_OPTIONAL = [f.name for f in fields(Row) if "None" in str(f.type)]
+_MALFORMED = (ValueError, TypeError, KeyError, csv.Error)
+"""What reading a table that `_write` did not write may raise."""

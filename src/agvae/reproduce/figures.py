@@ -92,6 +92,12 @@ def panels(experiment: str, model: str) -> Panels:
     return figures[experiment]
 
 
+def models_of(experiment: str, model: str) -> list[str]:
+    """The models of all lines of a figure."""
+    lines = [line for of_panel in panels(experiment, model).values() for line in of_panel]
+    return list(dict.fromkeys(name for line in lines for name in line.models))
+
+
 def rate_distortion(
     experiment: str, model: str, measurements: Measurements
 ) -> tuple[dict[str, Any], list[str], bytes | None]:
@@ -119,16 +125,20 @@ def rate_distortion(
 
 def _panel(lines: Sequence[Line], measured: Mapping[str, Sequence[tuple[str, Point]]]) -> dict[str, Any]:
     points = {label: [point for _, point in pairs] for label, pairs in measured.items()}
+    models = {label: [name for name, _ in pairs] for label, pairs in measured.items()}
+    incomplete = {line.label: not set(line.models) <= set(models.get(line.label, [])) for line in lines}
     curves: dict[str, Columns] = {label: columns(curve) for label, curve in points.items()}
     bd = []
     for line in lines:
         for anchor in line.anchors:
             pair = {label: curves[label] for label in (anchor, line.label) if label in curves}
-            if len(pair) == 2:
-                found = [delta for metric in METRICS for delta in deltas(pair, line.label, metric)]
-                bd += [{"test": line.label, **asdict(delta)} for delta in found]
-    models = {label: [name for name, _ in pairs] for label, pairs in measured.items()}
-    panel = {"curves": {label: {"model": models[label], **curve} for label, curve in curves.items()}, "bd": bd}
+            if len(pair) == 2 and not any(incomplete[label] for label in pair):
+                of_pair = [delta for metric in METRICS for delta in deltas(pair, line.label, metric)]
+                bd += [{"test": line.label, **asdict(delta)} for delta in of_pair]
+    found_curves = {
+        label: {"model": models[label], "incomplete": incomplete[label], **curve} for label, curve in curves.items()
+    }
+    panel = {"curves": found_curves, "bd": bd}
     if SINGLE in points and "HCVR" in points:
         panel["single_rate"] = _against_single_rates(points["HCVR"], measured[SINGLE])
     for line in lines:
@@ -171,7 +181,8 @@ def _draw(layout: Panels, found: Mapping[str, Any]) -> bytes:
             for line in layout[title]:
                 curve = found[title]["curves"].get(line.label)
                 if curve:
-                    axes.plot(curve["bpp"], curve[metric], line.style, markersize=4, label=line.label)
+                    label = f"{line.label} (incomplete)" if curve["incomplete"] else line.label
+                    axes.plot(curve["bpp"], curve[metric], line.style, markersize=4, label=label)
             axes.set(title=title, xlabel="bits per pixel", ylabel=f"{METRICS[metric]} (dB)")
             axes.grid(alpha=0.3)
             axes.legend(fontsize="small")

@@ -16,6 +16,8 @@ import agvae
 from agvae.codec import load_model
 from agvae.engine import Model
 from agvae.entropy import asymmetric
+from agvae.entropy.coder import SYMBOL_LIMIT
+from agvae.entropy.tables import table_index
 from agvae.evaluation.metrics import psnr
 from agvae.images import read_rgb
 from agvae.networks.autoencoder import StepParameters, follow
@@ -54,7 +56,7 @@ class Coded:
     """The latents of a picture as the entropy model sees them; float64 (h, w, M).
 
     Attributes:
-        residual: y - mu, rounded: the symbols.
+        residual: y - mu, rounded: the symbols; zero where the file does without them, as they are so improbable.
         y_hat: residual + mu.
         log2_sigma, asymmetry: see `agvae.entropy.asymmetric`.
     """
@@ -77,13 +79,15 @@ def code(model: Model, pixels: NDArray[np.uint8], level: int) -> Coded:
 
     def visit(p: StepParameters) -> Tensor:
         place = next(places)
-        residual = (y.double().flatten()[place] - p.mu).round()
+        residual = (y.double().flatten()[place] - p.mu).round().clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+        residual[torch.from_numpy(model.y_coder.skipped[table_index(p.log2_sigma, p.asymmetry).cpu().numpy()])] = 0
         for row, values in zip(found, (residual, p.log2_sigma, p.asymmetry), strict=True):
             row[place.flatten()] = values.flatten()
         return residual + p.mu
 
     with torch.inference_mode():
-        z = network.hyper_analyse(y, weights.float()).round().double()
+        z = network.hyper_analyse(y, weights.float()).round().clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT).double()
+        z[..., torch.from_numpy(model.z_coder.skipped)] = 0
         y_hat = follow(network.entropy.walk(z, weights, *y.shape[1:3]), visit)
     residual, log2_sigma, asymmetry = (part.reshape(y.shape[1:]).cpu() for part in found)
     return Coded(residual, y_hat[0].cpu(), *asymmetric.clamp_parameters(log2_sigma, asymmetry))

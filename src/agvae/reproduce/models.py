@@ -12,15 +12,20 @@ from agvae.networks import AnyConfig
 from agvae.reproduce.runs import RUNS, WEIGHTS
 from agvae.settings import options
 
+OWN = Path("my-experiments")
+"""Where the commands put models, unless told a folder."""
+
 
 @contextmanager
 def models_from(folder: Path) -> Iterator[None]:
     """Take models from a folder, beside the bundled ones, for the time of the block.
 
+    A folder that is not there, or is empty, has no models yet.
+
     Raises:
-        ValueError: it is not the default folder and has no registry.
+        ValueError: it has model files and no registry.
     """
-    if folder != WEIGHTS and not (folder / weights.REGISTRY_FILE).is_file():
+    if any(folder.glob("*.safetensors")) and not (folder / weights.REGISTRY_FILE).is_file():
         msg = f"{folder} has no {weights.REGISTRY_FILE}; make one with: {_registry_command(folder)}"
         raise ValueError(msg)
     before = options.weights
@@ -51,16 +56,25 @@ def config_of(name: str) -> AnyConfig:
     return weights.read_model_file(weights.find(name)).config
 
 
-def how_to_train(names: Sequence[str], experiment: str, folder: Path) -> str:
-    """The shell commands that train the models, and those that they start from, and then make the figure again."""
-    place = folder if folder.is_dir() else Path("my-models")
-    wanted = []
-    for name in names:
-        for step in (RUNS[name].start, name):
-            if step and step not in wanted and (place != folder or sha256_of(step) is None):
-                wanted.append(step)
-    lines = [RUNS[name].commands(name, str(place)) for name in wanted]
-    lines += [_registry_command(place), shlex.join(["agvae", "reproduce", experiment, "--weights", str(place), "..."])]
+def how_to_train(missing: Sequence[str], there: Sequence[str], folder: Path, figure: Sequence[str]) -> str:
+    """The shell commands that train the missing models, and those that they start from, and make the figure again.
+
+    Models are never put beside the bundled ones: in place of the default folder, the commands fill one of the user's
+    own, and copy what is there into it.
+
+    Args:
+        missing, there: the models of the figure.
+        figure: the command that makes it, without the folder of models.
+    """
+    place = OWN if folder == WEIGHTS else folder
+    steps = list(dict.fromkeys(step for name in missing for step in (RUNS[name].start, name) if step))
+    ready = [name for name in dict.fromkeys([*there, *steps]) if name in RUNS and sha256_of(name)]
+    lines = []
+    if ready and place != folder:
+        copied = [str(folder / f"{name}.safetensors") for name in ready]
+        lines = [shlex.join(["mkdir", "-p", str(place)]), shlex.join(["cp", *copied, str(place)])]
+    lines += [RUNS[name].commands(name, str(place)) for name in steps if name not in ready]
+    lines += [_registry_command(place), shlex.join([*figure, "--weights", str(place)])]
     return "\n".join(lines)
 
 

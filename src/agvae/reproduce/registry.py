@@ -42,7 +42,7 @@ def register(folder: Path) -> tuple[dict[str, ModelEntry], dict[str, str]]:
 def _entry(path: Path) -> tuple[str, ModelEntry]:
     check_model_name(path.stem)  # a registry knows plain names of files only
     model = read_model_file(path)
-    name, options = model.card.get("name"), model.card.get("options")
+    name, options = str(model.card.get("name", "")), model.card.get("options")
     check_model_name(name)
     entry: ModelEntry = {
         "preset": model.config.preset,

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from agvae.evaluation.run import machine
-from agvae.reproduce.models import how_to_train, models_from, sha256_of
-from agvae.reproduce.runs import EXPERIMENTS, WEIGHTS
+from agvae.reproduce.models import config_of, how_to_train, models_from, sha256_of
+from agvae.reproduce.runs import CAVEATS, EXPERIMENTS, RUNS, TRAINING, WEIGHTS
 
 PHOTOGRAPH = "chelsea.png"
+DEFAULT_MODEL = "agvae"
+OF_ONE_MODEL = ("fig2", "fig3", "fig4", "supp-fig1", "supp-fig2")
+"""Experiments with any one model; the others have models of their own."""
 ON_ONE_IMAGE = ("fig2", "supp-fig1", "supp-fig2")
 SYMMETRIC = {"agvae": "sgvae", "agvae-seed2": "sgvae-seed2"}
 
@@ -30,7 +33,7 @@ class Request:
         weights: folder of the models and their registry.
         images: folder of images, which the rate-distortion figures need.
         image: of fig2 and supp-fig2; the bundled photograph if None.
-        model: of fig2, fig3, fig4, supp-fig1 and supp-fig2.
+        model: of the experiments in `OF_ONE_MODEL`.
         command: the command line, recorded with the numbers.
     """
 
@@ -39,7 +42,7 @@ class Request:
     weights: Path = WEIGHTS
     images: Path | None = None
     image: Path | None = None
-    model: str = "agvae"
+    model: str = DEFAULT_MODEL
     command: str = ""
 
 
@@ -62,7 +65,8 @@ def reproduce(request: Request, progress: Callable[[str], None] = lambda _: None
     """Make the numbers and the picture, as far as there are models; writes nothing if there is none.
 
     Raises:
-        ValueError: the experiment needs a folder of images, or there are none in it, or an unknown weights folder.
+        ValueError: the experiment needs a folder of images, or there are none in it, or its model has not what
+            it shows, or the weights folder has no registry.
         OSError: a file or a model cannot be read, or the output cannot be written.
         ModuleNotFoundError: CompressAI is not installed, and the models or the counts need it.
     """
@@ -78,23 +82,54 @@ def reproduce(request: Request, progress: Callable[[str], None] = lambda _: None
             numbers, missing, picture = _of_one_image(request)
         else:
             from agvae.reproduce.curves import Measurements
-            from agvae.reproduce.figures import rate_distortion
+            from agvae.reproduce.figures import models_of, rate_distortion
 
-            if request.images is None:
+            names = models_of(request.experiment, request.model)
+            if request.experiment == "fig4" and sha256_of(request.model) and config_of(request.model).levels == 1:
+                msg = f"model {request.model} has one gain vector, and fig4 is about what is between two"
+                raise ValueError(msg)
+            if request.images is not None:
+                measurements = Measurements(request.images, request.out, progress)
+                numbers, missing, picture = rate_distortion(request.experiment, request.model, measurements)
+            elif any(sha256_of(name) for name in names):
                 msg = f"{request.experiment} needs --images DIR, a folder of images such as Kodak's"
                 raise ValueError(msg)
-            measurements = Measurements(request.images, request.out, progress)
-            numbers, missing, picture = rate_distortion(request.experiment, request.model, measurements)
-        commands = how_to_train(missing, request.experiment, request.weights) if missing else ""
+            else:
+                numbers, missing, picture = {}, names, None
+        there = list(numbers.get("models", {}))
+        commands = how_to_train(missing, there, request.weights, _command(request)) if missing else ""
     numbers = {
         "experiment": f"{request.experiment}: {EXPERIMENTS[request.experiment]}",
         "command": request.command,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": machine(),
+        "notes": _notes(request),
         **numbers,
         "missing": missing,
     }
     return Result(numbers, [] if picture is None else _write(request, numbers, picture), commands)
+
+
+def _notes(request: Request) -> list[str]:
+    """In what this differs from the paper; of the training, if the models are those of the runs."""
+    if request.experiment == "table1":
+        return []
+    notes = [CAVEATS[request.experiment]] if request.experiment in CAVEATS else []
+    if request.model in RUNS and request.weights == WEIGHTS:
+        notes.append(" ".join(TRAINING.split()))
+    return notes
+
+
+def _command(request: Request) -> list[str]:
+    """The words of the command that asks for this, without the folder of models."""
+    words = ["agvae", "reproduce", request.experiment]
+    if request.model != DEFAULT_MODEL:
+        words += ["--model", request.model]
+    if request.image is not None:
+        words += ["--image", str(request.image)]
+    if request.experiment not in ON_ONE_IMAGE:
+        words += ["--images", str(request.images or "IMAGES")]
+    return [*words, "--out", str(request.out)]
 
 
 def _of_one_image(request: Request) -> tuple[dict[str, Any], list[str], bytes | None]:
