@@ -21,7 +21,7 @@ from tests.test_training import (
 
 pytest.importorskip("compressai")
 
-from compressai.models import JointAutoregressiveHierarchicalPriors
+from compressai.models import JointAutoregressiveHierarchicalPriors, MeanScaleHyperprior, ScaleHyperprior
 
 
 @pytest.fixture
@@ -136,6 +136,51 @@ def test_scales_and_biases_of_a_rate_count_as_gains(trained: str, options: Train
     assert len(of_rate) == 16
     assert {name for name in changed if name.startswith(("analysis", "synthesis"))} == of_rate
     assert (changed == of_rate) == (trained == "gains")
+
+
+def older(name: str, form: str) -> str:
+    """A parameter's name in states of earlier releases of CompressAI."""
+    for kind in ("matrices", "biases", "factors"):
+        singular = {"matrices": "matrix", "biases": "bias", "factors": "factor"}[kind]
+        new = f"_{kind}." if form == "lists" else f"_{singular}"
+        name = name.replace(f"entropy_bottleneck.{kind}.", f"entropy_bottleneck.{new}")
+    return name
+
+
+@pytest.mark.parametrize("form", ["lists", "single"])
+def test_older_zoo_checkpoints_are_taken_whole(form: str, options: TrainingOptions, tmp_path: Path) -> None:
+    zoo = JointAutoregressiveHierarchicalPriors(8, 12)
+    state = {f"module.{older(name, form)}": value for name, value in zoo.state_dict().items()}
+    assert {"lists": "module.entropy_bottleneck._matrices.0", "single": "module.entropy_bottleneck._matrix0"}[
+        form
+    ] in state
+    torch.save({"state_dict": state}, tmp_path / "zoo.pth.tar")
+    trainer = Trainer(options, from_zoo=str(tmp_path / "zoo.pth.tar"))
+    taken = dict(trainer.model.density.bottleneck.named_parameters())
+    for name, value in zoo.entropy_bottleneck.named_parameters():
+        assert torch.equal(taken[name], value), name
+
+
+@pytest.mark.parametrize("other", [MeanScaleHyperprior(8, 12), ScaleHyperprior(8, 12)], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("entropy", ["symmetric", "asymmetric"])
+def test_a_zoo_checkpoint_of_another_architecture_is_refused(
+    other: torch.nn.Module, entropy: str, options: TrainingOptions, tmp_path: Path
+) -> None:
+    torch.save(other.state_dict(), tmp_path / "zoo.pth.tar")
+    with pytest.raises(ValueError, match="backbone minnen2018, width 8 and latent 12"):
+        Trainer(replace(options, entropy=entropy), from_zoo=str(tmp_path / "zoo.pth.tar"))
+
+
+def test_what_is_not_taken_from_a_zoo_checkpoint_is_said(
+    options: TrainingOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "zoo.pth.tar"
+    torch.save(JointAutoregressiveHierarchicalPriors(8, 12).state_dict(), path)
+    Trainer(options, from_zoo=str(path))
+    assert capsys.readouterr().out == ""
+    Trainer(replace(options, entropy="asymmetric"), from_zoo=str(path))
+    names = "entropy_parameters.4.weight, entropy_parameters.4.bias\n"
+    assert capsys.readouterr().out.endswith(names)
 
 
 def test_what_is_no_zoo_checkpoint(options: TrainingOptions, tmp_path: Path) -> None:

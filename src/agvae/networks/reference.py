@@ -1,6 +1,7 @@
 """The networks of the paper, on CompressAI's layers: figure 6, and gain units on earlier backbones (figure 10).
 
-`agvae2021` is section 3.6: GDN, attention modules, 3 x 3 kernels, a serial 5 x 5 context model, asymmetric Gaussian.
+`agvae2021` is section 3.6: GDN, attention modules, 3 x 3 kernels, a context model, asymmetric Gaussian.  That section
+speaks of "parallel context models [23]" without more; the serial 5 x 5 mask is this project's reading.
 `minnen2018` and `balle2018` are CompressAI's models with gain units plugged in.  Hyper synthesis transform, context
 model and parameter network run in exact arithmetic, like those of the default networks (`agvae.entropy.exact`);
 they give sigma itself, whose logarithm is looked up (`exact_log2`).
@@ -17,8 +18,9 @@ import torch.nn.functional as F
 from compressai.entropy_models import EntropyBottleneck
 from compressai.layers import GDN, AttentionBlock, MaskedConv2d
 from compressai.models import JointAutoregressiveHierarchicalPriors, ScaleHyperprior
-from compressai.models.utils import conv, deconv
+from compressai.models.utils import conv, deconv, remap_old_keys
 from compressai.ops.bound_ops import LowerBoundFunction
+from compressai.zoo.pretrained import load_pretrained
 from torch import Tensor, nn
 
 from agvae.entropy import asymmetric
@@ -219,12 +221,16 @@ class EntropyModel(nn.Module):
 
     def start(self, sigma: Tensor) -> None:
         """Begin all but marginal: mu near 0, and sigma, or sigma_l and sigma_r, near these values (M,)."""
-        layers: Any = self.hyper_synthesis if self.parameters_network is None else self.parameters_network
-        last = [layer for layer in layers if _is_convolution(layer)][-1]
+        last = self.last_layer()
         last.weight.mul_(0.01)
         last.bias.zero_()
         for part in last.bias.chunk(len(last.bias) // self.latent)[::2]:
             part.copy_(sigma)
+
+    def last_layer(self) -> Any:
+        """The convolution that gives sigma and mu."""
+        layers: Any = self.hyper_synthesis if self.parameters_network is None else self.parameters_network
+        return [layer for layer in layers if _is_convolution(layer)][-1]
 
     def _split(self, raw: Tensor) -> StepParameters:
         """From the network's numbers: sigma; sigma and mu, as in CompressAI; or sigma_l, mu and sigma_r."""
@@ -349,8 +355,8 @@ class ReferenceAGVAE(GainedAutoencoder):
     def forward(self, x: Tensor, q: Tensor, noise: Noise = torch.rand_like) -> Output:
         """As `GainedAutoencoder.forward`, but in training everything sees latents with additive uniform noise.
 
-        That is universal quantization as the paper trains with it, and lets a serial context model see all symbols
-        at once.
+        Section 3.6 only names universal quantization: noise in training and rounding in inference is this project's
+        reading of it.  Noise lets a serial context model see all symbols at once.
         """
         if not self.training:
             return super().forward(x, q, noise)
@@ -407,16 +413,16 @@ class ReferenceAGVAE(GainedAutoencoder):
             scale.copy_(wanted.expm1().log().expand_as(scale))  # softplus of it is what is wanted
 
     def load_zoo(self, state: dict[str, Tensor]) -> list[str]:
-        """Take what fits from the state of a CompressAI model of the same backbone, width and latent.
+        """Take what fits from the state of a CompressAI model of the same backbone, width and latent, of any release.
 
         What the middle level does to latents besides becomes nothing: its gains become 1.
 
         Returns:
-            The names of the parameters of that state that do not fit this network, such as those of the last layer
-            before sigma if this network has sigma_l and sigma_r.
+            The names of the parameters of that state that were not taken: those of the last layer before sigma, if
+            this network has sigma_l and sigma_r.
 
         Raises:
-            ValueError: it is not the state of such a model.
+            ValueError: it is not the state of such a model; the network is unchanged.
         """
         places = {
             "g_a": self.analysis.layers,
@@ -427,23 +433,27 @@ class ReferenceAGVAE(GainedAutoencoder):
             "entropy_parameters": self.entropy.parameters_network,
             "entropy_bottleneck": self.density.bottleneck,
         }
-        left, taken = [], 0
+        state = remap_old_keys("entropy_bottleneck", load_pretrained(state))
+        own = {
+            f"{part}.{name}": parameter
+            for part, place in places.items()
+            if place is not None
+            for name, parameter in place.named_parameters()
+        }
+        left = [name for name, parameter in own.items() if name in state and state[name].shape != parameter.shape]
+        may_differ = {id(parameter) for parameter in self.entropy.last_layer().parameters()}
+        if not (self.config.asymmetric or self.config.backbone == "agvae2021"):
+            may_differ = set()
+        if not own.keys() <= state.keys() or any(id(own[name]) not in may_differ for name in left):
+            c = self.config
+            msg = f"not the state of a CompressAI model of backbone {c.backbone}, width {c.width} and latent {c.latent}"
+            raise ValueError(msg)
         with torch.no_grad():
             for gain in (self.gain, self.inverse_gain):
                 if isinstance(gain, GainUnit):
                     gain.log2.sub_(gain.log2[self.config.levels // 2].clone())
             for bias in self.synthesis.biases:
                 bias.zero_()
-            for name, value in state.items():
-                part, _, rest = name.removeprefix("module.").partition(".")
-                place = places.get(part)
-                own = dict(place.named_parameters()) if place is not None else {}
-                if rest in own and own[rest].shape == value.shape:
-                    own[rest].copy_(value)
-                    taken += part in ("g_a", "g_s")
-                elif rest in own:
-                    left.append(name)
-        if taken < len(list(self.analysis.layers.parameters())) + len(list(self.synthesis.layers.parameters())):
-            msg = f"not the state of a CompressAI model of backbone {self.config.backbone} and this width"
-            raise ValueError(msg)
+            for name in own.keys() - set(left):
+                own[name].copy_(state[name])
         return left

@@ -216,7 +216,9 @@ class Trainer:
         if source:
             warm_start(self.model, source.state, source.config.betas)
         if from_zoo:
-            start_from_zoo(self.model, Path(from_zoo))
+            left = start_from_zoo(self.model, Path(from_zoo))
+            if left and self.rank == 0:
+                print(f"not taken from {from_zoo}, as this network has other shapes: {', '.join(left)}", flush=True)
         self.model.to(self.device)
         self.average = build(self.model.config).to(self.device)
         self.average.load_state_dict(self.model.state_dict())
@@ -435,7 +437,7 @@ def warm_start(model: GainedAutoencoder, state: dict[str, Tensor], betas: Sequen
 
 
 def start_from_zoo(model: GainedAutoencoder, path: Path) -> list[str]:
-    """Start from a checkpoint file of CompressAI's zoo; returns the names in it that do not fit.
+    """Start from a checkpoint file of CompressAI's zoo; returns the names of parameters that were not taken.
 
     Raises:
         ValueError: it is not one of this network's backbone.
