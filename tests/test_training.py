@@ -160,6 +160,38 @@ def test_an_export_that_cannot_be_written_is_an_os_error(tiny_checkpoint: Path, 
         export_checkpoint(tiny_checkpoint, tmp_path / "missing" / "m.safetensors", "tiny")
 
 
+def test_a_failed_export_leaves_nothing(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    state = read_checkpoint(tiny_checkpoint)
+    state["config"]["betas"] = (*TINY.betas[:-1], math.inf)
+    torch.save(state, tmp_path / "c.pt")
+    folder = tmp_path / "models"
+    folder.mkdir()
+    with pytest.raises(ValueError, match=r"c\.pt gives no model .* betas must be 1 to 64 numbers$"):
+        export_checkpoint(tmp_path / "c.pt", folder / "m.safetensors", "tiny")
+    assert not list(folder.iterdir())
+    export_checkpoint(tiny_checkpoint, folder / "m.safetensors", "tiny")
+    before = (folder / "m.safetensors").read_bytes()
+    with pytest.raises(ValueError, match="gives no model"):
+        export_checkpoint(tmp_path / "c.pt", folder / "m.safetensors", "tiny")
+    assert [path.name for path in folder.iterdir()] == ["m.safetensors"]
+    assert (folder / "m.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(("changes", "metric"), [({}, "mse"), ({"metric": "ms-ssim", "crop": 192}, "ms-ssim")])
+def test_the_printed_registry_entry_is_that_of_the_run(
+    options: TrainingOptions,
+    changes: dict[str, Any],
+    metric: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Image.fromarray(picture(192, 192)).save(tmp_path / "images" / "large.png")
+    Trainer(replace(options, betas="0.01,0.1", **changes)).save(tmp_path / "c.pt")
+    assert main(["export", str(tmp_path / "c.pt"), str(tmp_path / "m.safetensors"), "--name", "two"]) == 0
+    entry = json.loads(capsys.readouterr().out)["two"]
+    assert (entry["preset"], entry["metric"], entry["quality_range"]) == ("tiny", metric, [1, 6])
+
+
 def test_a_warm_start_is_the_exported_model(options: TrainingOptions, tmp_path: Path) -> None:
     trainer = Trainer(options)
     trainer.save(tmp_path / "c.pt")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -14,7 +15,8 @@ from torch import Tensor
 from agvae.entropy.exact import freeze, grid_bits
 from agvae.entropy.tables import asymmetric_tables, factorized_tables
 from agvae.networks import AnyConfig, GainedAutoencoder, build, config_from_dict
-from agvae.weights import FILE_FORMAT
+from agvae.output import write_whole
+from agvae.weights import FILE_FORMAT, WeightsError, read_model_file
 
 _CHECKPOINT_KEYS = {"options", "config", "average", "step", "elapsed", "device"}
 
@@ -79,12 +81,12 @@ def export_checkpoint(checkpoint: Path, output: Path, name: str, card: dict[str,
 
     Args:
         checkpoint: written by `agvae.training.loop.Trainer`.
-        output: the file to write, replaced as a whole.
+        output: the file to write, replaced as a whole and only by one that `read_model_file` takes.
         name: the model's name in the registry.
         card: entries to add to the model card.
 
     Raises:
-        ValueError: the file is no checkpoint.
+        ValueError: the file is no checkpoint, or its network is none that a model file may hold.
         OSError: it cannot be read, or the output cannot be written.
     """
     state = read_checkpoint(checkpoint)
@@ -106,6 +108,13 @@ def export_checkpoint(checkpoint: Path, output: Path, name: str, card: dict[str,
         "entropy_bits": json.dumps(bits),
         "card": json.dumps(card),
     }
-    part = output.with_suffix(".part")
-    part.write_bytes(save(tensors, metadata))
-    part.replace(output)
+    data = save(tensors, metadata)
+    with TemporaryDirectory() as folder:
+        trial = Path(folder) / "model.safetensors"
+        trial.write_bytes(data)
+        try:
+            read_model_file(trial)
+        except WeightsError as error:
+            msg = f"{checkpoint} gives no model that can be loaded: {error.__cause__}"
+            raise ValueError(msg) from error
+    write_whole(output, data)
