@@ -234,6 +234,21 @@ def test_a_run_from_a_model_goes_on_with_its_preset_and_shape(
     assert (second["step"], second["config"]) == (2, first["config"])
 
 
+def test_help_explains_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = capsys.readouterr().out
+    assert "ascending order with commas between them, such as 0.001,0.01,0.1" in text
+    assert "--between 0 --beta-exponent 0 --adam-lr 1e-4" in text
+
+
+def test_the_example_in_the_help_is_taken(options: TrainingOptions) -> None:
+    closest = {"between": 0.0, "beta_exponent": 0.0, "adam_lr": 1e-4}
+    trainer = Trainer(replace(options, betas="0.001,0.01,0.1", **closest))
+    assert trainer.model.config.betas == (0.001, 0.01, 0.1)
+    assert math.isfinite(float(trainer.train_step()))
+
+
 def test_a_run_cannot_go_on_with_another_shape(
     options: TrainingOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

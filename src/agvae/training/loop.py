@@ -41,17 +41,24 @@ DEVICES = ("auto", "cpu", "cuda")
 class TrainingOptions:
     """Everything that decides a run; stored in its checkpoints.
 
+    Closest to the paper's training (section 4.1) is `--between 0 --beta-exponent 0 --adam-lr 1e-4`.  What still differs
+    then: the learning rate falls along a cosine after a warm-up instead of in a step, Adam's own betas are 0.9 and
+    0.98, gain vectors, priors and the density of z learn five times faster, the averaged weights are exported, and a
+    level is drawn for each patch instead of each iteration.
+
     Attributes:
         data: folder of images or tar files, or one of them.
         output: folder for checkpoints and the validation CSV.
         valid: like data, held out; empty for no validation.
         preset: a name in `PRESETS`.
         betas: in place of the preset's Lagrange multipliers "mse" or "ms-ssim", the sets of section 4.1, or numbers in
-            ascending order with commas between them; their number is n, and a single one trains a model of one rate.
+            ascending order with commas between them, such as 0.001,0.01,0.1; their number is n, and a single one
+            trains a model of one rate.
         entropy: in place of the preset's entropy model "asymmetric" or "symmetric" (SG-VAE).
         rate, width, latent: in place of those of a preset of the paper, see `agvae.networks.ReferenceConfig`.
-        metric: distortion, "mse" or "ms-ssim"; for the latter beta weighs 1000 (1 - MS-SSIM).
-        between: share of patches trained between two gain vectors; 0 is the paper's training.
+        metric: distortion, "mse" or "ms-ssim"; for the latter beta weighs 1000 (1 - MS-SSIM), and crops must have more
+            than 160 pixels a side.
+        between: share of patches trained between two gain vectors; 0: trained vectors alone, as in the paper.
         trained: "all", or what a fixed autoencoder leaves: "entropy" (gains and entropy model) or "gains"
             (also what `rate` "conditional" has in their place).
         minutes: length of the schedule in wall-clock minutes; 0 to use `patches` instead.
@@ -60,7 +67,7 @@ class TrainingOptions:
         muon_lr, adam_lr: peak learning rates of the hidden matrices (Muon) and of all else (AdamW).
         warmup: steps of linear warm-up.
         clip: gradient norm limit.
-        beta_exponent: each patch's loss is divided by beta^this, so that no rate owns the gradient.
+        beta_exponent: each patch's loss is divided by beta^this, so that no rate owns the gradient; 0: not at all.
         ema: decay of the averaged weights that are validated and exported.
         validate_every, save_every: minutes between validations and between checkpoints.
         seed: of crops, levels, noise and initialisation.
