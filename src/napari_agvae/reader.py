@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,21 +88,27 @@ class _Layer(NamedTuple):
 
 
 def _open(path: Source) -> list[_Layer]:
-    """What a file holds, from its header; of several frames the last is looked at, so that a short file is noticed."""
+    """What a file holds, from its header.
+
+    Checks the tiles of layers of one frame, before PyTorch is imported to decode them, and the last tile of the file,
+    so that a short one is noticed.
+    """
     path = Path(path)
     with _named(path):
         info = agvae.read_info(path)
         with path.open("rb") as file:
             reader = Reader(file)
             header = reader.header
+            arrays = reader.metadata.arrays
+            stored = [plain_layer(header)] if arrays is None else parse_layers(arrays, header)
+            firsts = [*accumulate((layer.count for layer in stored), initial=0)]
+            checks = [reader.tiles(first) for layer, first in zip(stored, firsts, strict=False) if not layer.shape]
             last = reader.tile(header.frames - 1, header.tiles_per_frame - 1)
-        if last.error is not None:
-            raise last.error
-        arrays = reader.metadata.arrays
-        stored = [plain_layer(header)] if arrays is None else parse_layers(arrays, header)
+            for tile in chain([last], *checks):
+                if tile.error is not None:
+                    raise tile.error
         layers = []
-        first = 0
-        for layer in stored:
+        for layer, first in zip(stored, firsts, strict=False):
             values, facts = layer.values, info
             limits: tuple[float, float] | None = header.range
             dtype = np.dtype(np.uint16 if header.range else np.uint8)
@@ -115,7 +122,6 @@ def _open(path: Source) -> list[_Layer]:
                     alpha_map(dtype)
             size = (header.height, header.width)
             layers.append(_Layer(path, layer, first, size, dtype, limits, facts, len(stored) == 1))
-            first += layer.count
     return layers
 
 

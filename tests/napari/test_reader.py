@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -204,6 +205,32 @@ def test_damaged_files_are_named_with_the_cause(
         viewer.open(path, plugin=plugin)
     assert str(path) in str(error.value)
     assert not viewer.layers
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no resource module")
+@pytest.mark.parametrize("damage", ["empty", "other", "header", "tile", "version", "flipped", "first tile"])
+def test_damaged_files_cost_little(photo: Path, damage: str) -> None:
+    """CPU time, which other programs on the machine do not lengthen; PyTorch alone would take more of both."""
+    data = agvae.encode(picture(1300, 600), 2)
+    first = bytearray(data)
+    first[data.index(b"TILE") + 20] ^= 1
+    photo.write_bytes(bytes(first) if damage == "first tile" else damaged(data)[damage][0])
+    code = """
+import resource, sys, time
+from napari_agvae.reader import get_reader
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+before, start = peak(), time.process_time()
+try:
+    get_reader(sys.argv[1])(sys.argv[1])
+except OSError as error:
+    assert sys.argv[1] in str(error), error
+    print("torch" in sys.modules, time.process_time() - start, peak() - before)
+"""
+    command = [sys.executable, "-c", code, str(photo)]
+    found = subprocess.run(command, check=True, timeout=600, capture_output=True, text=True).stdout.split()
+    assert found[0] == "False"
+    assert float(found[1]) < 2
+    assert float(found[2]) < 200
 
 
 def test_a_later_version_asks_for_a_newer_agvae(photo: Path) -> None:
