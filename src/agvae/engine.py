@@ -98,6 +98,8 @@ class Model:
         self.network.requires_grad_(False).eval().to(self.exact_device)
         for part in (self.network.analysis, self.network.gain, self.network.inverse_gain, self.network.synthesis):
             part.to(self.device)
+        for layer in self.network.modules():  # a whole transform is too long for who wants to stop it
+            layer.register_forward_pre_hook(lambda *_: checkpoint())
 
     @property
     def digest(self) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
 
 PREVIEW, DIFFERENCE, CURTAIN = "AGVAE preview", "AGVAE difference", "AGVAE curtain"
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+_own: WeakSet[Any] = WeakSet()
 _LOOK = ("contrast_limits", "colormap", "gamma", "interpolation2d")
+
+
+def bare(viewer: ViewerModel) -> ViewerModel:
+    """The viewer in the proxy that plugins get, whose layers are other objects whenever one looks."""
+    found: ViewerModel = getattr(viewer, "__wrapped__", viewer)
+    return found
 
 
 def is_own(layer: Any) -> bool:
     """Whether a layer was made by a preview."""
-    return isinstance(getattr(layer, "metadata", None), dict) and "agvae" in layer.metadata
+    return layer in _own
 
 
 class PreviewLayers:
@@ -152,10 +160,10 @@ class PreviewLayers:
             name=f"{self.source.name} · {kind}",
             rgb=self.source.rgb,
             multiscale=isinstance(data, list),
-            metadata={"agvae": {}},
             **{name: getattr(self.source, name) for name in _PLACE if hasattr(self.source, name)},
             **look,
         )
+        _own.add(layer)
         active = self.viewer.layers.selection.active
         below = {PREVIEW: 1, DIFFERENCE: 2, CURTAIN: 2 if self.difference is None else 3}
         self.viewer.layers.insert(self.viewer.layers.index(self.source) + below[kind], layer)

@@ -15,7 +15,7 @@ from agvae.weights import registry
 from napari_agvae.compare import Comparison, row
 from napari_agvae.controls import NARROW, QualityEditor, ReadOuts, Sentence, devices
 from napari_agvae.engine import Engine
-from napari_agvae.layers import PreviewLayers, is_own
+from napari_agvae.layers import PreviewLayers, bare, is_own
 from napari_agvae.live import LOADING, MissingModelError, Request, Shown
 from napari_agvae.measure import described
 from napari_agvae.settings import VALUES, plugin_settings
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 READ_OUTS = {"shown": "shown", "rate": "rate", "size": "size", "psnr": "PSNR", "ms_ssim": "MS-SSIM", "time": "time"}
 UNITS = ("kB", "bpp", "dB")
+RETRY = "; move the slider to try again"
 _tokens = count()
 
 
@@ -36,7 +37,7 @@ class PreviewDock(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer = bare(viewer)
         self._layers: PreviewLayers | None = None
         self._engine: Engine | None = None
         self._token = self._revision = 0
@@ -103,21 +104,21 @@ class PreviewDock(QWidget):
     # what the user does
 
     def _changed(self, level: int, final: bool) -> None:
-        session.quality = level_to_quality(level)
-        self._request(whole=final or not plugin_settings().visible_only)
+        session.quality, session.dock = level_to_quality(level), id(self)
+        self.preview(whole=final or not plugin_settings().visible_only)
 
     def _options_changed(self) -> None:
-        session.model = self.model.value or None
+        session.model, session.dock = self.model.value or None, id(self)
         agvae.options.device = None if self.device.value == "auto" else self.device.value
         self.get.visible = False
         self._told.clear()
-        if self._showing:
+        if self.showing:
             self._revision += 1
-            self._request()
+            self.preview()
 
     def _moved(self) -> None:
-        if self._showing:
-            self._request()
+        if self.showing:
+            self.preview()
 
     def _cancel(self) -> None:
         if self._engine is not None:
@@ -141,7 +142,7 @@ class PreviewDock(QWidget):
     def _get_model(self) -> None:
         if self._task is None:
             self.get.visible = False
-            self._start(get_model(self.model.value or registry()["default"], self._request))
+            self._start(get_model(self.model.value or registry()["default"], self.preview))
 
     def _start(self, task: Task | None) -> None:
         if task is not None:
@@ -196,7 +197,7 @@ class PreviewDock(QWidget):
     # the preview
 
     @property
-    def _showing(self) -> bool:
+    def showing(self) -> bool:
         return self._layers is not None and self._layers.preview is not None
 
     def _new_request(self, *, whole: bool) -> Request | None:
@@ -218,7 +219,7 @@ class PreviewDock(QWidget):
             value_range=value_range,
         )
 
-    def _request(self, *, whole: bool = True) -> None:
+    def preview(self, *, whole: bool = True) -> None:
         request = self._new_request(whole=whole)
         if request is None:
             if self._layers is not None:
@@ -256,7 +257,8 @@ class PreviewDock(QWidget):
         self.get.visible = isinstance(error, MissingModelError)
         if not self.get.visible and self.status.text() not in self._told:
             self._told.add(self.status.text())
-            show_error(f"AGVAE preview: {self.status.text()}")
+            known = isinstance(error, OSError | TypeError | ValueError | MemoryError)
+            show_error(f"AGVAE preview: {self.status.text()}{'' if known else RETRY}")
 
     def _idle(self) -> None:
         self.cancel.enabled = self._task is not None or (self._engine is not None and self._engine.busy)
@@ -270,7 +272,7 @@ class PreviewDock(QWidget):
         if self._task is not None:
             self._task.cancel()
         self._detach()
-        session.quality = session.model = None
+        session.leave(id(self))
 
     def event(self, event: QEvent) -> bool:
         """Follow the dock: taken out of its window, it ends; so it does when the window closes."""

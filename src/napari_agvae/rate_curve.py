@@ -15,7 +15,7 @@ from napari_agvae.compare import row
 from napari_agvae.controls import Sentence
 from napari_agvae.curve import Point, levels, part, points, to_csv
 from napari_agvae.latest import LatestWins, Turn
-from napari_agvae.layers import PreviewLayers, is_own
+from napari_agvae.layers import PreviewLayers, bare, is_own
 from napari_agvae.live import Request, few_threads, load
 from napari_agvae.plot import Plot
 from napari_agvae.settings import plugin_settings
@@ -61,7 +61,7 @@ class RateCurveDock(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer = bare(viewer)
         self._engine: CurveEngine | None = None
         self._token = 0
         self._watching = False

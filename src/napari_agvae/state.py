@@ -7,10 +7,16 @@ from dataclasses import dataclass
 
 @dataclass
 class Session:
-    """Quality (1 to 6) and model that the dock shows; None when there is no dock or nothing was chosen."""
+    """Quality (1 to 6) and model of the dock that was used last; None when there is none or nothing was chosen."""
 
     quality: float | None = None
     model: str | None = None
+    dock: int | None = None
+
+    def leave(self, dock: int) -> None:
+        """Forget what a dock that closes has said, unless another one has been used since."""
+        if self.dock == dock:
+            self.quality = self.model = self.dock = None
 
 
 session = Session()

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from agvae import read_info
 from agvae.progress import watched
 from napari_agvae.latest import Stopped
 from napari_agvae.live import Request
-from napari_agvae.settings import plugin_settings
+from napari_agvae.settings import plugin_settings, use_device
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
+    from napari_agvae.document import LayerData
+
 _INTERVAL = 100
 """Milliseconds between two looks at the progress."""
+_running: set[Task] = set()
+"""Nothing else may keep a task that a command began."""
 
 
 class Task(QObject):
@@ -40,31 +49,40 @@ class Task(QObject):
         self._description, self._work, self._total, self._done = description, work, total, done
         self._count = 0
         self._stopped = False
+        self._error: Exception | None = None
 
     def start(self) -> None:
         from napari.qt.threading import create_worker
         from napari.utils import cancelable_progress
 
         self._bar = cancelable_progress(desc=self._description, total=100 if self._total else 0)
-        self._worker = create_worker(self._run, _start_thread=False, _ignore_errors=True)
+        self._worker = create_worker(self, _start_thread=False, _ignore_errors=True)
         self._worker.returned.connect(self._returned)
         self._worker.finished.connect(self._finished)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._tell)
         self._timer.start(_INTERVAL)
+        _running.add(self)
         self._worker.start()
 
     def cancel(self) -> None:
         """End it at its next checkpoint."""
         self._stopped = True
 
-    def _run(self) -> Any:
+    def __str__(self) -> str:
+        """What napari asks about before it closes."""
+        return self._description
+
+    def __call__(self) -> Any:
+        """The work, for napari's worker."""
         try:
             with watched(self._watch):
                 return self._work()
         except Stopped:
             self._stopped = True
-            return None
+        except Exception as error:  # whether napari tells differs between its versions and Qt bindings
+            self._stopped, self._error = True, error
+        return None
 
     def _watch(self, amount: int) -> None:
         self._count += amount
@@ -84,7 +102,12 @@ class Task(QObject):
     def _finished(self) -> None:
         self._timer.stop()
         self._bar.close()
+        _running.discard(self)
         self.ended.emit()
+        if self._error is not None:
+            from napari.utils.notifications import show_error
+
+            show_error(f"{self._description}: {self._error or type(self._error).__name__}")
 
 
 def save_layer(parent: QWidget, layer: Image, quality: float, model: str | None) -> Task | None:
@@ -99,10 +122,6 @@ def writing(layer: Image, path: str, quality: float, model: str | None) -> Task:
     from napari_agvae.writer import write_agv
 
     data, attributes, kind = layer.as_layer_data_tuple()
-    shape = layer.level_shapes[0] if layer.multiscale else layer.data.shape
-    pixels = 1
-    for size in shape[: layer.ndim]:
-        pixels *= int(size)
     value_range = plugin_settings().value_range
 
     def work() -> str:
@@ -113,7 +132,34 @@ def writing(layer: Image, path: str, quality: float, model: str | None) -> Task:
 
         show_info(f"Saved {written}: {Path(written).stat().st_size} bytes")
 
-    return Task(f"Saving {Path(path).name}", work, pixels, done)
+    return Task(f"Saving {Path(path).name}", work, _pixels(layer), done)
+
+
+def reconstructing(layer: Image, done: Callable[[list[LayerData]], None]) -> Task:
+    """The task of coding and decoding a layer: what saving it and opening the file gives, with all frames decoded."""
+    from napari_agvae.writer import write_images
+
+    given = layer.as_layer_data_tuple()
+
+    def work() -> list[LayerData]:
+        with TemporaryDirectory() as folder:
+            (path,) = write_images(str(Path(folder) / "layer.agv"), [given])
+            ((data, attributes, kind),) = _read(path)
+            if not isinstance(data, np.ndarray):
+                data = data.compute(scheduler="synchronous")  # other threads than this are not watched
+        quality = attributes["metadata"]["agv"]["quality"]
+        return [(data, {**attributes, "name": f"{layer.name} · AGVAE {quality:.4g}"}, kind)]
+
+    return Task(f"Re-encoding {layer.name}", work, 2 * _pixels(layer), done)
+
+
+def opening(path: str, done: Callable[[list[LayerData]], None]) -> Task:
+    """The task of opening a file."""
+    pixels = 0
+    with suppress(OSError, SyntaxError, ValueError):  # for the work to raise
+        info = read_info(path)
+        pixels = info["width"] * info["height"] if info["frames"] == 1 else 0
+    return Task(f"Opening {Path(path).name}", lambda: _read(path), pixels, done)
 
 
 def find_quality(request: Request, value: float, unit: str, found: Callable[[int], None]) -> Task:
@@ -138,3 +184,16 @@ def get_model(name: str, then: Callable[[], None]) -> Task:
 
     size = weights.registry()["models"][name]["size"]
     return Task(f"Getting model {name} ({size / 1e6:.1f} MB)", lambda: weights.find(name), size, lambda _: then())
+
+
+def _read(path: str) -> list[LayerData]:
+    from napari_agvae.attributes import known_here
+    from napari_agvae.reader import read_agv
+
+    use_device(plugin_settings())
+    return [(data, known_here(attributes), kind) for data, attributes, kind in read_agv(path)]
+
+
+def _pixels(layer: Image) -> int:
+    shape = layer.level_shapes[0] if layer.multiscale else layer.data.shape
+    return math.prod(map(int, shape[: layer.ndim]))

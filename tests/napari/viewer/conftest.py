@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+
+from tests.helpers import picture
+
+IMAGE = picture(360, 260)
+
+
+def whole(dock: Any) -> Callable[[], bool]:
+    """Whether the read-outs are of the whole slice."""
+    return lambda: "whole" in dock.readouts.labels["shown"].text()
+
+
+def workers() -> list[str]:
+    """The threads of previews."""
+    return [thread.name for thread in threading.enumerate() if thread.name == "agvae preview"]
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +46,18 @@ def until(qapp: object) -> Callable[..., None]:
             time.sleep(0.002)
 
     return wait
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Any) -> Any:
+    """A viewer whose canvas is drawn."""
+    return make_napari_viewer(show=True)
+
+
+@pytest.fixture
+def dock(viewer: Any) -> Iterator[Any]:
+    """The preview dock beside a photograph."""
+    viewer.add_image(IMAGE, name="photo", scale=(0.5, 0.25), translate=(3, 4), units="um")
+    _, dock = viewer.window.add_plugin_dock_widget("agvae", "AGVAE preview")
+    yield dock
+    dock.shut_down()

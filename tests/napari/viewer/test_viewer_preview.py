@@ -5,9 +5,8 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
-import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +17,11 @@ import agvae
 from agvae.evaluation import metrics
 from napari_agvae.state import session
 from tests.helpers import picture
+from tests.napari.viewer.conftest import IMAGE, whole, workers
 
-IMAGE = picture(360, 260)
 QUALITY = 1 + 3000 / 4096
 
 Until = Callable[..., None]
-
-
-@pytest.fixture
-def viewer(make_napari_viewer: Any) -> Any:
-    return make_napari_viewer(show=True)
-
-
-@pytest.fixture
-def dock(viewer: Any) -> Iterator[Any]:
-    from napari_agvae.preview import PreviewDock
-
-    viewer.add_image(IMAGE, name="photo", scale=(0.5, 0.25), translate=(3, 4), units="um")
-    dock = PreviewDock(viewer)
-    viewer.window.add_dock_widget(dock, name="AGVAE preview")
-    yield dock
-    dock.shut_down()
-
-
-def whole(dock: Any) -> Callable[[], bool]:
-    return lambda: "whole" in dock.readouts.labels["shown"].text()
-
-
-def workers() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name == "agvae preview"]
 
 
 def test_a_move_adds_one_layer_that_is_what_the_file_holds(viewer: Any, dock: Any, until: Until) -> None:
@@ -310,6 +285,19 @@ def test_napari_finds_the_docks_by_their_names(viewer: Any) -> None:
     _, curve = viewer.window.add_plugin_dock_widget("agvae", "Rate curve")
     assert preview.source.text() == "photo"
     assert curve.found == []
+    preview.shut_down()
+
+
+def test_the_dock_that_napari_makes_knows_its_layers(viewer: Any, dock: Any, until: Until) -> None:
+    """It is given a proxy of the viewer."""
+    dock.editor.slider.setValue(3000)
+    until(whole(dock))
+    engine, (source, preview) = dock._engine, viewer.layers
+    viewer.layers.selection.active = preview
+    viewer.layers.selection.active = source
+    assert dock._engine is engine
+    viewer.layers.remove(source)
+    assert len(viewer.layers) == 0
 
 
 def test_opening_the_dock_imports_no_torch() -> None:
