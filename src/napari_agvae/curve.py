@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from agvae.container import Box
 from agvae.evaluation.metrics import decibels
+from agvae.progress import watched
 from agvae.quality import LEVEL_STEPS, MAX_LEVEL, level_to_quality
+from napari_agvae.latest import Turn
+from napari_agvae.live import Request, few_threads, load
 from napari_agvae.measure import similarity
 from napari_agvae.regions import central_box
+from napari_agvae.slices import LayerSlice
 
 LARGEST = 1024
 """Side in pixels of what is coded of larger slices: the middle of the view."""
@@ -63,6 +67,21 @@ def points(codes: NDArray[Any], wanted: Iterable[int], model: str | None) -> Ite
             decoded[top:bottom, left:right] = pixels
         size = len(preview.file())
         yield Point(level, size, 8 * size / (codes.shape[0] * codes.shape[1]), *similarity(codes, decoded))
+
+
+def work(request: Request, turn: Turn, tell: tuple[Callable[[Any], None], Callable[[str], None]]) -> None:
+    """Code what is `visible` of a request.
+
+    Args:
+        tell: what takes (token of the request, `Point`), and what takes a sentence about what takes long.
+    """
+    shown, status = tell
+    turn.yielding = True
+    with watched(turn.check), few_threads():
+        load(request.model, status)
+        found = LayerSlice(request.data, request.attributes, request.index, request.value_range)
+        for point in points(found.crop(request.visible), levels(request.level), request.model):
+            shown((request.token, point))
 
 
 def to_csv(found: Iterable[Point]) -> str:

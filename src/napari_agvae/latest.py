@@ -39,6 +39,7 @@ class LatestWins(Generic[T]):
         work: stops when `turn.check()` raises.
         failed: called in the thread with the request and the exception that the work raised.
         idle: called in the thread when a piece of work has ended, however it did, and no other waits.
+        ended: called once after `close`, when the thread is at its end or if there was none.
     """
 
     def __init__(
@@ -46,8 +47,9 @@ class LatestWins(Generic[T]):
         work: Callable[[T, Turn], None],
         failed: Callable[[T, Exception], None],
         idle: Callable[[], None],
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
-        self._work, self._failed, self._idle = work, failed, idle
+        self._work, self._failed, self._idle, self._ended = work, failed, idle, ended
         self._changed = threading.Condition()
         self._waiting: list[T] = []
         self._turn: Turn | None = None
@@ -66,7 +68,7 @@ class LatestWins(Generic[T]):
                 return
             self._waiting[:] = [request]
             if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="agvae preview", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="agvae preview", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
@@ -80,15 +82,23 @@ class LatestWins(Generic[T]):
     def close(self, timeout: float = 0.0) -> None:
         """Stop for good; wait at most `timeout` seconds for the thread to end, which it does at its next check."""
         with self._changed:
+            if self._closed:
+                return
             self._closed = True
             thread = self._thread
             self._changed.notify_all()
         self.stop()
-        if thread is not None and thread is not threading.current_thread():
+        if thread is None:
+            self._ended()
+        elif thread is not threading.current_thread():
             thread.join(timeout)
 
     def _newer(self) -> bool:
         return bool(self._waiting)
+
+    def _run(self) -> None:
+        self._serve()
+        self._ended()
 
     def _serve(self) -> None:
         while True:

@@ -16,7 +16,7 @@ from napari_agvae.compare import Comparison, row
 from napari_agvae.controls import NARROW, QualityEditor, ReadOuts, Sentence, devices
 from napari_agvae.engine import Engine
 from napari_agvae.layers import PreviewLayers, bare, is_own
-from napari_agvae.live import LOADING, MissingModelError, Request, Shown
+from napari_agvae.live import LOADING, Live, MissingModelError, Request, Shown
 from napari_agvae.measure import described
 from napari_agvae.settings import VALUES, plugin_settings
 from napari_agvae.state import session
@@ -229,7 +229,7 @@ class PreviewDock(QWidget):
             self._token = next(_tokens)
             request = self._new_request(whole=whole)
             assert request is not None
-            self._engine = Engine()
+            self._engine = Engine(lambda *tell: Live(*tell).work)
             self._engine.shown.connect(self._shown)
             self._engine.status.connect(self.status.say)
             self._engine.failed.connect(self._failed)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui import widgets
-from qtpy.QtCore import QEvent, QObject, Signal
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
-from agvae.progress import watched
 from agvae.quality import parse_quality
 from napari_agvae.compare import row
 from napari_agvae.controls import Sentence
-from napari_agvae.curve import Point, levels, part, points, to_csv
-from napari_agvae.latest import LatestWins, Turn
+from napari_agvae.curve import Point, levels, part, to_csv, work
+from napari_agvae.engine import Engine
 from napari_agvae.layers import PreviewLayers, bare, is_own
-from napari_agvae.live import Request, few_threads, load
+from napari_agvae.live import Request
 from napari_agvae.plot import Plot
 from napari_agvae.settings import plugin_settings
-from napari_agvae.slices import LayerSlice
 from napari_agvae.state import session
 from napari_agvae.texts import TOOLTIPS
 
@@ -29,40 +28,13 @@ if TYPE_CHECKING:
 METRICS = ("PSNR", "MS-SSIM")
 
 
-class CurveEngine(QObject):
-    """Codes at all qualities in a thread of its own; its signals arrive in the thread that made it."""
-
-    point = Signal(object)
-    failed = Signal(object)
-    idle = Signal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.latest: LatestWins[Request] = LatestWins(self._work, self._fail, self.idle.emit)
-
-    def close(self) -> None:
-        self.blockSignals(True)
-        self.latest.close(0.3)
-
-    def _work(self, request: Request, turn: Turn) -> None:
-        turn.yielding = True
-        with watched(turn.check), few_threads():
-            load(request.model, lambda _: None)
-            found = LayerSlice(request.data, request.attributes, request.index, request.value_range)
-            for point in points(found.crop(request.visible), levels(request.level), request.model):
-                self.point.emit((request.token, point))
-
-    def _fail(self, _: Request, error: Exception) -> None:
-        self.failed.emit(error)
-
-
 class RateCurveDock(QWidget):
     """Bits per pixel against PSNR or MS-SSIM of the selected image, over all qualities."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = bare(viewer)
-        self._engine: CurveEngine | None = None
+        self._engine: Engine | None = None
         self._token = 0
         self._watching = False
         self.found: list[Point] = []
@@ -120,19 +92,23 @@ class RateCurveDock(QWidget):
         self._redraw()
         self.stop.enabled = True
         self._about = f"{layer.name}, {box[2] - box[0]} x {box[3] - box[1]} pixels"
-        self.status.say(f"{self._about}: coding …")
+        self._loading("")
         if self._engine is None:
-            self._engine = CurveEngine()
-            self._engine.point.connect(self._take)
+            self._engine = Engine(lambda *tell: partial(work, tell=tell))
+            self._engine.shown.connect(self._take)
+            self._engine.status.connect(self._loading)
             self._engine.failed.connect(self._failed)
             self._engine.idle.connect(self._idle)
-        self._engine.latest.submit(request)
+        self._engine.submit(request)
 
     def shut_down(self) -> None:
         """End what runs."""
         if self._engine is not None:
             self._engine.close()
             self._engine = None
+
+    def _loading(self, text: str) -> None:
+        self.status.say(text or f"{self._about}: coding …")
 
     def _take(self, news: tuple[int, Point]) -> None:
         token, point = news
@@ -162,7 +138,7 @@ class RateCurveDock(QWidget):
 
     def _stop(self) -> None:
         if self._engine is not None:
-            self._engine.latest.stop()
+            self._engine.stop()
 
     def _save_png(self) -> None:
         path = self._ask("PNG", "png")

@@ -134,10 +134,18 @@ def test_closing_stops_what_runs_and_leaves_no_thread() -> None:
             time.sleep(0.001)
 
     before = threading.active_count()
-    latest = LatestWins(work, lambda *_: pytest.fail("no error"), lambda: None)
+    ended: list[str] = []
+    latest = LatestWins(
+        work,
+        lambda *_: pytest.fail("no error"),
+        lambda: None,
+        lambda: ended.append(threading.current_thread().name),
+    )
     latest.submit(1)
     started.wait(5)
     latest.close(1)
+    latest.close(1)
+    assert ended == ["agvae preview"]
     assert threading.active_count() == before
     latest.submit(2)
     assert threading.active_count() == before
