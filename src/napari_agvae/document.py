@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from agvae.container import Header
-from napari_agvae.attributes import from_json
+from napari_agvae.attributes import from_json, to_json
+from napari_agvae.frames import LayerFrames
 from napari_agvae.values import ValueMap
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -47,12 +48,48 @@ class StoredLayer:
         return math.prod(self.shape)
 
 
-def pack_layers(layers: Sequence[dict[str, Any]]) -> bytes:
-    """The document of layers, each a dict of members as docs/FORMAT.md has them.
+def describe_layer(
+    frames: LayerFrames, attributes: Mapping[str, Any], values: ValueMap | None, *, alone: bool = True
+) -> dict[str, Any]:
+    """The members of a layer, as docs/FORMAT.md has them, without what a file means with no document.
+
+    Metadata that JSON has no types for are left out with a warning.
+
+    Args:
+        frames: the layer's.
+        attributes: the layer's, as napari gives them to writers.
+        values: how its values become codes; None if they are the codes.
+        alone: whether it is the only layer of the file.
+
+    Raises:
+        TypeError: the attributes are impossible.
+    """
+    ndim = len(frames.shape) + 2
+    member = to_json(attributes, ndim, frames.bands)
+    try:
+        from_json(member, ndim, frames.bands)
+    except ValueError as error:
+        msg = f"layer {frames.name!r} cannot be saved as .agv: {error}"
+        raise TypeError(msg) from error
+    if frames.dtype == "uint8" and member.get("contrast_limits") == [0, 255]:
+        del member["contrast_limits"]
+    if values is not None:
+        member["values"] = vars(values)
+    if not alone:
+        member |= {"name": frames.name, "bands": frames.bands}
+    if member or frames.shape != ((frames.count,) if frames.count > 1 else ()):
+        member["shape"] = list(frames.shape)
+    return member
+
+
+def pack_layers(layers: Sequence[dict[str, Any]]) -> bytes | None:
+    """The document of layers, each as `describe_layer` gives it; None where there is nothing to say.
 
     Raises:
         TypeError: it would have more than 4 MiB.
     """
+    if not any(layers):
+        return None
     data = json.dumps({"layers": list(layers)}, allow_nan=False, separators=(",", ":")).encode()
     if len(data) > MAX_DOCUMENT:
         msg = f"metadata of the layers take {len(data)} bytes, of which {MAX_DOCUMENT} can be saved: remove some"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agvae.container import Box
+from napari_agvae.document import describe_layer, pack_layers
 from napari_agvae.frames import LayerFrames
 from napari_agvae.settings import VALUES
 from napari_agvae.values import alpha_map
@@ -45,9 +47,10 @@ class LayerSlice:
             raise TypeError(msg)
         number = int(np.ravel_multi_index(index, frames.shape)) if index else 0
         self.values = frames.frame(number)
-        own = LayerFrames(self.values, {**attributes, "rgb": frames.bands > 1, "multiscale": False})
-        self.value_map = None if own.native else own.value_map(value_range)
-        (self.codes,) = own.pictures(self.value_map)
+        self._attributes = attributes
+        self._own = LayerFrames(self.values, {**attributes, "rgb": frames.bands > 1, "multiscale": False})
+        self.value_map = None if self._own.native else self._own.value_map(value_range)
+        (self.codes,) = self._own.pictures(self.value_map)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -58,6 +61,12 @@ class LayerSlice:
         """The codes of a box."""
         left, top, right, bottom = box
         return self.codes[top:bottom, left:right]
+
+    def document(self) -> bytes | None:
+        """What the writer stores besides the pixels, where the slice is all of the layer."""
+        with warnings.catch_warnings():  # the writer's are of what is saved
+            warnings.simplefilter("ignore")
+            return pack_layers([describe_layer(self._own, self._attributes, self.value_map)])
 
     def to_values(self, codes: NDArray[Any]) -> NDArray[Any]:
         """Decoded codes as values of the layer."""

@@ -14,8 +14,7 @@ from agvae.container import Metadata
 from agvae.frames import Frames
 from agvae.output import write_whole
 from agvae.quality import parse_quality
-from napari_agvae.attributes import from_json, to_json
-from napari_agvae.document import LayerData, pack_layers
+from napari_agvae.document import LayerData, describe_layer, pack_layers
 from napari_agvae.frames import LayerFrames
 from napari_agvae.progress import in_activity_dock
 from napari_agvae.settings import VALUES, Settings, plugin_settings, use_device
@@ -91,8 +90,12 @@ def write_agv(
         target = target.with_name(f"{target.name}.agv")
     parts = _parts(layers, value_range)
     alone = len(parts) == 1
-    members = [_member(part, attributes, alone) for part, (_, attributes, _) in zip(parts, layers, strict=True)]
-    document = pack_layers(members) if any(members) else None
+    document = pack_layers(
+        [
+            describe_layer(part.frames, attributes, part.values, alone=alone)
+            for part, (_, attributes, _) in zip(parts, layers, strict=True)
+        ]
+    )
     write_whole(target, encode_frames(Frames(_Pictures(parts)), rate, Metadata(arrays=document), model))
     return str(target)
 
@@ -143,27 +146,6 @@ def _parts(layers: Sequence[LayerData], value_range: str) -> list[_Part]:
             )
             raise TypeError(msg)
     return parts
-
-
-def _member(part: _Part, attributes: Mapping[str, Any], alone: bool) -> dict[str, Any]:
-    """What the document says of a layer, without what the same file would mean with no document."""
-    frames = part.frames
-    ndim = len(frames.shape) + 2
-    member = to_json(attributes, ndim, frames.bands)
-    try:
-        from_json(member, ndim, frames.bands)
-    except ValueError as error:
-        msg = f"layer {frames.name!r} cannot be saved as .agv: {error}"
-        raise TypeError(msg) from error
-    if frames.dtype == "uint8" and member.get("contrast_limits") == [0, 255]:
-        del member["contrast_limits"]
-    if part.values is not None:
-        member["values"] = vars(part.values)
-    if not alone:
-        member |= {"name": frames.name, "bands": frames.bands}
-    if member or frames.shape != ((frames.count,) if frames.count > 1 else ()):
-        member["shape"] = list(frames.shape)
-    return member
 
 
 def _wanted_quality(layers: Sequence[LayerData], settings: Settings) -> float:

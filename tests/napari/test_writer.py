@@ -16,8 +16,10 @@ import pytest
 from numpy.typing import NDArray
 
 import agvae
+from agvae.container import Reader
 from agvae.progress import watched
 from napari_agvae.reader import read_agv
+from napari_agvae.slices import LayerSlice
 from napari_agvae.state import session
 from napari_agvae.writer import refuse_labels, write_agv, write_image, write_images
 from tests.helpers import picture
@@ -453,3 +455,11 @@ def test_importing_the_package_is_light() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, timeout=600, capture_output=True, text=True).stdout
     assert found == "True\n"
+
+
+@pytest.mark.parametrize("data", [picture(60, 40), grey(), picture(60, 40)[..., 0]], ids=["RGB", "float", "grey"])
+@pytest.mark.parametrize("place", [{}, {"scale": (2, 0.5), "contrast_limits": [0, 255], "metadata": {"id": 7}}])
+def test_a_slice_knows_what_the_file_will_say_of_it(path: Path, data: Any, place: dict[str, Any]) -> None:
+    write_agv(path, [(data, place, "image")])
+    with path.open("rb") as file:
+        assert LayerSlice(data, place, ()).document() == Reader(file).metadata.arrays
