@@ -104,7 +104,7 @@ def test_entry_points(unpacked: Path) -> None:
 def test_readme_starts_with_its_commands_and_ci_runs_the_tests() -> None:
     demo, *tests = commands = [line for line in README.splitlines() if line.startswith("python3 -m venv ")]
     assert demo.endswith("agvae demo")
-    assert [line.partition("bin/pytest")[2] for line in tests] == ["", " tests/reference"]
+    assert [line.partition("bin/pytest")[2] for line in tests] == ["", " tests/reference", " tests/napari"]
     assert set(commands) <= set(README.splitlines()[:25])
     assert "grep '^python3 -m venv .*pytest' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 

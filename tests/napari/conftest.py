@@ -16,6 +16,18 @@ from napari_agvae.state import session
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(prefix="napari-")) / "settings.yaml")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs napari by its fixtures and its folder."""
+    for item in items:
+        if "viewer" in getattr(item, "fixturenames", ()) or item.path.is_relative_to(Path(__file__).parent / "viewer"):
+            item.add_marker("napari")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("napari"):
+        pytest.importorskip("napari")
+
+
 @pytest.fixture(autouse=True)
 def no_session() -> Iterator[None]:
     """No dock has been used before."""
@@ -26,7 +38,6 @@ def no_session() -> Iterator[None]:
 @pytest.fixture
 def viewer() -> Any:
     """napari's viewer without a window and without Qt, with the plugins that are installed."""
-    pytest.importorskip("napari")
     from napari.components import ViewerModel
     from npe2 import PluginManager
 

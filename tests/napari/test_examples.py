@@ -27,8 +27,8 @@ def test_stack(tmp_path: Path) -> None:
     assert float(lines[2].split()[-1]) < 0.02
 
 
+@pytest.mark.napari
 def test_headless(tmp_path: Path) -> None:
-    pytest.importorskip("napari")
     lines = run("napari_headless.py", str(tmp_path)).splitlines()
     sizes = [int(line.split()[1]) for line in lines[:3]]
     assert sizes == sorted(sizes)

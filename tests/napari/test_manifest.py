@@ -16,6 +16,7 @@ from napari_agvae.settings import Settings
 from napari_agvae.texts import TOOLTIPS
 
 yaml = pytest.importorskip("yaml", reason="PyYAML comes with napari")
+pytestmark = pytest.mark.napari
 FOLDER = Path(napari_agvae.__file__).parent
 MANIFEST = yaml.safe_load((FOLDER / "napari.yaml").read_text(encoding="utf-8"))
 CONTRIBUTIONS = MANIFEST["contributions"]
@@ -27,7 +28,6 @@ QT_FREE = [
 
 @pytest.mark.parametrize("arguments", [["validate", "agvae"], ["validate", "--imports", "agvae"]])
 def test_npe2_validates(arguments: list[str]) -> None:
-    pytest.importorskip("npe2")
     if "--imports" in arguments:
         pytest.importorskip("qtpy", reason="the docks need a Qt binding", exc_type=Exception)
     done = subprocess.run(
@@ -38,7 +38,6 @@ def test_npe2_validates(arguments: list[str]) -> None:
 
 
 def test_loading_the_manifest_imports_nothing_heavy() -> None:
-    pytest.importorskip("npe2")
     code = """
 import sys
 from npe2 import PluginManager

@@ -15,6 +15,7 @@ from napari_agvae.writer import write_image
 from tests.helpers import picture
 
 napari_progress = pytest.importorskip("napari.utils.progress")
+pytestmark = pytest.mark.napari
 
 
 @pytest.fixture

@@ -382,8 +382,8 @@ assert {"napari", "PyQt6", "PySide6", "qtpy"}.isdisjoint(sys.modules)
     subprocess.run([sys.executable, "-c", code, str(frames)], check=True, timeout=600)
 
 
+@pytest.mark.napari
 def test_a_viewer_without_qt(photo: Path) -> None:
-    pytest.importorskip("napari")
     code = """
 import sys
 from napari.components import ViewerModel
