@@ -241,7 +241,8 @@ class PreviewDock(QWidget):
         if self._layers is None or self._engine is None or shown.request.token != self._token:
             return
         first = self._layers.preview is None
-        self._layers.show(shown.canvas, shown.request.level)
+        if first or shown.numbers is None:  # numbers come after the last pixels
+            self._layers.show(shown.canvas, shown.request.level)
         if first:
             self.comparison.apply()
             self.device.choices = devices(self.device.value)
