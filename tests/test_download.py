@@ -28,8 +28,9 @@ SIZE = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 HALF = Reply(drop_after=SIZE // 2)
 FETCH = """
-import pathlib, sys
+import pathlib, signal, sys
 from agvae import download
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what started the tests may ignore it
 download.PAUSE = 0.01
 try:
     download.fetch(sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

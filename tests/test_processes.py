@@ -145,7 +145,7 @@ def load_in_both(source, wait):
         there = there or result()
     assert (here, there) == (repr(expected),) * 2, (here, there)
 
-for wait in [True] * 2 + [False] * 20:
+for wait in [True] * 2 + [False] * 8:
     load_in_both(path, wait)
     load_in_both(io.BytesIO(path.read_bytes()), wait)
 print("done")

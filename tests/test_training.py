@@ -393,6 +393,7 @@ def test_muon_is_that_of_pytorch_in_another_type() -> None:
 
 SCRIPT = """
 import json, os, sys
+from pathlib import Path
 import agvae.cli
 from agvae.networks import PRESETS
 from tests.helpers import TINY
@@ -401,7 +402,8 @@ from tests.test_training import in_processes
 PRESETS["tiny"] = TINY
 if sys.argv[1] == "train":
     sys.exit(agvae.cli.main(sys.argv[1:]))
-print("result", json.dumps(in_processes(json.loads(sys.argv[1]))), flush=True)
+result = json.dumps(in_processes(json.loads(sys.argv[1])))
+Path(__file__).with_name(f"result{os.environ['RANK']}.json").write_text(result)
 os._exit(0)  # PyTorch's own threads may abort while Python ends
 """
 
@@ -450,7 +452,7 @@ def two_processes(options: TrainingOptions, tmp_path: Path) -> list[dict[str, An
     arguments = json.dumps(asdict(options))
     done = subprocess.run([*command, arguments], capture_output=True, text=True, env=environment(), timeout=300)
     assert done.returncode == 0, done.stderr
-    return [json.loads(line.removeprefix("result ")) for line in done.stdout.splitlines() if line.startswith("result")]
+    return [json.loads((tmp_path / f"result{rank}.json").read_text()) for rank in range(2)]
 
 
 def check_that_two_processes_train_like_one(options: TrainingOptions, tmp_path: Path) -> None:
