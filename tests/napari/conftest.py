@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import agvae
 from napari_agvae.state import session
 
 # Settings of whoever runs the tests must not matter, nor be changed.  napari reads this when it is imported.
@@ -43,3 +44,16 @@ def viewer() -> Any:
 
     PluginManager.instance().discover()
     return ViewerModel()
+
+
+@pytest.fixture
+def settings_page(viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The plugin's settings in napari, in a folder of their own."""
+    settings = pytest.importorskip("napari.settings")
+    if not hasattr(settings, "get_plugin_settings"):
+        pytest.skip("this napari has no settings of plugins")
+    monkeypatch.setattr(settings, "_CFG_PATH", str(tmp_path / "settings.yaml"))
+    settings._clear_plugin_settings_cache()
+    yield settings.get_plugin_settings("agvae")
+    settings._clear_plugin_settings_cache()
+    agvae.options.device = None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from napari_agvae import write_agv
+from tests.helpers import picture
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -47,6 +52,42 @@ def test_program_of_the_page(tmp_path: Path) -> None:
     found = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600, cwd=tmp_path).stdout
     size = (tmp_path / "stack.agv").stat().st_size
     assert found == f"(4, 64, 96) float32 [1.0, 0.5, 0.5] {size}\n"
+
+
+def test_opening_as_the_page_says(viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("photo", "a", "b"):
+        write_agv(tmp_path / f"{name}.agv", [(picture(60, 40), {}, "image")])
+    monkeypatch.chdir(tmp_path)
+    (program,) = re.findall(r"^## Opening files\n.*?^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    exec(program, {"viewer": viewer})
+    assert [layer.data.shape for layer in viewer.layers] == [(40, 60, 3), (2, 40, 60, 3)]
+
+
+def test_settings_as_the_page_says(settings_page: Any) -> None:
+    (statement,) = re.findall(r"^In Python: `(napari\.settings.*)`\.$", PAGE, re.MULTILINE)
+    exec(f"import napari.settings; {statement}")
+    assert settings_page.coding.quality == 4
+
+
+@pytest.mark.napari
+@pytest.mark.skipif(not os.environ.get("DISPLAY"), reason="no display: run under xvfb-run")
+def test_the_command_of_napari_opens_a_file(tmp_path: Path) -> None:
+    """It goes on until it is stopped, and complains of nothing."""
+    file = tmp_path / "photo.agv"
+    write_agv(file, [(picture(60, 40), {}, "image")])
+    watch = (
+        "import sys, napari\nfrom napari.__main__ import main\nfrom qtpy.QtCore import QTimer\nrun = napari.run\n"
+        "def watched(*args, **options):\n"
+        "    QTimer.singleShot(500, lambda: (print([layer.name for layer in napari.current_viewer().layers]),"
+        " napari.current_viewer().close()))\n"
+        "    run(*args, **options)\n"
+        "napari.run = watched\n"
+        "sys.argv = ['napari', '--plugin', 'agvae', sys.argv[1]]\nmain()"
+    )
+    command = [sys.executable, "-c", watch, str(file)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
+    assert "['photo']" in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 def test_links_of_the_page() -> None:

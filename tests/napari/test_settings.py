@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,43 +15,34 @@ from napari_agvae.writer import write_image
 from tests.helpers import picture
 
 
-@pytest.fixture
-def page(viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The plugin's settings in napari, in a folder of their own."""
-    settings = pytest.importorskip("napari.settings")
-    if not hasattr(settings, "get_plugin_settings"):
-        pytest.skip("this napari has no settings of plugins")
-    monkeypatch.setattr(settings, "_CFG_PATH", str(tmp_path / "settings.yaml"))
-    settings._clear_plugin_settings_cache()
-    yield settings.get_plugin_settings("agvae")
-    settings._clear_plugin_settings_cache()
-    agvae.options.device = None
-
-
 def test_defaults_without_napari() -> None:
     code = "from napari_agvae.settings import Settings, plugin_settings; assert plugin_settings() == Settings()"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=600)
 
 
-def test_the_page_has_the_defaults(page: Any) -> None:
-    assert (page.coding.device, page.coding.quality, page.preview.visible_only) == ("auto", 3.5, True)
+def test_the_page_has_the_defaults(settings_page: Any) -> None:
+    assert (settings_page.coding.device, settings_page.coding.quality, settings_page.preview.visible_only) == (
+        "auto",
+        3.5,
+        True,
+    )
     assert plugin_settings() == Settings()
 
 
-def test_changes_are_used_and_kept(page: Any, tmp_path: Path) -> None:
-    page.coding.quality = 1.5
-    page.coding.value_range = "contrast limits"
-    page.preview.visible_only = False
+def test_changes_are_used_and_kept(settings_page: Any, tmp_path: Path) -> None:
+    settings_page.coding.quality = 1.5
+    settings_page.coding.value_range = "contrast limits"
+    settings_page.preview.visible_only = False
     assert plugin_settings() == Settings(quality=1.5, value_range="contrast limits", visible_only=False)
     assert "quality: 1.5" in (tmp_path / "agvae.yaml").read_text()
     write_image(str(tmp_path / "x.agv"), picture(20, 10), {"rgb": True})
     assert agvae.read_info(tmp_path / "x.agv")["quality"] == 1.5
 
 
-def test_limits_hold(page: Any) -> None:
+def test_limits_hold(settings_page: Any) -> None:
     for name, value in (("quality", 7), ("device", "abacus"), ("value_range", "none")):
         with pytest.raises(ValueError, match=name):
-            setattr(page.coding, name, value)
+            setattr(settings_page.coding, name, value)
 
 
 def test_device() -> None:
