@@ -66,7 +66,7 @@ class _Bar:
 
 
 def _has_window() -> bool:
-    if "napari" not in sys.modules:
+    if not {"napari", "qtpy"} <= sys.modules.keys():  # current_viewer() itself imports Qt
         return False
     import napari
 
