@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import agvae
-from napari_agvae import commands
 from napari_agvae.settings import Settings
 from tests.helpers import picture
 from tests.napari.timing import Stopwatch
 from tests.napari.viewer.conftest import IMAGE, whole
 
+commands = pytest.importorskip("napari_agvae.commands")
 Until = Callable[..., None]
 
 
