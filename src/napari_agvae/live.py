@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,9 +18,7 @@ import numpy as np
 
 from agvae.container import Box, Metadata
 from agvae.progress import watched
-from napari_agvae.attributes import to_json
 from napari_agvae.canvas import PreviewCanvas
-from napari_agvae.document import pack_layers
 from napari_agvae.latest import Turn
 from napari_agvae.measure import Numbers, similarity
 from napari_agvae.regions import SMALLEST, next_side, stages
@@ -140,7 +137,8 @@ class Live:
             self._shown(Shown(request, self._canvas, source))
         seconds = time.perf_counter() - start
         whole = box == (0, 0, *source.size)
-        data = preview.file(_metadata(request, source) if whole else None)
+        alone = whole and not request.index
+        data = preview.file(Metadata(arrays=source.document()) if alone else None)
         psnr, ms_ssim = similarity(codes, decoded)
         numbers = Numbers(request.level, box, whole, len(data), psnr, ms_ssim, seconds)
         self._shown(Shown(request, self._canvas, source, numbers))
@@ -195,18 +193,3 @@ def few_threads() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _metadata(request: Request, source: LayerSlice) -> Metadata | None:
-    """What the writer will store besides the pixels of a layer of one slice."""
-    if request.index:
-        return None
-    bands = source.codes.shape[2] if source.codes.ndim == 3 else 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        member = to_json(request.attributes, 2, bands)
-    if source.value_map is not None:
-        member["values"] = vars(source.value_map)
-    if source.values.dtype == np.uint8 and member.get("contrast_limits") == [0, 255]:
-        del member["contrast_limits"]
-    return Metadata(arrays=pack_layers([{**member, "shape": []}])) if member else None

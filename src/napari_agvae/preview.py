@@ -9,7 +9,6 @@ from magicgui import widgets
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QAbstractSpinBox, QVBoxLayout, QWidget
 
-import agvae
 from agvae.quality import level_to_quality, parse_quality
 from agvae.weights import registry
 from napari_agvae.compare import Comparison, row
@@ -18,7 +17,7 @@ from napari_agvae.engine import Engine
 from napari_agvae.layers import PreviewLayers, bare, is_own
 from napari_agvae.live import LOADING, Live, MissingModelError, Request, Shown
 from napari_agvae.measure import described
-from napari_agvae.settings import VALUES, plugin_settings
+from napari_agvae.settings import VALUES, plugin_settings, use_device
 from napari_agvae.state import session
 from napari_agvae.tasks import Task, find_quality, get_model, save_layer
 from napari_agvae.texts import TOOLTIPS
@@ -108,8 +107,8 @@ class PreviewDock(QWidget):
         self.preview(whole=final or not plugin_settings().visible_only)
 
     def _options_changed(self) -> None:
-        session.model, session.dock = self.model.value or None, id(self)
-        agvae.options.device = None if self.device.value == "auto" else self.device.value
+        session.model, session.device, session.dock = self.model.value or None, self.device.value, id(self)
+        use_device(plugin_settings())
         self.get.visible = False
         self._told.clear()
         if self.showing:

@@ -8,6 +8,7 @@ from typing import Any
 
 import agvae
 from agvae.quality import DEFAULT_QUALITY
+from napari_agvae.state import session
 
 PLUGIN = "agvae"
 VALUES, CONTRAST_LIMITS = "values", "contrast limits"
@@ -38,8 +39,9 @@ def plugin_settings() -> Settings:
 
 
 def use_device(settings: Settings) -> None:
-    """Let the codec run where the settings say; "auto" leaves it to the environment variable AGVAE_DEVICE."""
-    agvae.options.device = None if settings.device == "auto" else settings.device
+    """Let the codec run where the dock says, else the settings; "auto" leaves it to the variable AGVAE_DEVICE."""
+    device = session.device or settings.device
+    agvae.options.device = None if device == "auto" else device
 
 
 def _napari_settings() -> Any:
