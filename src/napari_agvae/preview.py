@@ -15,7 +15,7 @@ from napari_agvae.compare import Comparison, row
 from napari_agvae.controls import NARROW, QualityEditor, ReadOuts, Sentence, devices
 from napari_agvae.engine import Engine
 from napari_agvae.layers import PreviewLayers, bare, is_own
-from napari_agvae.live import LOADING, Live, MissingModelError, Request, Shown
+from napari_agvae.live import Live, MissingModelError, Request, Shown
 from napari_agvae.measure import described
 from napari_agvae.settings import VALUES, plugin_settings, use_device
 from napari_agvae.state import session
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 READ_OUTS = {"shown": "shown", "rate": "rate", "size": "size", "psnr": "PSNR", "ms_ssim": "MS-SSIM", "time": "time"}
 UNITS = ("kB", "bpp", "dB")
+GOES_ON = " …"
 RETRY = "; move the slider to try again"
 _tokens = count()
 
@@ -149,6 +150,7 @@ class PreviewDock(QWidget):
             self.cancel.enabled = True
             task.ended.connect(self._ended)
             task.start()
+            self.status.say(f"{task}{GOES_ON}")
 
     def _ended(self) -> None:
         self._task = None
@@ -262,7 +264,7 @@ class PreviewDock(QWidget):
 
     def _idle(self) -> None:
         self.cancel.enabled = self._task is not None or (self._engine is not None and self._engine.busy)
-        if self.status.text() == LOADING:
+        if self.status.text().endswith(GOES_ON) and not self.cancel.enabled:
             self.status.say("")
 
     # the end

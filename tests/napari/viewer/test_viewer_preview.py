@@ -237,7 +237,9 @@ def test_a_target_moves_the_slider(viewer: Any, dock: Any, until: Until) -> None
     dock.target.value = 1.0
     dock.unit.value = "bpp"
     dock.search.changed.emit(True)
+    assert dock.status.text() == "Looking for 1 bpp …"
     until(lambda: dock._task is None and whole(dock)(), 60)
+    assert not dock.status.text()
     assert 0.97 < float(dock.readouts.labels["rate"].text().removesuffix(" bpp")) < 1.03
 
 
