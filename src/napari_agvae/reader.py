@@ -58,10 +58,12 @@ def read_agv(path: Source | Sequence[Source]) -> list[LayerData]:
 
 
 class _Layer(NamedTuple):
-    """A layer in a file, not decoded yet; `first` is its first frame."""
+    """A layer in a file, not decoded yet; `first` is its first frame, `position` its place among the layers."""
 
     path: Path
+    stamp: tuple[int, ...]
     stored: StoredLayer
+    position: int
     first: int
     size: tuple[int, int]
     dtype: np.dtype[Any]
@@ -73,6 +75,21 @@ class _Layer(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         colour = (self.stored.bands,) if self.stored.bands > 1 else ()
         return (*self.stored.shape, *self.size, *colour)
+
+    def now(self) -> _Layer:
+        """The layer as the file has it now: it may have been saved anew since it was opened.
+
+        Raises:
+            OSError: the file has no such layer any more, or one of another shape or type.
+        """
+        with _named(self.path):
+            if _stamp(self.path) == self.stamp:
+                return self
+        same = [layer for layer in _open(self.path) if layer.position == self.position]
+        if [(layer.shape, layer.dtype) for layer in same] != [(self.shape, self.dtype)]:
+            msg = f"{self.path} has changed since it was opened, its shape or type, too: open it again"
+            raise OSError(msg)
+        return same[0]
 
     def decode(self, frame: int) -> NDArray[Any]:
         """A frame of it, (Y, X) or (Y, X, bands)."""
@@ -95,6 +112,7 @@ def _open(path: Source) -> list[_Layer]:
     """
     path = Path(path)
     with _named(path):
+        stamp = _stamp(path)
         info = agvae.read_info(path)
         with path.open("rb") as file:
             reader = Reader(file)
@@ -108,7 +126,7 @@ def _open(path: Source) -> list[_Layer]:
                 if tile.error is not None:
                     raise tile.error
         layers = []
-        for layer, first in zip(stored, firsts, strict=False):
+        for position, (layer, first) in enumerate(zip(stored, firsts, strict=False)):
             values, facts = layer.values, info
             limits: tuple[float, float] | None = header.range
             dtype = np.dtype(np.uint16 if header.range else np.uint8)
@@ -121,8 +139,15 @@ def _open(path: Source) -> list[_Layer]:
                 if layer.bands == 4:
                     alpha_map(dtype)
             size = (header.height, header.width)
-            layers.append(_Layer(path, layer, first, size, dtype, limits, facts, len(stored) == 1))
+            alone = len(stored) == 1
+            layers.append(_Layer(path, stamp, layer, position, first, size, dtype, limits, facts, alone))
     return layers
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What differs once a file has been written anew."""
+    state = path.stat()
+    return state.st_ino, state.st_mtime_ns, state.st_size
 
 
 def _layer_data(layer: _Layer) -> LayerData:
@@ -187,7 +212,7 @@ def _lazy(layers: Sequence[_Layer]) -> Any:
 
     def chunk(block_id: tuple[int, ...]) -> NDArray[Any]:
         frame = int(np.ravel_multi_index(block_id[1 : len(axes)], axes[1:])) if len(axes) > 1 else 0
-        return layers[block_id[0]].decode(frame)[(None,) * len(axes)]
+        return layers[block_id[0]].now().decode(frame)[(None,) * len(axes)]
 
     name = f"agv-{secrets.token_hex(8)}"  # dask may take what has one name for one array, and files change
     meta = np.empty((0,) * len(sizes), first.dtype)

@@ -19,6 +19,7 @@ import agvae
 from agvae.container import Header, Metadata, Reader, write_container
 from napari_agvae.document import parse_layers
 from napari_agvae.reader import get_reader, read_agv
+from napari_agvae.writer import write_agv
 from tests.helpers import picture
 
 HEADER = Header(20, 10, "RGB", 0, "m", bytes(8), frames=6)
@@ -269,6 +270,25 @@ def test_a_damaged_frame_is_named_when_it_is_shown(frames: Path) -> None:
     assert array[3].compute().shape == (40, 60, 3)
     with pytest.raises(OSError, match=r"frames\.agv cannot be opened: .*checksum"):
         array[0].compute()
+
+
+def test_a_lazy_layer_shows_the_file_as_it_is_now(tmp_path: Path) -> None:
+    stack = np.stack([picture(60, 40, seed)[..., 0] for seed in range(3)]).astype(np.float32)
+    path = Path(write_agv(tmp_path / "stack.agv", [(stack, {}, "image")]))
+    ((before, _, _),) = read_agv(path)
+    write_agv(path, [(10 * stack + 3, {}, "image")])
+    ((after, _, _),) = read_agv(path)
+    np.testing.assert_array_equal(before.compute(), after.compute())
+
+    write_agv(path, [(before, {}, "image")])
+    np.testing.assert_allclose(before.compute(), 10 * stack + 3, atol=800)
+
+    write_agv(path, [(stack[:2, :20], {}, "image")])
+    with pytest.raises(OSError, match=r"stack\.agv has changed since it was opened.*: open it again"):
+        before[0].compute()
+    path.unlink()
+    with pytest.raises(OSError, match=r"stack\.agv cannot be opened: No such file"):
+        before[0].compute()
 
 
 @pytest.mark.parametrize(
