@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QDoubleSpinBox,
+    QFileDialog,
     QGridLayout,
     QLabel,
     QSizePolicy,
@@ -145,6 +147,23 @@ class Sentence(QLabel):
     def say(self, text: str) -> None:
         self.setText(text)
         self.setVisible(bool(text))
+
+
+def ask_for_file(parent: QWidget, title: str, suggestion: str, kind: str, suffix: str) -> Path | None:
+    """Where to save; None if the user thinks better of it.
+
+    A name typed without the suffix gets it.  The dialog asks before a file is overwritten, but of the name as it was
+    typed: where there is a file of the whole name, it comes again with that name.
+    """
+    while True:
+        name, _ = QFileDialog.getSaveFileName(parent, title, suggestion, f"{kind} (*{suffix})")
+        path = Path(name)
+        if not name or path.suffix.lower() == suffix:
+            return path if name else None
+        path = path.with_name(path.name + suffix)
+        if not path.exists():
+            return path
+        suggestion = str(path)
 
 
 def devices(wanted: str) -> list[str]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui import widgets
-from qtpy.QtCore import QEvent, QObject
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtCore import QBuffer, QEvent, QObject
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from agvae.output import write_whole
 from agvae.quality import parse_quality
 from napari_agvae.compare import row
-from napari_agvae.controls import Sentence
+from napari_agvae.controls import Sentence, ask_for_file
 from napari_agvae.curve import Point, levels, part, to_csv, work
 from napari_agvae.engine import Engine
 from napari_agvae.layers import PreviewLayers, bare, is_own
@@ -141,23 +141,21 @@ class RateCurveDock(QWidget):
             self._engine.stop()
 
     def _save_png(self) -> None:
-        path = self._ask("PNG", "png")
-        if path is not None and not self.plot.grab().save(str(path), "PNG"):
-            self._failed(OSError(f"cannot write {path}"))
+        png = QBuffer()
+        self.plot.grab().save(png, "PNG")
+        self._save("PNG", png.data().data())
 
     def _save_csv(self) -> None:
-        path = self._ask("CSV", "csv")
+        self._save("CSV", to_csv(self.found).encode())
+
+    def _save(self, kind: str, data: bytes) -> None:
+        suffix = f".{kind.lower()}"
+        path = ask_for_file(self, f"Save the curve as {kind}", f"curve{suffix}", kind, suffix)
         if path is not None:
             try:
-                path.write_text(to_csv(self.found))
+                write_whole(path, data)
             except OSError as error:
                 self._failed(error)
-
-    def _ask(self, kind: str, suffix: str) -> Path | None:
-        name, _ = QFileDialog.getSaveFileName(
-            self, f"Save the curve as {kind}", f"curve.{suffix}", f"{kind} (*.{suffix})"
-        )
-        return Path(name) if name else None
 
     def event(self, event: QEvent) -> bool:
         """End with the dock and with the window."""

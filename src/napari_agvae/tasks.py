@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QWidget
 
 from agvae import read_info
 from agvae.progress import watched
+from napari_agvae.controls import ask_for_file
 from napari_agvae.latest import Stopped
 from napari_agvae.live import Request
 from napari_agvae.settings import plugin_settings, use_device
@@ -113,11 +114,11 @@ class Task(QObject):
 def save_layer(parent: QWidget, layer: Image, quality: float, model: str | None) -> Task | None:
     """Ask for a path and save a layer there; None if the user thinks better of it."""
     suggestion = f"{layer.name}.agv".replace("/", "_")
-    path, _ = QFileDialog.getSaveFileName(parent, "Save as .agv", suggestion, "AGVAE images (*.agv)")
+    path = ask_for_file(parent, "Save as .agv", suggestion, "AGVAE images", ".agv")
     return writing(layer, path, quality, model) if path else None
 
 
-def writing(layer: Image, path: str, quality: float, model: str | None) -> Task:
+def writing(layer: Image, path: Path, quality: float, model: str | None) -> Task:
     """The task of saving a layer."""
     from napari_agvae.writer import write_agv
 
@@ -132,7 +133,7 @@ def writing(layer: Image, path: str, quality: float, model: str | None) -> Task:
 
         show_info(f"Saved {written}: {Path(written).stat().st_size} bytes")
 
-    return Task(f"Saving {Path(path).name}", work, _pixels(layer), done)
+    return Task(f"Saving {path.name}", work, _pixels(layer), done)
 
 
 def reconstructing(layer: Image, done: Callable[[list[LayerData]], None]) -> Task:

@@ -63,5 +63,6 @@ def test_the_curve_is_drawn_and_exported(
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, target=target: (str(target), ""))
         button.changed.emit(True)
         assert target.stat().st_size > 100
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 12
     dock.shut_down()

@@ -233,6 +233,32 @@ def test_a_save_shows_its_progress_and_can_be_cancelled(
     np.testing.assert_array_equal(agvae.decode(target), agvae.decode(agvae.encode(IMAGE, dock.editor.quality.value())))
 
 
+def test_a_name_without_its_suffix_overwrites_nothing_unasked(
+    dock: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qtpy.QtWidgets import QFileDialog
+
+    from napari_agvae.controls import ask_for_file
+
+    asked: list[str] = []
+    replies = [str(tmp_path / "photo"), str(tmp_path / "photo"), str(tmp_path / "photo.agv"), "photo.v2", ""]
+
+    def reply(parent: Any, title: str, suggestion: str, kinds: str) -> tuple[str, str]:
+        asked.append(suggestion)
+        return replies[len(asked) - 1], kinds
+
+    def ask() -> Path | None:
+        return ask_for_file(dock, "Save", "a.agv", "AGVAE images", ".agv")
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", reply)
+    assert ask() == tmp_path / "photo.agv"
+    (tmp_path / "photo.agv").touch()
+    assert ask() == tmp_path / "photo.agv"
+    assert asked == ["a.agv", "a.agv", str(tmp_path / "photo.agv")]
+    assert ask() == Path("photo.v2.agv")
+    assert ask() is None
+
+
 def test_a_target_moves_the_slider(viewer: Any, dock: Any, until: Until) -> None:
     dock.target.value = 1.0
     dock.unit.value = "bpp"
