@@ -29,7 +29,7 @@ def to_json(attributes: Mapping[str, Any], ndim: int, bands: int) -> dict[str, A
         bands: 1, 3 or 4.
     """
     found: dict[str, Any] = {}
-    for name, default in _geometry(ndim).items():
+    for name, default in geometry(ndim).items():
         value = attributes.get(name)
         if value is None:
             continue
@@ -62,7 +62,7 @@ def from_json(found: Mapping[str, Any], ndim: int, bands: int) -> dict[str, Any]
         ValueError: a member is not as docs/FORMAT.md says.
     """
     known: dict[str, Any] = {}
-    for name, default in _geometry(ndim).items():
+    for name, default in geometry(ndim).items():
         if name in found:
             value = found[name]
             triangular = name == "shear" and isinstance(value, list) and any(isinstance(row, list) for row in value)
@@ -117,7 +117,7 @@ def known_here(attributes: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-def _geometry(ndim: int) -> dict[str, Any]:
+def geometry(ndim: int) -> dict[str, Any]:
     """Defaults of what places the pixels in the world."""
     return {
         "scale": np.ones(ndim),

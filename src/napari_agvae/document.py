@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from agvae.container import Header
-from napari_agvae.attributes import from_json, to_json
+from napari_agvae.attributes import from_json, geometry, to_json
 from napari_agvae.frames import LayerFrames
 from napari_agvae.values import ValueMap
 
@@ -19,6 +20,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 MAX_DOCUMENT = 2**22
 """Bytes; what a reader is willing to parse."""
 MAX_LAYERS = 1024
+MAX_NAME = 1000
 MAX_AXES = 32
 
 _BANDS = {"L": 1, "LA": 4, "RGB": 3, "RGBA": 4, "I;16": 1}
@@ -53,7 +55,7 @@ def describe_layer(
 ) -> dict[str, Any]:
     """The members of a layer, as docs/FORMAT.md has them, without what a file means with no document.
 
-    Metadata that JSON has no types for are left out with a warning.
+    Metadata that JSON has no types for, and what is beyond the limits of the format, is left out with a warning.
 
     Args:
         frames: the layer's.
@@ -62,21 +64,25 @@ def describe_layer(
         alone: whether it is the only layer of the file.
 
     Raises:
-        TypeError: the attributes are impossible.
+        TypeError: its place is impossible.
     """
     ndim = len(frames.shape) + 2
     member = to_json(attributes, ndim, frames.bands)
-    try:
-        from_json(member, ndim, frames.bands)
-    except ValueError as error:
-        msg = f"layer {frames.name!r} cannot be saved as .agv: {error}"
-        raise TypeError(msg) from error
+    for key, value in list(member.items()):
+        try:
+            from_json({key: value}, ndim, frames.bands)
+        except ValueError as error:
+            if key in geometry(ndim):
+                msg = f"layer {frames.name!r} cannot be saved as .agv: {error}"
+                raise TypeError(msg) from error
+            warnings.warn(f"{key} of layer {frames.name!r} is not saved: it is beyond what .agv holds", stacklevel=2)
+            del member[key]
     if frames.dtype == "uint8" and member.get("contrast_limits") == [0, 255]:
         del member["contrast_limits"]
     if values is not None:
         member["values"] = vars(values)
     if not alone:
-        member |= {"name": frames.name, "bands": frames.bands}
+        member |= {"name": frames.name[:MAX_NAME], "bands": frames.bands}
     if member or frames.shape != ((frames.count,) if frames.count > 1 else ()):
         member["shape"] = list(frames.shape)
     return member
@@ -86,8 +92,11 @@ def pack_layers(layers: Sequence[dict[str, Any]]) -> bytes | None:
     """The document of layers, each as `describe_layer` gives it; None where there is nothing to say.
 
     Raises:
-        TypeError: it would have more than 4 MiB.
+        TypeError: there are more than 1024 layers, or it would have more than 4 MiB.
     """
+    if len(layers) > MAX_LAYERS:
+        msg = f"a .agv file holds at most {MAX_LAYERS} layers, not {len(layers)}: stack them, or save them one by one"
+        raise TypeError(msg)
     if not any(layers):
         return None
     data = json.dumps({"layers": list(layers)}, allow_nan=False, separators=(",", ":")).encode()
@@ -141,7 +150,7 @@ def _parse_layer(member: Any, header: Header) -> StoredLayer:
             and type(bands) is int
             and bands in ((1,) if header.mode == "I;16" else (1, 3, 4))
             and (values is None or isinstance(values, dict))
-            and (name is None or (isinstance(name, str) and len(name) <= 1000))
+            and (name is None or (isinstance(name, str) and len(name) <= MAX_NAME))
         )
     if not good:
         msg = "the description of a layer is impossible"

@@ -63,11 +63,6 @@ class LayerFrames:
     def count(self) -> int:
         return math.prod(self.shape)
 
-    @property
-    def native(self) -> bool:
-        """Whether files hold these values as they are."""
-        return self.dtype == np.uint8 or (self.bands == 1 and self.dtype == np.dtype(np.uint16))
-
     def frame(self, number: int) -> NDArray[Any]:
         """(Y, X) or (Y, X, bands), by the number of the frame in the order of the file."""
         checkpoint()
@@ -76,12 +71,19 @@ class LayerFrames:
             self._refuse("holds masked values: fill them first, as in layer.data = layer.data.filled(0)")
         return np.asarray(frame)
 
-    def value_map(self, value_range: str = VALUES) -> ValueMap:
-        """The map of grey or colour to codes: over all values, or in grey over the contrast limits.
+    def value_map(self, value_range: str = VALUES, *, alone: bool = True) -> ValueMap | None:
+        """The map of grey or colour to codes, over all values, or in grey over the contrast limits; None for no map.
+
+        Args:
+            value_range: `VALUES` or `CONTRAST_LIMITS`.
+            alone: whether the file holds no other layer: two cannot have 16 bits of their own ranges without maps.
 
         Raises:
-            TypeError: a value is not finite, or too large.
+            TypeError: a value is not finite, or too large, or no value can be within the contrast limits.
         """
+        deep = self.bands == 1 and self.dtype == np.dtype(np.uint16)
+        if self.dtype == np.uint8 or (deep and alone and value_range == VALUES):
+            return None
         low, high = self._finite_range()
         if self.bands > 1:
             return self._mapped(colour_map, low, high)
@@ -90,6 +92,8 @@ class LayerFrames:
             if self.dtype.kind in "iu":
                 bounds = np.iinfo(self.dtype)
                 low, high = max(math.floor(low), int(bounds.min)), min(math.ceil(high), int(bounds.max))
+                if low > high:
+                    self._refuse(f"is to be coded between its contrast limits, {self._limits}, where it has no values")
         return self._mapped(grey_map, low, high)
 
     def pictures(self, values: ValueMap | None) -> Iterator[NDArray[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, chain
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import agvae
-from agvae.container import Reader
+from agvae.container import AgvError, Reader
 from napari_agvae.attributes import known_here
 from napari_agvae.document import LayerData, StoredLayer, parse_layers, plain_layer
 from napari_agvae.progress import in_activity_dock
@@ -38,7 +39,7 @@ def _read(path: Source | Sequence[Source]) -> list[LayerData]:
     use_device(plugin_settings())
     name = Path(path).name if isinstance(path, str | os.PathLike) else f"{len(path)} files"
     with in_activity_dock(f"Opening {name}"):
-        return [(data, known_here(attributes), kind) for data, attributes, kind in read_agv(path)]
+        return [(data, known_here(attributes), kind) for data, attributes, kind in open_layers(path, damaged_ok=True)]
 
 
 def read_agv(path: Source | Sequence[Source]) -> list[LayerData]:
@@ -52,9 +53,17 @@ def read_agv(path: Source | Sequence[Source]) -> list[LayerData]:
         OSError: a file is not there, damaged, or needs a model that is not to be had; the text names it.
         ValueError: files to stack differ in size or kind, or hold more than one layer.
     """
+    return open_layers(path)
+
+
+def open_layers(path: Source | Sequence[Source], *, damaged_ok: bool = False) -> list[LayerData]:
+    """As `read_agv`; with `damaged_ok` damaged tiles of lazy layers are grey, with a warning, instead of an error.
+
+    An error while napari takes a slice would leave half a layer in the viewer.
+    """
     if isinstance(path, str | os.PathLike):
-        return [_layer_data(layer) for layer in _open(path)]
-    return [_stacked([_open(each) for each in path])]
+        return [_layer_data(layer, damaged_ok) for layer in _open(path)]
+    return [_stacked([_open(each) for each in path], damaged_ok)]
 
 
 class _Layer(NamedTuple):
@@ -76,25 +85,40 @@ class _Layer(NamedTuple):
         colour = (self.stored.bands,) if self.stored.bands > 1 else ()
         return (*self.stored.shape, *self.size, *colour)
 
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What it is known by when its file has been saved anew."""
+        return self.stored.name, self.shape, self.dtype
+
     def now(self) -> _Layer:
         """The layer as the file has it now: it may have been saved anew since it was opened.
 
         Raises:
-            OSError: the file has no such layer any more, or one of another shape or type.
+            OSError: the file has no layer of this name, shape and type any more.
         """
         with _named(self.path):
             if _stamp(self.path) == self.stamp:
                 return self
-        same = [layer for layer in _open(self.path) if layer.position == self.position]
-        if [(layer.shape, layer.dtype) for layer in same] != [(self.shape, self.dtype)]:
-            msg = f"{self.path} has changed since it was opened, its shape or type, too: open it again"
+        same = [layer for layer in _open(self.path) if layer.kind == self.kind]
+        if len(same) > 1:
+            same = [layer for layer in same if layer.position == self.position]
+        if len(same) != 1:
+            msg = f"{self.path} has changed since it was opened and holds other layers: open it again"
             raise OSError(msg)
         return same[0]
 
-    def decode(self, frame: int) -> NDArray[Any]:
+    def decode(self, frame: int, *, damaged_ok: bool = False) -> NDArray[Any]:
         """A frame of it, (Y, X) or (Y, X, bands)."""
+        number = self.first + frame
         with _named(self.path):
-            pixels = _in_bands(agvae.decode(self.path, frame=self.first + frame), self.stored.bands)
+            try:
+                pixels = agvae.decode(self.path, frame=number)
+            except AgvError as error:
+                if not damaged_ok:
+                    raise
+                pixels = agvae.decode(self.path, frame=number, damaged_ok=True)
+                warnings.warn(f"{self.path}: {error}; frame {number} is grey where it is damaged", stacklevel=2)
+        pixels = _in_bands(pixels, self.stored.bands)
         values = self.stored.values
         if values is None:
             return pixels
@@ -110,7 +134,7 @@ def _open(path: Source) -> list[_Layer]:
     Checks the tiles of layers of one frame, before PyTorch is imported to decode them, and the last tile of the file,
     so that a short one is noticed.
     """
-    path = Path(path)
+    path = Path(path).absolute()  # frames are read later, maybe with another working directory
     with _named(path):
         stamp = _stamp(path)
         info = agvae.read_info(path)
@@ -150,16 +174,16 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return state.st_ino, state.st_mtime_ns, state.st_size
 
 
-def _layer_data(layer: _Layer) -> LayerData:
+def _layer_data(layer: _Layer, damaged_ok: bool) -> LayerData:
     stored = layer.stored
-    data = layer.decode(0) if not stored.shape else _lazy([layer])[0]
+    data = layer.decode(0) if not stored.shape else _lazy([layer], damaged_ok)[0]
     name = layer.path.stem if layer.alone or stored.name is None else stored.name
     attributes = {"name": name, **_attributes(layer)}
     attributes["metadata"] = {**stored.attributes.get("metadata", {}), "agv": layer.info}
     return data, attributes, "image"
 
 
-def _stacked(files: Sequence[list[_Layer]]) -> LayerData:
+def _stacked(files: Sequence[list[_Layer]], damaged_ok: bool) -> LayerData:
     for layers in files:
         if len(layers) > 1:
             msg = f"{layers[0].path} holds {len(layers)} layers: open it without stacking"
@@ -181,7 +205,7 @@ def _stacked(files: Sequence[list[_Layer]]) -> LayerData:
         if name in attributes:
             attributes[name] = _with_an_axis(np.array(attributes[name]), len(first.stored.shape) + 2)
     attributes["metadata"] = {"agv": {"files": [layer.info for layer in layers]}}
-    return _lazy(layers), attributes, "image"
+    return _lazy(layers, damaged_ok), attributes, "image"
 
 
 def _with_an_axis(matrix: NDArray[Any], ndim: int) -> NDArray[Any]:
@@ -202,7 +226,7 @@ def _attributes(layer: _Layer) -> dict[str, Any]:
     return attributes | {key: value for key, value in layer.stored.attributes.items() if key != "metadata"}
 
 
-def _lazy(layers: Sequence[_Layer]) -> Any:
+def _lazy(layers: Sequence[_Layer], damaged_ok: bool) -> Any:
     """A dask array of layers of one shape, along a new first axis, with a chunk for each frame."""
     import dask.array as da
 
@@ -212,7 +236,7 @@ def _lazy(layers: Sequence[_Layer]) -> Any:
 
     def chunk(block_id: tuple[int, ...]) -> NDArray[Any]:
         frame = int(np.ravel_multi_index(block_id[1 : len(axes)], axes[1:])) if len(axes) > 1 else 0
-        return layers[block_id[0]].now().decode(frame)[(None,) * len(axes)]
+        return layers[block_id[0]].now().decode(frame, damaged_ok=damaged_ok)[(None,) * len(axes)]
 
     name = f"agv-{secrets.token_hex(8)}"  # dask may take what has one name for one array, and files change
     meta = np.empty((0,) * len(sizes), first.dtype)

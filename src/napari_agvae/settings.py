@@ -11,7 +11,7 @@ from agvae.quality import DEFAULT_QUALITY
 from napari_agvae.state import session
 
 PLUGIN = "agvae"
-VALUES, CONTRAST_LIMITS = "values", "contrast limits"
+RANGES = VALUES, CONTRAST_LIMITS = "values", "contrast limits"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def plugin_settings() -> Settings:
 
 def use_device(settings: Settings) -> None:
     """Let the codec run where the dock says, else the settings; "auto" leaves it to the variable AGVAE_DEVICE."""
-    device = session.device or settings.device
+    device = session.choice.device or settings.device
     agvae.options.device = None if device == "auto" else device
 
 

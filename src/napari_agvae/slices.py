@@ -49,7 +49,7 @@ class LayerSlice:
         self.values = frames.frame(number)
         self._attributes = attributes
         self._own = LayerFrames(self.values, {**attributes, "rgb": frames.bands > 1, "multiscale": False})
-        self.value_map = None if self._own.native else self._own.value_map(value_range)
+        self.value_map = self._own.value_map(value_range)
         (self.codes,) = self._own.pictures(self.value_map)
 
     @property

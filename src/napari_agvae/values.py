@@ -52,7 +52,7 @@ class ValueMap:
     def to_codes(self, values: NDArray[Any]) -> NDArray[np.uint16]:
         """The nearest codes, uint16; values outside low .. high get that of the nearer of the two."""
         span = float(self.high) - float(self.low)
-        scaled = (values.astype(np.float64) - self.low) * (self.top / span if span else 0.0)
+        scaled = (values.astype(np.float64) - self.low) / (span or 1.0) * self.top
         codes: NDArray[np.uint16] = np.rint(scaled.clip(0, self.top)).astype(np.uint16)
         return codes
 

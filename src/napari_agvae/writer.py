@@ -17,7 +17,7 @@ from agvae.quality import parse_quality
 from napari_agvae.document import LayerData, describe_layer, pack_layers
 from napari_agvae.frames import LayerFrames
 from napari_agvae.progress import in_activity_dock
-from napari_agvae.settings import VALUES, Settings, plugin_settings, use_device
+from napari_agvae.settings import RANGES, VALUES, Settings, plugin_settings, use_device
 from napari_agvae.state import session
 from napari_agvae.values import ValueMap
 
@@ -32,7 +32,7 @@ def write_images(path: str, layers: Sequence[LayerData]) -> list[str]:
     settings = plugin_settings()
     use_device(settings)
     quality = _wanted_quality(layers, settings)
-    model = session.model or settings.model or None
+    model = (settings.model if session.choice.model is None else session.choice.model) or None
     sizes = [LayerFrames(data, attributes) for data, attributes, kind in layers if kind == "image"]
     pixels = sum(frames.count * frames.height * frames.width for frames in sizes)
     try:
@@ -81,10 +81,13 @@ def write_agv(
 
     Raises:
         TypeError: a layer is not an image that can be coded, or layers do not fit in one file; the text says why.
-        ValueError: the quality is outside its range.
+        ValueError: the quality is outside its range, or there is no such range of values.
         OSError: the file cannot be written, or the model is not to be had.
     """
     rate = parse_quality(quality)
+    if value_range not in RANGES:
+        msg = f"value_range must be one of {', '.join(map(repr, RANGES))}, not {value_range!r}"
+        raise ValueError(msg)
     target = Path(path)
     if target.suffix.lower() != ".agv":
         target = target.with_name(f"{target.name}.agv")
@@ -133,8 +136,7 @@ def _parts(layers: Sequence[LayerData], value_range: str) -> list[_Part]:
     parts = []
     for data, attributes, _ in layers:
         frames = LayerFrames(data, attributes)
-        plain = frames.native and (frames.dtype == "uint8" or (len(layers) == 1 and value_range == VALUES))
-        parts.append(_Part(frames, None if plain else frames.value_map(value_range)))
+        parts.append(_Part(frames, frames.value_map(value_range, alone=len(layers) == 1)))
     first = parts[0]
     for part in parts:
         a, b = first.frames, part.frames
@@ -149,11 +151,11 @@ def _parts(layers: Sequence[LayerData], value_range: str) -> list[_Part]:
 
 
 def _wanted_quality(layers: Sequence[LayerData], settings: Settings) -> float:
-    """What a layer asks for, else what the open dock shows, the file had that a layer is from, or the settings say."""
+    """What a layer asks for, else what the dock used last shows, the file had that a layer is from, or the settings say."""
 
     def of(key: str) -> Any:
         found = ((attributes.get("metadata") or {}).get(key) for _, attributes, _ in layers)
         return next((about["quality"] for about in found if isinstance(about, Mapping) and "quality" in about), None)
 
-    wishes = (of("agvae"), session.quality, of("agv"))
+    wishes = (of("agvae"), session.choice.quality, of("agv"))
     return next((wish for wish in wishes if wish is not None), settings.quality)

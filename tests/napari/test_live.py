@@ -194,6 +194,19 @@ def test_float_values_come_back_and_their_document_counts(tmp_path: Any) -> None
     assert np.abs(last.canvas.pixels - image).mean() < 0.1
 
 
+def test_16_bits_between_contrast_limits_are_what_the_file_holds(tmp_path: Any) -> None:
+    from napari_agvae.writer import write_agv
+
+    image = GREY.astype(np.uint16)
+    image[5, 5] = 65535
+    attributes = {"name": "a", "contrast_limits": [0, 255]}
+    last = run(request(image, attributes=attributes, value_range="contrast limits"))[-1]
+    path = write_agv(tmp_path / "a.agv", [(image, attributes, "image")], 3.5, value_range="contrast limits")
+    assert last.numbers is not None
+    assert last.numbers.size == len(open(path, "rb").read())  # noqa: PTH123, SIM115
+    assert last.canvas.pixels.max() <= 255
+
+
 def test_first_the_middle_then_the_view_then_the_whole() -> None:
     shown = run(request(IMAGE, visible=(100, 50, 500, 450)))
     complete = [s.numbers for s in shown if s.numbers is not None]

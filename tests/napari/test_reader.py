@@ -272,6 +272,35 @@ def test_a_damaged_frame_is_named_when_it_is_shown(frames: Path) -> None:
         array[0].compute()
 
 
+def test_a_viewer_shows_a_damaged_frame_grey_and_says_so(viewer: Any, frames: Path) -> None:
+    data = bytearray(frames.read_bytes())
+    data[data.index(b"TILE") + 30] ^= 1
+    frames.write_bytes(data)
+    (layer,) = viewer.open(frames, plugin="agvae")
+    with pytest.warns(UserWarning, match=r"frames\.agv: .*checksum.*; frame 0 is grey where it is damaged"):
+        assert (np.asarray(layer.data[0]) == 128).all()
+    np.testing.assert_array_equal(layer.data[3], agvae.decode(frames, frame=3))
+
+
+def test_lazy_layers_of_a_file_saved_anew_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    a, b = (np.full((3, 20, 30), value, np.uint8) for value in (50, 200))
+    path = write_agv(tmp_path / "both.agv", [(a, {"name": "a"}, "image"), (b, {"name": "b"}, "image")])
+    opened = {attributes["name"]: data for data, attributes, _ in read_agv(path)}
+    write_agv(path, [(opened["b"], {"name": "b"}, "image"), (opened["a"], {"name": "a"}, "image")])
+    assert {name: round(float(data.compute().mean()), -1) for name, data in opened.items()} == {"a": 50, "b": 200}
+    write_agv(path, [(opened["b"], {"name": "b"}, "image")])
+    with pytest.raises(OSError, match="holds other layers"):
+        opened["a"][0].compute()
+
+
+def test_lazy_layers_stay_with_their_file(frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(frames.parent)
+    ((array, _, _),) = read_agv(frames.name)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    np.testing.assert_array_equal(array[1], agvae.decode(frames, frame=1))
+
+
 def test_a_lazy_layer_shows_the_file_as_it_is_now(tmp_path: Path) -> None:
     stack = np.stack([picture(60, 40, seed)[..., 0] for seed in range(3)]).astype(np.float32)
     path = Path(write_agv(tmp_path / "stack.agv", [(stack, {}, "image")]))

@@ -72,6 +72,11 @@ def test_one_value_is_exact() -> None:
         assert grey.to_values(grey.to_codes(np.array([value])))[0] == value
 
 
+def test_ranges_near_the_smallest_float() -> None:
+    grey = grey_map(np.dtype(float), 1e-305, 3e-305)
+    assert grey.to_codes(np.array([1e-305, 1.5e-305, 3e-305])).tolist() == [0, 16384, 65535]
+
+
 def test_values_outside_get_the_nearest_code() -> None:
     assert grey_map(np.dtype(np.int16), 0, 100).to_codes(np.array([-5, 105], np.int16)).tolist() == [0, 65535]
 

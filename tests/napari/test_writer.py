@@ -397,6 +397,31 @@ def test_bad_attributes_are_refused_when_they_are_written(path: Path) -> None:
         back(path, picture(20, 10), name="a", scale=[1, 0])
 
 
+def test_looks_beyond_the_format_are_left_out_with_a_warning(path: Path) -> None:
+    look = {"gamma": 101.0, "axis_labels": ("y" * 101, "x"), "opacity": 0.5}
+    with pytest.warns(UserWarning, match="(gamma|axis_labels) of layer 'a' is not saved") as caught:
+        _, attributes = back(path, grey(), name="a", **look)
+    assert len(caught) == 2
+    assert attributes["opacity"] == 0.5
+    assert not {"gamma", "axis_labels"} & set(attributes)
+
+
+def test_what_is_written_can_be_read(path: Path) -> None:
+    layers = [(picture(8, 8), {"name": name}, "image") for name in ("a" * 1001, "b")]
+    assert [attributes["name"] for _, attributes, _ in read_agv(write_agv(path, layers))] == ["a" * 1000, "b"]
+    with pytest.raises(TypeError, match="at most 1024 layers, not 1026"):
+        write_agv(path, layers * 513)
+
+
+def test_a_range_of_values_that_there_is_not(path: Path) -> None:
+    with pytest.raises(ValueError, match="value_range must be one of 'values', 'contrast limits', not 'limits'"):
+        write_agv(path, [(grey(), {}, "image")], value_range="limits")
+    layer = (grey().astype(np.uint16), {"name": "a", "contrast_limits": (70000, 80000)}, "image")
+    with pytest.raises(TypeError, match=r"layer 'a' .* contrast limits, \(70000, 80000\), where it has no values"):
+        write_agv(path, [layer], value_range="contrast limits")
+    assert not path.exists()
+
+
 def test_a_failure_leaves_the_old_file(path: Path) -> None:
     path.write_bytes(b"old")
 
