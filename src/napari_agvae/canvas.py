@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ class Difference:
         self._canvas, self._axes, self._step = canvas, axes, step
         self.gain = 1.0
         self.shape = canvas.spread(canvas.pixels, axes, step).shape
-        self.ndim = len(self.shape)
+        self.ndim, self.size = len(self.shape), math.prod(self.shape)
         self.dtype = np.dtype(np.uint8 if canvas.pixels.dtype == np.uint8 else np.float32)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:

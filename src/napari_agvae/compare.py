@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from napari_agvae.layers import PreviewLayers
 
-TOGGLE_KEY = "O"
+TOGGLE_KEY = "H"
+"""As in hide; napari uses it neither for the viewer nor for image layers, whose keys come first."""
 
 
 class Comparison(QWidget):

@@ -21,7 +21,7 @@ TOOLTIPS = {
     "preview.target": "What the file of the slice shall come to; Find moves the slider there.",
     "preview.unit": "kB: 1000 bytes of the whole file, at most. bpp: bits per pixel, at most. dB: PSNR.",
     "preview.search": "Code the slice a few times to find the quality of the target, and move the slider there.",
-    "preview.toggle": "Hide the reconstruction to see the original, and show it again.",
+    "preview.toggle": "Hide the reconstruction to see the original, and show it again: the key H.",
     "preview.curtain": "Show the original left of a line, the reconstruction right of it.",
     "preview.share": "Where the line is, from the left to the right edge of the image.",
     "preview.difference": "A layer of the absolute difference between original and reconstruction, times a factor.",
