@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from magicgui import widgets
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
@@ -175,6 +176,16 @@ def devices(wanted: str) -> list[str]:
         found += [f"cuda:{k}" for k in range(torch.cuda.device_count())]
         found += ["mps"] if torch.backends.mps.is_available() else []
     return found if wanted in found else [*found, wanted]
+
+
+def target_box() -> widgets.FloatSpinBox:
+    """For kB, bits per pixel or dB."""
+    box = widgets.FloatSpinBox(value=100.0, max=1e9, step=1.0)
+    box.native.setDecimals(DECIMALS)
+    box.min = 0.001  # which two decimals would make 0
+    box.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+    box.native.setStyleSheet(NARROW)
+    return box
 
 
 def _number(low: float, high: float, step: float) -> QDoubleSpinBox:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from agvae.container import Box
@@ -82,6 +83,15 @@ def work(request: Request, turn: Turn, tell: tuple[Callable[[Any], None], Callab
         found = LayerSlice(request.data, request.attributes, request.index, request.value_range)
         for point in points(found.crop(request.visible), levels(request.level), request.model):
             shown((request.token, point))
+
+
+def on_line(line: Iterable[tuple[int, float, float]], level: int) -> tuple[float, float] | None:
+    """Where a level is on the line through points of (level, x, y); None beyond its ends."""
+    points = sorted(line)
+    if not points or not points[0][0] <= level <= points[-1][0]:
+        return None
+    levels, xs, ys = zip(*points, strict=True)
+    return float(np.interp(level, levels, xs)), float(np.interp(level, levels, ys))
 
 
 def to_csv(found: Iterable[Point]) -> str:

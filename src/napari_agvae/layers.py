@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PREVIEW, DIFFERENCE, CURTAIN = "AGVAE preview", "AGVAE difference", "AGVAE curtain"
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+_NAMES = ("preview", "difference", "curtain")
 _own: WeakSet[Any] = WeakSet()
 _LOOK = ("contrast_limits", "colormap", "gamma", "interpolation2d")
 
@@ -53,17 +54,30 @@ class PreviewLayers:
         self.share: float | None = None
         self._canvas: PreviewCanvas | None = None
         self._original: Any = None
+        self._kind = self._kind_now
         for name in (*_PLACE, *_LOOK, "visible"):
             if hasattr(source.events, name):
                 getattr(source.events, name).connect(self._follow)
 
     @property
+    def fits(self) -> bool:
+        """Whether the source has the axes that it had when this was made."""
+        return self._kind == self._kind_now
+
+    @property
+    def obstacle(self) -> str:
+        """Why there is no `index`; empty if there is one."""
+        if not self._flat:
+            return "Only rows and columns of a layer can be coded: show these, in two dimensions."
+        return "" if self.index is not None else "The viewer's sliders are outside this layer."
+
+    @property
     def index(self) -> tuple[int, ...] | None:
-        """Of the slice on view, or None where rows and columns of the source are not what the viewer shows."""
-        ndim, dims = self.source.ndim, self.viewer.dims
-        if dims.ndisplay != 2 or tuple(dims.displayed) != (dims.ndim - 2, dims.ndim - 1):
+        """Of the slice on view, or None where no rows and columns of the source are on view."""
+        if not self._flat:
             return None
-        position = self.source.world_to_data(dims.point[-ndim:])[: ndim - 2]
+        ndim = self.source.ndim
+        position = self.source.world_to_data(self.viewer.dims.point[-ndim:])[: ndim - 2]
         index = tuple(int(np.rint(value)) for value in position)
         shape = self._shape[: ndim - 2]
         return index if all(0 <= k < n for k, n in zip(index, shape, strict=True)) else None
@@ -86,6 +100,16 @@ class PreviewLayers:
         return visible_box(corners.tolist(), factor, self.size)
 
     @property
+    def _flat(self) -> bool:
+        """Whether rows and columns are what the viewer shows, in two dimensions."""
+        dims = self.viewer.dims
+        return dims.ndisplay == 2 and tuple(dims.displayed) == (dims.ndim - 2, dims.ndim - 1)
+
+    @property
+    def _kind_now(self) -> tuple[Any, ...]:
+        return self._shape, self.source.rgb
+
+    @property
     def _shape(self) -> tuple[int, ...]:
         return tuple(self.source.data[0].shape if self.source.multiscale else self.source.data.shape)
 
@@ -93,7 +117,7 @@ class PreviewLayers:
         """Show what is on a canvas now."""
         if canvas is not self._canvas:
             self._canvas = canvas
-            self._remove("preview", "difference", "curtain")
+            self._remove(*_NAMES)
         if self.preview is None or self.preview not in self.viewer.layers:
             self.preview = self._added(PREVIEW, canvas.layer_data(self._axes), self._look())
         else:
@@ -135,13 +159,22 @@ class PreviewLayers:
         if self.preview is not None:
             self.preview.visible = not self.preview.visible
 
-    def close(self) -> None:
-        """Remove the layers and follow the source no longer."""
+    def unfollow(self) -> None:
+        """Follow the source no longer."""
         for name in (*_PLACE, *_LOOK, "visible"):
             if hasattr(self.source.events, name):
                 getattr(self.source.events, name).disconnect(self._follow)
-        self._remove("preview", "difference", "curtain")
         self._canvas = self._original = None
+
+    def remove(self) -> None:
+        """Remove the layers."""
+        self._remove(*_NAMES)
+
+    def remove_one(self) -> bool:
+        """Remove one of the layers; whether there was one."""
+        there = [name for name in _NAMES if getattr(self, name) is not None]
+        self._remove(*there[:1])
+        return bool(there)
 
     @property
     def _axes(self) -> tuple[int, ...]:

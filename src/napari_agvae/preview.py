@@ -2,90 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from magicgui import widgets
-from qtpy.QtCore import QEvent, QObject
-from qtpy.QtWidgets import QAbstractSpinBox, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
 
-from agvae.quality import level_to_quality, parse_quality
+from agvae.quality import level_to_quality
 from agvae.weights import registry
-from napari_agvae.compare import Comparison, row
-from napari_agvae.controls import NARROW, QualityEditor, ReadOuts, Sentence, devices
+from napari_agvae.controls import devices
 from napari_agvae.engine import Engine
+from napari_agvae.form import PreviewForm
 from napari_agvae.layers import PreviewLayers, bare, is_own
 from napari_agvae.live import Live, MissingModelError, Request, Shown
 from napari_agvae.measure import described
 from napari_agvae.settings import VALUES, plugin_settings, use_device
-from napari_agvae.state import session
+from napari_agvae.state import Choice, session
 from napari_agvae.tasks import Task, find_quality, get_model, save_layer
-from napari_agvae.texts import TOOLTIPS
 
 if TYPE_CHECKING:
+    from napari.layers import Image
+
     import napari
 
-READ_OUTS = {"shown": "shown", "rate": "rate", "size": "size", "psnr": "PSNR", "ms_ssim": "MS-SSIM", "time": "time"}
-UNITS = ("kB", "bpp", "dB")
 GOES_ON = " …"
 RETRY = "; move the slider to try again"
+APART = 50  # ms, in which napari draws
 _tokens = count()
 
 
-class PreviewDock(QWidget):
+class PreviewDock(PreviewForm):
     """Quality on a slider, the reconstruction of the selected image in the viewer, and what it costs."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
+        super().__init__(plugin_settings(), lambda: self._layers)
         self._viewer = bare(viewer)
         self._layers: PreviewLayers | None = None
         self._engine: Engine | None = None
         self._token = self._revision = 0
         self._task: Task | None = None
         self._told: set[str] = set()
-        self._watching = False
-        settings = plugin_settings()
-        self.source = Sentence()
-        self.editor = QualityEditor(parse_quality(settings.quality))
-        self.readouts = ReadOuts(READ_OUTS)
-        self.status = Sentence()
-        self.comparison = Comparison(lambda: self._layers)
-        self._build(settings.model, settings.device)
         self._connect()
         self._select()
-
-    def _build(self, model: str, device: str) -> None:
-        known = registry()
-        models = [(f"default ({known['default']})", ""), *((name, name) for name in known["models"])]
-        model = model if model in known["models"] else ""
-        self.model = widgets.ComboBox(choices=models, value=model)
-        self.device = widgets.ComboBox(choices=devices(device), value=device)
-        self.target = widgets.FloatSpinBox(value=100.0, min=0.001, max=1e9, step=1.0)
-        self.target.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-        self.target.native.setStyleSheet(NARROW)
-        self.unit = widgets.ComboBox(choices=UNITS)
-        self.search = widgets.PushButton(text="Find")
-        self.save = widgets.PushButton(text="Save as .agv …")
-        self.cancel = widgets.PushButton(text="Cancel", enabled=False)
-        self.get = widgets.PushButton(text="Get model", visible=False)
-        for name in ("model", "device", "target", "unit", "search", "save", "cancel", "get"):
-            getattr(self, name).tooltip = TOOLTIPS[f"preview.{name}"]
-        form = (
-            (widgets.Label(value="target"), self.target, self.unit, self.search),
-            (widgets.Label(value="model"), self.model),
-            (widgets.Label(value="device"), self.device),
-        )
-        self._rows = [row(*parts) for parts in form]
-        self._buttons = row(self.save, self.cancel)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(5, 5, 5, 5)
-        for part in (self.source, self.editor, self.readouts, self.status, self.get.native):
-            layout.addWidget(part)
-        for line in self._rows:
-            layout.addWidget(line.native)
-        layout.addWidget(self.comparison)
-        layout.addWidget(self._buttons.native)
-        layout.addStretch()
 
     def _connect(self) -> None:
         self.editor.changed.connect(self._changed)
@@ -103,18 +61,21 @@ class PreviewDock(QWidget):
 
     # what the user does
 
-    def _changed(self, level: int, final: bool) -> None:
-        session.quality, session.dock = level_to_quality(level), id(self)
+    def _changed(self, _: int, final: bool) -> None:
         self.preview(whole=final or not plugin_settings().visible_only)
 
     def _options_changed(self) -> None:
-        session.model, session.device, session.dock = self.model.value or None, self.device.value, id(self)
-        use_device(plugin_settings())
+        self._use()
         self.get.visible = False
         self._told.clear()
         if self.showing:
             self._revision += 1
             self.preview()
+
+    def _use(self) -> None:
+        """Let saving do as this dock does."""
+        session.use(id(self), Choice(level_to_quality(self.editor.level), self.model.value, self.device.value))
+        use_device(plugin_settings())
 
     def _moved(self) -> None:
         if self.showing:
@@ -128,7 +89,8 @@ class PreviewDock(QWidget):
 
     def _save(self) -> None:
         if self._layers is not None and self._task is None:
-            self._start(save_layer(self, self._layers.source, level_to_quality(self.editor.level), session.model))
+            quality, model = level_to_quality(self.editor.level), self.model.value or None
+            self._start(save_layer(self, self._layers.source, quality, model))
 
     def _find(self) -> None:
         request = self._new_request(whole=True)
@@ -146,14 +108,17 @@ class PreviewDock(QWidget):
 
     def _start(self, task: Task | None) -> None:
         if task is not None:
+            self._use()
             self._task = task
             self.cancel.enabled = True
             task.ended.connect(self._ended)
             task.start()
-            self.status.say(f"{task}{GOES_ON}")
+            self._say()
 
     def _ended(self) -> None:
-        self._task = None
+        said, self._task = self._going_on, None
+        if self.status.text() == said:
+            self._say()
         self._idle()
 
     # the source
@@ -165,34 +130,60 @@ class PreviewDock(QWidget):
         active = self._viewer.layers.selection.active
         if isinstance(active, Image) and not is_own(active) and (not self._layers or active is not self._layers.source):
             self._detach()
-            self._layers = PreviewLayers(self._viewer, active)
-            active.events.data.connect(self._data_changed)
-            active.events.name.connect(self._name_source)
+            self._attach(active)
         self._name_source()
+
+    def _attach(self, source: Image) -> None:
+        self._layers = PreviewLayers(self._viewer, source)
+        for emitter, follow in self._followed(source):
+            emitter.connect(follow)
+
+    def _followed(self, source: Image) -> list[tuple[Any, Callable[[], None]]]:
+        events = source.events
+        return [
+            (events.data, self._data_changed),
+            (events.name, self._name_source),
+            (events.contrast_limits, self._limits_changed),
+        ]
 
     def _name_source(self) -> None:
         self.source.say(self._layers.source.name if self._layers else "Select an image layer.")
 
     def _removed(self, event: Any) -> None:
-        if self._layers is not None and event.value is self._layers.source:
+        """With its source or its reconstruction, all of a preview goes."""
+        if self._layers is not None and event.value in (self._layers.source, self._layers.preview):
+            source = self._layers.source
             self._detach()
+            if event.value is not source:
+                self._attach(source)
             self._select()
 
     def _data_changed(self) -> None:
         self._revision += 1
         self.readouts.show_words({})
+        if self._layers is not None and not self._layers.fits:
+            source = self._layers.source
+            self._detach()
+            self._attach(source)
 
-    def _detach(self) -> None:
+    def _limits_changed(self) -> None:
+        if self.showing and self._limits is not None:
+            self.preview()
+
+    def _detach(self, *, later: bool = True) -> None:
+        """Let go of the source and remove its layers; at once only where napari is not amid removing layers itself."""
         if self._engine is not None:
             self._engine.close()
             self._engine = None
         if self._layers is not None:
             layers, self._layers = self._layers, None
-            layers.source.events.data.disconnect(self._data_changed)
-            layers.source.events.name.disconnect(self._name_source)
-            layers.close()
+            for emitter, follow in self._followed(layers.source):
+                emitter.disconnect(follow)
+            layers.unfollow()
+            (_remove_later if later else PreviewLayers.remove)(layers)
         self._told.clear()
-        self.status.say("")
+        self._say()
+        self._idle()
         self.readouts.show_words({})
 
     # the preview
@@ -201,15 +192,22 @@ class PreviewDock(QWidget):
     def showing(self) -> bool:
         return self._layers is not None and self._layers.preview is not None
 
+    @property
+    def _limits(self) -> tuple[float, ...] | None:
+        """The contrast limits, where the source is coded between them."""
+        if self._layers is None or plugin_settings().value_range == VALUES:
+            return None
+        source = self._layers.source
+        return None if source.rgb or source.dtype == "uint8" else tuple(source.contrast_limits)
+
     def _new_request(self, *, whole: bool) -> Request | None:
         index = self._layers.index if self._layers is not None else None
         if self._layers is None or index is None:
             return None
         source, value_range = self._layers.source, plugin_settings().value_range
-        limits = tuple(source.contrast_limits) if value_range != VALUES and not source.rgb else None
         return Request(
             token=self._token,
-            key=(self._revision, index, value_range, limits),
+            key=(self._revision, index, value_range, self._limits),
             data=source.data,
             attributes=source.as_layer_data_tuple()[1],
             index=index,
@@ -221,10 +219,11 @@ class PreviewDock(QWidget):
         )
 
     def preview(self, *, whole: bool = True) -> None:
+        self._use()
         request = self._new_request(whole=whole)
         if request is None:
             if self._layers is not None:
-                self.status.say("A preview shows rows and columns of a layer, in two dimensions.")
+                self._say(self._layers.obstacle)
             return
         if self._engine is None:
             self._token = next(_tokens)
@@ -232,7 +231,7 @@ class PreviewDock(QWidget):
             assert request is not None
             self._engine = Engine(lambda *tell: Live(*tell).work)
             self._engine.shown.connect(self._shown)
-            self._engine.status.connect(self.status.say)
+            self._engine.status.connect(self._say)
             self._engine.failed.connect(self._failed)
             self._engine.idle.connect(self._idle)
         self.cancel.enabled = True
@@ -241,15 +240,14 @@ class PreviewDock(QWidget):
     def _shown(self, shown: Shown) -> None:
         if self._layers is None or self._engine is None or shown.request.token != self._token:
             return
-        first = self._layers.preview is None
-        if first or shown.numbers is None:  # numbers come after the last pixels
+        if (first := self._layers.preview is None) or shown.numbers is None:  # numbers come after the last pixels
             self._layers.show(shown.canvas, shown.request.level)
         if first:
             self.comparison.apply()
             self.device.choices = devices(self.device.value)
         if shown.numbers is not None:
             self.readouts.show_words(described(shown.numbers))
-            self.status.say("")
+            self._say()
 
     def _failed(self, error: Exception) -> None:
         from napari.utils.notifications import show_error
@@ -265,7 +263,14 @@ class PreviewDock(QWidget):
     def _idle(self) -> None:
         self.cancel.enabled = self._task is not None or (self._engine is not None and self._engine.busy)
         if self.status.text().endswith(GOES_ON) and not self.cancel.enabled:
-            self.status.say("")
+            self._say()
+
+    @property
+    def _going_on(self) -> str:
+        return f"{self._task}{GOES_ON}" if self._task is not None else ""
+
+    def _say(self, text: str = "") -> None:
+        self.status.say(text or self._going_on)
 
     # the end
 
@@ -273,28 +278,23 @@ class PreviewDock(QWidget):
         """End what runs and remove the preview; the next move of the slider begins anew."""
         if self._task is not None:
             self._task.cancel()
-        self._detach()
+        self._detach(later=False)
         session.leave(id(self))
 
-    def event(self, event: QEvent) -> bool:
-        """Follow the dock: taken out of its window, it ends; so it does when the window closes."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is None:
-                self._leave()
-        elif event.type() == QEvent.Type.Show and not self._watching:
-            self._watching = True
-            self.window().installEventFilter(self)
-        return bool(super().event(event))
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Close and watched is self.window():
-            self.shut_down()
-        return False
-
-    def _leave(self) -> None:
+    def leave(self) -> None:
         self.shut_down()
         self._viewer.layers.selection.events.active.disconnect(self._select)
         self._viewer.layers.events.removed.disconnect(self._removed)
         for name in ("current_step", "order", "ndisplay"):
             getattr(self._viewer.dims.events, name).disconnect(self._moved)
         self.comparison.release(self._viewer)
+
+
+def _remove_later(layers: PreviewLayers) -> None:
+    """One layer after the other: with some OpenGL, vispy crashes if several go between two of its drawings."""
+
+    def remove() -> None:
+        if layers.remove_one():
+            _remove_later(layers)
+
+    QTimer.singleShot(APART, remove)

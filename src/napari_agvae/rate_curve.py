@@ -6,19 +6,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from magicgui import widgets
-from qtpy.QtCore import QBuffer, QEvent, QObject
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import QBuffer
+from qtpy.QtWidgets import QVBoxLayout
 
 from agvae.output import write_whole
 from agvae.quality import parse_quality
 from napari_agvae.compare import row
 from napari_agvae.controls import Sentence, ask_for_file
-from napari_agvae.curve import Point, levels, part, to_csv, work
+from napari_agvae.curve import Point, levels, on_line, part, to_csv, work
+from napari_agvae.dock import Dock
 from napari_agvae.engine import Engine
 from napari_agvae.layers import PreviewLayers, bare, is_own
 from napari_agvae.live import Request
 from napari_agvae.plot import Plot
-from napari_agvae.settings import plugin_settings
+from napari_agvae.settings import plugin_settings, use_device
 from napari_agvae.state import session
 from napari_agvae.texts import TOOLTIPS
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 METRICS = ("PSNR", "MS-SSIM")
 
 
-class RateCurveDock(QWidget):
+class RateCurveDock(Dock):
     """Bits per pixel against PSNR or MS-SSIM of the selected image, over all qualities."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -36,7 +37,6 @@ class RateCurveDock(QWidget):
         self._viewer = bare(viewer)
         self._engine: Engine | None = None
         self._token = 0
-        self._watching = False
         self.found: list[Point] = []
         self.plot = Plot()
         self.status = Sentence()
@@ -68,14 +68,14 @@ class RateCurveDock(QWidget):
         layers = PreviewLayers(self._viewer, layer) if isinstance(layer, Image) and not is_own(layer) else None
         index = layers.index if layers is not None else None
         if layers is None or index is None:
-            self.status.say("Select an image layer whose rows and columns are shown in two dimensions.")
+            self.status.say(layers.obstacle if layers is not None else "Select an image layer.")
             return
-        settings = plugin_settings()
-        level = parse_quality(session.quality if session.quality is not None else settings.quality)
+        settings, model = plugin_settings(), session.choice.model
+        use_device(settings)
+        level = self._level = _level_now()
         self._token += 1
-        self._level = level
         box = part(layers.visible, layers.size)
-        layers.close()
+        layers.unfollow()
         request = Request(
             key=None,
             data=layer.data,
@@ -84,12 +84,14 @@ class RateCurveDock(QWidget):
             level=level,
             visible=box,
             whole=False,
-            model=session.model or settings.model or None,
+            model=(settings.model if model is None else model) or None,
             value_range=settings.value_range,
             token=self._token,
         )
         self.found.clear()
         self._redraw()
+        if self._redraw not in session.listeners:
+            session.listeners.append(self._redraw)
         self.stop.enabled = True
         self._about = f"{layer.name}, {box[2] - box[0]} x {box[3] - box[1]} pixels"
         self._loading("")
@@ -102,7 +104,9 @@ class RateCurveDock(QWidget):
         self._engine.submit(request)
 
     def shut_down(self) -> None:
-        """End what runs."""
+        """End what runs, and follow the slider no longer."""
+        if self._redraw in session.listeners:
+            session.listeners.remove(self._redraw)
         if self._engine is not None:
             self._engine.close()
             self._engine = None
@@ -122,7 +126,7 @@ class RateCurveDock(QWidget):
         def y(point: Point) -> float:
             return point.psnr if self.metric.value == METRICS[0] else point.ms_ssim_db or float("nan")
 
-        marked = next(((point.bpp, y(point)) for point in self.found if point.level == self._level), None)
+        marked = on_line([(point.level, point.bpp, y(point)) for point in self.found], _level_now())
         unit = "PSNR in dB" if self.metric.value == METRICS[0] else "MS-SSIM in dB"
         self.plot.draw([(point.bpp, y(point)) for point in self.found], marked, ("bits per pixel", unit))
         self.png.enabled = self.csv.enabled = bool(self.found)
@@ -157,16 +161,8 @@ class RateCurveDock(QWidget):
             except OSError as error:
                 self._failed(error)
 
-    def event(self, event: QEvent) -> bool:
-        """End with the dock and with the window."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.shut_down()
-        elif event.type() == QEvent.Type.Show and not self._watching:
-            self._watching = True
-            self.window().installEventFilter(self)
-        return bool(super().event(event))
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Close and watched is self.window():
-            self.shut_down()
-        return False
+def _level_now() -> int:
+    """Of the preview dock that was used last, else of the settings."""
+    quality = session.choice.quality
+    return parse_quality(plugin_settings().quality if quality is None else quality)

@@ -151,7 +151,7 @@ def _parts(layers: Sequence[LayerData], value_range: str) -> list[_Part]:
 
 
 def _wanted_quality(layers: Sequence[LayerData], settings: Settings) -> float:
-    """What a layer asks for, else what the dock used last shows, the file had that a layer is from, or the settings say."""
+    """What a layer asks for, else what the dock used last shows, the file of a layer had, or the settings say."""
 
     def of(key: str) -> Any:
         found = ((attributes.get("metadata") or {}).get(key) for _, attributes, _ in layers)

@@ -33,7 +33,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def no_session() -> Iterator[None]:
     """No dock has been used before."""
     yield
-    session.quality = session.model = session.device = session.dock = None
+    session.choices.clear()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 import agvae
 from napari_agvae.settings import Settings, plugin_settings, use_device
-from napari_agvae.state import session
+from napari_agvae.state import Choice, session
 from napari_agvae.writer import write_image
 from tests.helpers import picture
 
@@ -54,6 +54,6 @@ def test_device() -> None:
 
 
 def test_the_device_of_the_dock_holds_when_saving(tmp_path: Path) -> None:
-    session.device = "cpu"
+    session.use(1, Choice(device="cpu"))
     write_image(str(tmp_path / "x.agv"), picture(20, 10), {"rgb": True})
     assert agvae.options.device == "cpu"

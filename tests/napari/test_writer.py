@@ -20,7 +20,7 @@ from agvae.container import Reader
 from agvae.progress import watched
 from napari_agvae.reader import read_agv
 from napari_agvae.slices import LayerSlice
-from napari_agvae.state import session
+from napari_agvae.state import Choice, session
 from napari_agvae.writer import refuse_labels, write_agv, write_image, write_images
 from tests.helpers import picture
 
@@ -83,7 +83,7 @@ def test_quality_is_what_was_asked_for_last(path: Path) -> None:
 
     assert quality() == 3.5
     assert quality(agv={"quality": 1.5}) == 1.5
-    session.quality = 2.75
+    session.use(1, Choice(2.75))
     assert quality(agv={"quality": 1.5}) == 2.75
     assert quality(agv={"quality": 1.5}, agvae={"quality": 4.0}) == 4.0
     assert quality(agv="?", agvae=None) == 2.75

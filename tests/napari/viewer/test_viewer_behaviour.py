@@ -224,10 +224,10 @@ def test_a_closed_dock_can_be_opened_again(viewer: Any, until: Until) -> None:
         assert not dock.showing
         dock.editor.quality.setValue(quality)
         until(whole(dock))
-        assert session.quality == quality
+        assert session.choice.quality == quality
         viewer.window.remove_dock_widget(wrapper)
         assert [layer.name for layer in viewer.layers] == ["photo"]
-        assert session.quality is None
+        assert session.choice.quality is None
         until(lambda: not workers(), 3)
 
 
@@ -246,7 +246,7 @@ def test_two_viewers_do_not_mix(make_napari_viewer: Any, until: Until) -> None:
         np.testing.assert_array_equal(viewer.layers[1].data, coded(image, quality))
     docks[0].shut_down()
     assert docks[1].showing
-    assert session.quality == 4
+    assert session.choice.quality == 4
     docks[1].shut_down()
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import agvae
-from napari_agvae.curve import Point, levels, part, to_csv
+from napari_agvae.curve import Point, levels, on_line, part, to_csv
+from napari_agvae.state import Choice, session
 from tests.helpers import picture
 
 IMAGE = picture(200, 180)
@@ -24,6 +25,13 @@ def test_levels_begin_with_the_current_one() -> None:
 def test_of_a_large_slice_the_middle_of_the_view_is_coded() -> None:
     assert part((5, 5, 20, 20), (1024, 1024)) == (0, 0, 1024, 1024)
     assert part((1000, 0, 5000, 3000), (6000, 4000)) == (2488, 988, 3512, 2012)
+
+
+def test_a_level_lies_between_its_neighbours() -> None:
+    line = [(8192, 4.0, 40.0), (0, 1.0, 20.0), (4096, 2.0, 30.0)]
+    assert on_line(line, 4096) == (2.0, 30.0)
+    assert on_line(line, 1024) == (1.25, 22.5)
+    assert on_line(line, 8193) is on_line(line[:1], 0) is on_line([], 0) is None
 
 
 def test_the_table_is_in_order() -> None:
@@ -52,6 +60,13 @@ def test_the_curve_is_drawn_and_exported(
     rates = [by_level[level].bpp for level in sorted(by_level)]
     assert rates == sorted(rates)
     assert dock.plot.marked == (by_level[10240].bpp, by_level[10240].psnr)
+    session.use(1, Choice(2.0))
+    assert dock.plot.marked == (by_level[4096].bpp, by_level[4096].psnr)
+    session.use(1, Choice(2.25))
+    expected = 0.5 * np.add(by_level[4096][2:4], by_level[6144][2:4])
+    np.testing.assert_allclose(dock.plot.marked, expected)
+    session.leave(1)
+    assert dock.plot.marked == (by_level[10240].bpp, by_level[10240].psnr)
     for metric in ("MS-SSIM", "PSNR"):
         dock.metric.value = metric
         image = dock.plot.grab().toImage()
@@ -66,3 +81,4 @@ def test_the_curve_is_drawn_and_exported(
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 12
     dock.shut_down()
+    assert not session.listeners

@@ -1,0 +1,66 @@
+"""The widgets of the preview dock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from magicgui import widgets
+from qtpy.QtWidgets import QVBoxLayout
+
+from agvae.quality import parse_quality
+from agvae.weights import registry
+from napari_agvae.compare import Comparison, row
+from napari_agvae.controls import QualityEditor, ReadOuts, Sentence, devices, target_box
+from napari_agvae.dock import Dock
+from napari_agvae.settings import Settings
+from napari_agvae.texts import TOOLTIPS
+
+if TYPE_CHECKING:
+    from napari_agvae.layers import PreviewLayers
+
+READ_OUTS = {"shown": "shown", "rate": "rate", "size": "size", "psnr": "PSNR", "ms_ssim": "MS-SSIM", "time": "time"}
+UNITS = ("kB", "bpp", "dB")
+
+
+class PreviewForm(Dock):
+    """What the dock consists of, at first as the settings say; `layers` gives what there is to compare."""
+
+    def __init__(self, settings: Settings, layers: Callable[[], PreviewLayers | None]) -> None:
+        super().__init__()
+        self.source = Sentence()
+        self.editor = QualityEditor(parse_quality(settings.quality))
+        self.readouts = ReadOuts(READ_OUTS)
+        self.status = Sentence()
+        self.comparison = Comparison(layers)
+        known = registry()
+        models = [(f"default ({known['default']})", ""), *((name, name) for name in known["models"])]
+        if settings.model and settings.model not in known["models"]:  # a preview tells what saving tells
+            models.append((settings.model, settings.model))
+        self.model = widgets.ComboBox(choices=models, value=settings.model)
+        self.device = widgets.ComboBox(choices=devices(settings.device), value=settings.device)
+        self.target = target_box()
+        self.unit = widgets.ComboBox(choices=UNITS)
+        self.search = widgets.PushButton(text="Find")
+        self.save = widgets.PushButton(text="Save as .agv …")
+        self.cancel = widgets.PushButton(text="Cancel", enabled=False)
+        self.get = widgets.PushButton(text="Get model", visible=False)
+        for name in ("model", "device", "target", "unit", "search", "save", "cancel", "get"):
+            getattr(self, name).tooltip = TOOLTIPS[f"preview.{name}"]
+        form = (
+            (widgets.Label(value="target"), self.target, self.unit, self.search),
+            (widgets.Label(value="model"), self.model),
+            (widgets.Label(value="device"), self.device),
+        )
+        self._rows = [row(*parts) for parts in form]
+        self._rows[0].native.layout().setSpacing(3)  # the least width has to do for a target's three decimals
+        self._buttons = row(self.save, self.cancel)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(5, 5, 5, 5)
+        for part in (self.source, self.editor, self.readouts, self.status, self.get.native):
+            layout.addWidget(part)
+        for line in self._rows:
+            layout.addWidget(line.native)
+        layout.addWidget(self.comparison)
+        layout.addWidget(self._buttons.native)
+        layout.addStretch()

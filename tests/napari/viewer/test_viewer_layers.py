@@ -1,0 +1,167 @@
+"""Layers that change, go away or are not on view while the dock previews them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.helpers import picture
+from tests.napari.viewer.conftest import IMAGE, whole
+
+Until = Callable[..., None]
+NAMES = ["photo", "photo · AGVAE preview", "photo · AGVAE difference", "photo · AGVAE curtain"]
+
+
+def names(viewer: Any) -> list[str]:
+    return [layer.name for layer in viewer.layers]
+
+
+@pytest.fixture
+def compared(viewer: Any, dock: Any, until: Until) -> Any:
+    """The dock with all its layers."""
+    dock.comparison.difference.value = dock.comparison.curtain.value = True
+    dock.editor.slider.setValue(3000)
+    until(whole(dock))
+    assert names(viewer) == NAMES
+    return dock
+
+
+def test_the_difference_of_a_slice_of_more_than_a_megapixel(viewer: Any, dock: Any, until: Until) -> None:
+    image = picture(1100, 1100)[..., 0]
+    viewer.add_image(image, name="large")
+    dock.comparison.difference.value = True
+    dock.editor.slider.setValue(3000)
+    until(whole(dock), 60)
+    difference, preview = viewer.layers["large · AGVAE difference"], viewer.layers["large · AGVAE preview"]
+    expected = np.minimum(np.abs(np.asarray(preview.data[0]).astype(int) - image) * 8, 255)
+    np.testing.assert_array_equal(np.asarray(difference.data[0]), expected)
+    np.testing.assert_array_equal(np.asarray(difference.data[1]), expected[::2, ::2])
+    assert expected.any()
+
+
+def test_the_key_works_while_an_image_is_selected(viewer: Any, dock: Any, until: Until) -> None:
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+
+    dock.preview()
+    until(whole(dock))
+    source, preview = viewer.layers
+    assert viewer.layers.selection.active is source
+    canvas = viewer.window._qt_viewer.canvas.native
+    for visible in (False, True):
+        QTest.keyClick(canvas, Qt.Key.Key_H)
+        until(lambda visible=visible: preview.visible == visible)
+        assert source.visible
+
+
+def test_other_axes_begin_a_preview_anew(viewer: Any, compared: Any, until: Until) -> None:
+    source = viewer.layers["photo"]
+    source.data = np.stack([IMAGE, IMAGE[::-1]])
+    source.scale = (3, 1, 1)
+    source.translate = (1, 2, 3)
+    until(lambda: names(viewer) == ["photo"])
+    compared.editor.slider.setValue(4000)
+    until(whole(compared))
+    assert names(viewer) == NAMES
+    preview = viewer.layers[1]
+    assert preview.data.shape == source.data.shape
+    np.testing.assert_array_equal(preview.extent.world, source.extent.world)
+    source.data = np.stack([IMAGE] * 5)
+    until(lambda: names(viewer) == ["photo"])
+    compared.editor.slider.setValue(3000)
+    until(whole(compared))
+    assert viewer.layers[1].data.shape == source.data.shape
+
+
+def test_a_preview_deleted_by_hand_goes_with_all_that_belongs_to_it(viewer: Any, compared: Any, until: Until) -> None:
+    viewer.layers.remove(viewer.layers[1])
+    until(lambda: names(viewer) == ["photo"])
+    assert compared.readouts.labels["psnr"].text() == "-"
+    compared.comparison.swap()
+    compared.comparison.gain.value = 4
+    assert names(viewer) == ["photo"]
+    compared.editor.slider.setValue(4000)
+    until(whole(compared))
+    assert names(viewer) == NAMES
+
+
+@pytest.mark.parametrize("way", ["selected", "clear"])
+def test_all_layers_can_be_deleted_at_once(viewer: Any, compared: Any, until: Until, way: str) -> None:
+    viewer.layers.move(0, 4)
+    viewer.layers.move(0, 2)
+    if way == "clear":
+        viewer.layers.clear()
+    else:
+        viewer.layers.selection = set(viewer.layers)
+        viewer.layers.remove_selected()
+    until(lambda: not viewer.layers)
+    assert compared.source.text() == "Select an image layer."
+
+
+@pytest.mark.parametrize("saving", [False, True])
+def test_what_goes_on_is_told_when_the_source_is_gone(
+    viewer: Any, dock: Any, until: Until, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saving: bool
+) -> None:
+    from qtpy.QtWidgets import QFileDialog
+
+    target = tmp_path / "large.agv"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
+    viewer.add_image(picture(1500, 1200), name="large")
+    if saving:
+        dock.save.changed.emit(True)
+    dock.preview()
+    until(lambda: "large · AGVAE preview" in names(viewer))
+    assert dock.cancel.enabled
+    viewer.layers.remove("large")
+    until(lambda: names(viewer) == ["photo"])
+    assert dock.cancel.enabled == saving
+    assert dock.status.text() == ("Saving large.agv …" if saving else "")
+    until(lambda: dock._task is None, 60)
+    assert not dock.cancel.enabled
+    assert not dock.status.text()
+    assert target.exists() == saving
+
+
+def test_where_there_is_nothing_to_preview_the_dock_says_why(viewer: Any, dock: Any, until: Until) -> None:
+    viewer.add_image(np.zeros((9, 20, 20), np.uint8), name="long")
+    viewer.add_image(np.stack([IMAGE[..., 0]] * 3), name="short")
+    viewer.dims.set_current_step(0, 7)
+    dock.preview()
+    assert "outside this layer" in dock.status.text()
+    viewer.dims.ndisplay = 3
+    dock.preview()
+    assert "two dimensions" in dock.status.text()
+    viewer.dims.ndisplay = 2
+    viewer.dims.set_current_step(0, 1)
+    dock.preview()
+    until(whole(dock))
+    assert not dock.status.text()
+
+
+@pytest.mark.parametrize("value_range", ["values", "contrast limits"])
+def test_contrast_limits_redo_the_preview_where_they_are_coded(
+    settings_page: Any, viewer: Any, dock: Any, until: Until, value_range: str
+) -> None:
+    settings_page.coding.value_range = value_range
+    viewer.add_image(IMAGE[..., 0] * np.float32(2), name="grey", contrast_limits=(0, 510))
+    dock.preview()
+    until(lambda: whole(dock)() and not dock._engine.busy)
+    until(lambda: True)
+    preview = viewer.layers["grey · AGVAE preview"]
+    viewer.layers["grey"].contrast_limits = (100, 200)
+    if value_range == "values":
+        assert not dock._engine.busy
+    else:
+        until(lambda: preview.data.max() <= 200 and preview.data.min() >= 100)
+
+
+def test_targets_have_three_decimals(dock: Any) -> None:
+    dock.target.value = 0.125
+    assert dock.target.value == 0.125
+    assert dock.target.min == 0.001
+    dock.target.value = 0.001
+    assert dock.target.value == 0.001
