@@ -47,11 +47,12 @@ def viewer() -> Any:
 
 
 @pytest.fixture
-def settings_page(viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def settings_page(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The plugin's settings in napari, in a folder of their own."""
     settings = pytest.importorskip("napari.settings")
     if not hasattr(settings, "get_plugin_settings"):
         pytest.skip("this napari has no settings of plugins")
+    request.getfixturevalue("viewer")  # after the skip, which napari's own fixture does not outlive
     monkeypatch.setattr(settings, "_CFG_PATH", str(tmp_path / "settings.yaml"))
     settings._clear_plugin_settings_cache()
     yield settings.get_plugin_settings("agvae")
