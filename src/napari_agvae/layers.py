@@ -61,7 +61,7 @@ class PreviewLayers:
 
     @property
     def fits(self) -> bool:
-        """Whether the source has the axes that it had when this was made."""
+        """Whether the source has the axes and the type that it had when this was made."""
         return self._kind == self._kind_now
 
     @property
@@ -107,7 +107,7 @@ class PreviewLayers:
 
     @property
     def _kind_now(self) -> tuple[Any, ...]:
-        return self._shape, self.source.rgb
+        return self._shape, self.source.dtype, self.source.rgb
 
     @property
     def _shape(self) -> tuple[int, ...]:

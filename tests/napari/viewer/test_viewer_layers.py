@@ -58,7 +58,7 @@ def test_the_key_works_while_an_image_is_selected(viewer: Any, dock: Any, until:
         assert source.visible
 
 
-def test_other_axes_begin_a_preview_anew(viewer: Any, compared: Any, until: Until) -> None:
+def test_other_axes_or_types_begin_a_preview_anew(viewer: Any, compared: Any, until: Until) -> None:
     source = viewer.layers["photo"]
     source.data = np.stack([IMAGE, IMAGE[::-1]])
     source.scale = (3, 1, 1)
@@ -75,6 +75,8 @@ def test_other_axes_begin_a_preview_anew(viewer: Any, compared: Any, until: Unti
     compared.editor.slider.setValue(3000)
     until(whole(compared))
     assert viewer.layers[1].data.shape == source.data.shape
+    source.data = source.data.astype(np.float32) / 255
+    until(lambda: names(viewer) == ["photo"])
 
 
 def test_a_preview_deleted_by_hand_goes_with_all_that_belongs_to_it(viewer: Any, compared: Any, until: Until) -> None:
