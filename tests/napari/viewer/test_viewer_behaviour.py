@@ -290,7 +290,7 @@ from tests.helpers import picture
 viewer = napari.Viewer()
 layer = viewer.add_image(picture(2500, 2000), name="large")
 get_settings().application.confirm_close_window = True
-task = writing(layer, sys.argv[1], 3.5, None)
+task = writing(layer, Path(sys.argv[1]), 3.5, None)
 asked = []
 
 def answer():
