@@ -36,10 +36,18 @@ def get_reader(path: Source | Sequence[Source]) -> Callable[[Source | Sequence[S
 
 
 def _read(path: Source | Sequence[Source]) -> list[LayerData]:
-    use_device(plugin_settings())
     name = Path(path).name if isinstance(path, str | os.PathLike) else f"{len(path)} files"
     with in_activity_dock(f"Opening {name}"):
-        return [(data, known_here(attributes), kind) for data, attributes, kind in open_layers(path, damaged_ok=True)]
+        return viewer_layers(path)
+
+
+def viewer_layers(path: Source | Sequence[Source]) -> list[LayerData]:
+    """As `read_agv`, for a viewer: without what this napari does not know; damaged frames are grey, with a warning.
+
+    An error while napari takes a slice would leave half a layer in the viewer.
+    """
+    use_device(plugin_settings())
+    return [(data, known_here(attributes), kind) for data, attributes, kind in _layers(path, damaged_ok=True)]
 
 
 def read_agv(path: Source | Sequence[Source]) -> list[LayerData]:
@@ -53,14 +61,10 @@ def read_agv(path: Source | Sequence[Source]) -> list[LayerData]:
         OSError: a file is not there, damaged, or needs a model that is not to be had; the text names it.
         ValueError: files to stack differ in size or kind, or hold more than one layer.
     """
-    return open_layers(path)
+    return _layers(path, damaged_ok=False)
 
 
-def open_layers(path: Source | Sequence[Source], *, damaged_ok: bool = False) -> list[LayerData]:
-    """As `read_agv`; with `damaged_ok` damaged tiles of lazy layers are grey, with a warning, instead of an error.
-
-    An error while napari takes a slice would leave half a layer in the viewer.
-    """
+def _layers(path: Source | Sequence[Source], *, damaged_ok: bool) -> list[LayerData]:
     if isinstance(path, str | os.PathLike):
         return [_layer_data(layer, damaged_ok) for layer in _open(path)]
     return [_stacked([_open(each) for each in path], damaged_ok)]

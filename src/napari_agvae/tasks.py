@@ -18,7 +18,7 @@ from agvae.progress import watched
 from napari_agvae.controls import ask_for_file
 from napari_agvae.latest import Stopped
 from napari_agvae.live import Request
-from napari_agvae.settings import plugin_settings, use_device
+from napari_agvae.settings import plugin_settings
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -138,6 +138,7 @@ def writing(layer: Image, path: Path, quality: float, model: str | None) -> Task
 
 def reconstructing(layer: Image, done: Callable[[list[LayerData]], None]) -> Task:
     """The task of coding and decoding a layer: what saving it and opening the file gives, with all frames decoded."""
+    from napari_agvae.reader import viewer_layers
     from napari_agvae.writer import write_images
 
     given = layer.as_layer_data_tuple()
@@ -145,7 +146,7 @@ def reconstructing(layer: Image, done: Callable[[list[LayerData]], None]) -> Tas
     def work() -> list[LayerData]:
         with TemporaryDirectory() as folder:
             (path,) = write_images(str(Path(folder) / "layer.agv"), [given])
-            ((data, attributes, kind),) = _read(path)
+            ((data, attributes, kind),) = viewer_layers(path)
             if not isinstance(data, np.ndarray):
                 data = data.compute(scheduler="synchronous")  # other threads than this are not watched
         quality = attributes["metadata"]["agv"]["quality"]
@@ -156,11 +157,13 @@ def reconstructing(layer: Image, done: Callable[[list[LayerData]], None]) -> Tas
 
 def opening(path: str, done: Callable[[list[LayerData]], None]) -> Task:
     """The task of opening a file."""
+    from napari_agvae.reader import viewer_layers
+
     pixels = 0
     with suppress(OSError, SyntaxError, ValueError):  # for the work to raise
         info = read_info(path)
         pixels = info["width"] * info["height"] if info["frames"] == 1 else 0
-    return Task(f"Opening {Path(path).name}", lambda: _read(path), pixels, done)
+    return Task(f"Opening {Path(path).name}", lambda: viewer_layers(path), pixels, done)
 
 
 def find_quality(request: Request, value: float, unit: str, found: Callable[[int], None]) -> Task:
@@ -185,14 +188,6 @@ def get_model(name: str, then: Callable[[], None]) -> Task:
 
     size = weights.registry()["models"][name]["size"]
     return Task(f"Getting model {name} ({size / 1e6:.1f} MB)", lambda: weights.find(name), size, lambda _: then())
-
-
-def _read(path: str) -> list[LayerData]:
-    from napari_agvae.attributes import known_here
-    from napari_agvae.reader import read_agv
-
-    use_device(plugin_settings())
-    return [(data, known_here(attributes), kind) for data, attributes, kind in read_agv(path)]
 
 
 def _pixels(layer: Image) -> int:
