@@ -86,8 +86,8 @@ def test_the_canvas_shows_it_with_toggle_curtain_and_difference(viewer: Any, doc
     split = canvas()
     middle = split.shape[1] // 2
     left, right = np.s_[:, : middle - 4], np.s_[:, middle + 4 :]
-    assert (split[left] != original[left]).mean() < 0.01  # two textures may be sampled a pixel apart
-    assert (split[right] != coded[right]).mean() < 0.01
+    assert (split[left] != original[left]).mean() < 0.05  # two textures may be sampled a pixel apart
+    assert (split[right] != coded[right]).mean() < 0.05
     assert (coded[left] != original[left]).mean() > 0.2
     dock.comparison.curtain.value = False
 
