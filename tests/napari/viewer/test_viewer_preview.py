@@ -69,6 +69,8 @@ def test_the_canvas_shows_it_with_toggle_curtain_and_difference(viewer: Any, doc
         return viewer.screenshot(flash=False)[..., :3].astype(int)
 
     until(lambda: canvas().std() > 10)
+    # Four by four pixels for one of the image, none of them on a border, where two textures may round differently.
+    viewer.camera.zoom, viewer.camera.center = 8, (0, 67.78125, 48.78125)
     original = canvas()
     dock.editor.quality.setValue(1)
     until(whole(dock))
@@ -86,8 +88,8 @@ def test_the_canvas_shows_it_with_toggle_curtain_and_difference(viewer: Any, doc
     split = canvas()
     middle = split.shape[1] // 2
     left, right = np.s_[:, : middle - 4], np.s_[:, middle + 4 :]
-    assert (split[left] != original[left]).mean() < 0.05  # two textures may be sampled a pixel apart
-    assert (split[right] != coded[right]).mean() < 0.05
+    assert (split[left] != original[left]).mean() < 0.01  # two textures may be sampled a pixel apart
+    assert (split[right] != coded[right]).mean() < 0.01
     assert (coded[left] != original[left]).mean() > 0.2
     dock.comparison.curtain.value = False
 
