@@ -129,11 +129,12 @@ class PreviewDock(PreviewForm):
 
         active = self._viewer.layers.selection.active
         if isinstance(active, Image) and not is_own(active) and (not self._layers or active is not self._layers.source):
-            self._detach()
             self._attach(active)
         self._name_source()
 
     def _attach(self, source: Image) -> None:
+        """Begin anew with a source."""
+        self._detach()
         self._layers = PreviewLayers(self._viewer, source)
         for emitter, follow in self._followed(source):
             emitter.connect(follow)
@@ -152,19 +153,17 @@ class PreviewDock(PreviewForm):
     def _removed(self, event: Any) -> None:
         """With its source or its reconstruction, all of a preview goes."""
         if self._layers is not None and event.value in (self._layers.source, self._layers.preview):
-            source = self._layers.source
-            self._detach()
-            if event.value is not source:
-                self._attach(source)
+            if event.value is self._layers.source:
+                self._detach()
+            else:
+                self._attach(self._layers.source)
             self._select()
 
     def _data_changed(self) -> None:
         self._revision += 1
         self.readouts.show_words({})
         if self._layers is not None and not self._layers.fits:
-            source = self._layers.source
-            self._detach()
-            self._attach(source)
+            self._attach(self._layers.source)
 
     def _limits_changed(self) -> None:
         if self.showing and self._limits is not None:

@@ -19,7 +19,7 @@ from napari_agvae.engine import Engine
 from napari_agvae.layers import PreviewLayers, bare, is_own
 from napari_agvae.live import Request
 from napari_agvae.plot import Plot
-from napari_agvae.settings import plugin_settings, use_device
+from napari_agvae.settings import plugin_settings, use_device, wanted_model
 from napari_agvae.state import session
 from napari_agvae.texts import TOOLTIPS
 
@@ -70,7 +70,7 @@ class RateCurveDock(Dock):
         if layers is None or index is None:
             self.status.say(layers.obstacle if layers is not None else "Select an image layer.")
             return
-        settings, model = plugin_settings(), session.choice.model
+        settings = plugin_settings()
         use_device(settings)
         level = self._level = _level_now()
         self._token += 1
@@ -84,7 +84,7 @@ class RateCurveDock(Dock):
             level=level,
             visible=box,
             whole=False,
-            model=(settings.model if model is None else model) or None,
+            model=wanted_model(settings),
             value_range=settings.value_range,
             token=self._token,
         )

@@ -38,6 +38,12 @@ def plugin_settings() -> Settings:
     return Settings(**values)
 
 
+def wanted_model(settings: Settings) -> str | None:
+    """Name of the model that the dock says, else the settings; None for the default one."""
+    model = session.choice.model
+    return (settings.model if model is None else model) or None
+
+
 def use_device(settings: Settings) -> None:
     """Let the codec run where the dock says, else the settings; "auto" leaves it to the variable AGVAE_DEVICE."""
     device = session.choice.device or settings.device

@@ -17,7 +17,7 @@ from agvae.quality import parse_quality
 from napari_agvae.document import LayerData, describe_layer, pack_layers
 from napari_agvae.frames import LayerFrames
 from napari_agvae.progress import in_activity_dock
-from napari_agvae.settings import RANGES, VALUES, Settings, plugin_settings, use_device
+from napari_agvae.settings import RANGES, VALUES, Settings, plugin_settings, use_device, wanted_model
 from napari_agvae.state import session
 from napari_agvae.values import ValueMap
 
@@ -32,7 +32,7 @@ def write_images(path: str, layers: Sequence[LayerData]) -> list[str]:
     settings = plugin_settings()
     use_device(settings)
     quality = _wanted_quality(layers, settings)
-    model = (settings.model if session.choice.model is None else session.choice.model) or None
+    model = wanted_model(settings)
     sizes = [LayerFrames(data, attributes) for data, attributes, kind in layers if kind == "image"]
     pixels = sum(frames.count * frames.height * frames.width for frames in sizes)
     try:
