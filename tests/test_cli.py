@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import struct
 import subprocess
 import sys
@@ -21,7 +20,6 @@ from agvae import weights
 from agvae.cli import main
 from agvae.container import Header, Metadata, TileData, write_container
 from agvae.evaluation.metrics import psnr
-from agvae.output import write_whole
 from agvae.quality import parse_quality
 from tests.helpers import picture
 
@@ -186,11 +184,6 @@ class TestErrors:
         monkeypatch.setattr(Image, "open", refuse)
         self.check(capsys, "", "encode", photo, tmp_path / "out.agv")
 
-    def test_names_of_temporary_files_are_not_shown(self, tmp_path: Path) -> None:
-        with pytest.raises(OSError, match="none") as raised:
-            write_whole(tmp_path / "none" / "out.agv", b"data")
-        assert raised.value.filename == str(tmp_path / "none" / "out.agv")
-
     def test_unknown_model(
         self, coded: Path, photo: Path, tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -267,46 +260,6 @@ class TestInfo:
         out = capsys.readouterr().out
         assert "checksums:  right" in out
         assert "latents:    not decoded: " in out
-
-
-class TestWriteWhole:
-    def test_replaces_and_keeps_the_mode(self, tmp_path: Path) -> None:
-        path = tmp_path / "file"
-        path.write_bytes(b"old")
-        path.chmod(0o640)
-        write_whole(path, b"new")
-        assert path.read_bytes() == b"new"
-        assert stat.S_IMODE(path.stat().st_mode) == 0o640
-        assert list(tmp_path.iterdir()) == [path]
-
-    def test_follows_links(self, tmp_path: Path) -> None:
-        (tmp_path / "link").symlink_to(tmp_path / "file")
-        write_whole(tmp_path / "link", b"data")
-        assert (tmp_path / "link").is_symlink()
-        assert (tmp_path / "file").read_bytes() == b"data"
-
-    def test_devices_stay_devices(self) -> None:
-        write_whole(Path(os.devnull), b"data")
-        assert not Path(os.devnull).is_file()
-
-    @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no such device")
-    def test_standard_output_that_is_a_pipe(self, tmp_path: Path) -> None:
-        code = (
-            "from pathlib import Path; from agvae.output import write_whole; write_whole(Path('/dev/stdout'), b'data')"
-        )
-        assert python("-c", code, folder=tmp_path).stdout == "data"
-
-    def test_failure_leaves_the_old_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(*_: object) -> None:
-            raise OSError("disk on fire")  # noqa: EM101
-
-        path = tmp_path / "file"
-        path.write_bytes(b"old")
-        monkeypatch.setattr(os, "replace", refuse)
-        with pytest.raises(OSError, match="disk on fire"):
-            write_whole(path, b"new")
-        assert path.read_bytes() == b"old"
-        assert list(tmp_path.iterdir()) == [path]
 
 
 class TestWeights:

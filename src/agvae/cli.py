@@ -22,7 +22,7 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agvae.output import write_whole
+from agvae.whole_file import write_whole
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,8 +9,8 @@ from magicgui import widgets
 from qtpy.QtCore import QBuffer
 from qtpy.QtWidgets import QVBoxLayout
 
-from agvae.output import write_whole
 from agvae.quality import parse_quality
+from agvae.whole_file import write_whole
 from napari_agvae.compare import row
 from napari_agvae.controls import Sentence, ask_for_file
 from napari_agvae.curve import Point, levels, on_line, part, to_csv, work

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from agvae.api import encode_frames
 from agvae.container import Metadata
 from agvae.frames import Frames
-from agvae.output import write_whole
 from agvae.quality import parse_quality
+from agvae.whole_file import write_whole
 from napari_agvae.document import LayerData, describe_layer, pack_layers
 from napari_agvae.frames import LayerFrames
 from napari_agvae.progress import in_activity_dock

@@ -6,6 +6,7 @@ import csv
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from agvae.evaluation.measure import Point, Row, find_images, measure, summarise
 from agvae.evaluation.run import own_codec
 from agvae.images import read_rgb
 from agvae.reproduce.models import config_of, sha256_of
+from agvae.whole_file import write_whole
 
 ROWS = "rows"
 """Sub-folder of the results for what was measured, one file for each model."""
@@ -115,12 +117,11 @@ def _read(file: Path) -> Known:
 def _write(file: Path, known: Known) -> None:
     """Write all rows; the file is there as a whole or as it was before."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as text:
-        writer = csv.DictWriter(text, [_IMAGE, *_TYPES])
-        writer.writeheader()
-        writer.writerows({_IMAGE: digest, **asdict(row)} for (digest, _), row in known.items())
-    part.replace(file)
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, [_IMAGE, *_TYPES])
+    writer.writeheader()
+    writer.writerows({_IMAGE: digest, **asdict(row)} for (digest, _), row in known.items())
+    write_whole(file, text.getvalue().encode())
 
 
 _IMAGE = "image_sha256"

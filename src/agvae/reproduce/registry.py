@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agvae.container import check_model_name
 from agvae.weights import REGISTRY_FILE, ModelEntry, read_model_file
+from agvae.whole_file import write_whole
 
 
 def register(folder: Path) -> tuple[dict[str, ModelEntry], dict[str, str]]:
@@ -33,9 +34,7 @@ def register(folder: Path) -> tuple[dict[str, ModelEntry], dict[str, str]]:
             bad[path.name] = str(error)
         else:
             models[name] = entry
-    part = folder / f"{REGISTRY_FILE}.part"
-    part.write_text(json.dumps({"models": models}, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / REGISTRY_FILE)
+    write_whole(folder / REGISTRY_FILE, (json.dumps({"models": models}, indent=1) + "\n").encode())
     return models, bad
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from agvae.evaluation.run import machine
 from agvae.reproduce.models import config_of, how_to_train, models_from, sha256_of
 from agvae.reproduce.runs import CAVEATS, EXPERIMENTS, RUNS, TRAINING, WEIGHTS
+from agvae.whole_file import write_whole
 
 PHOTOGRAPH = "chelsea.png"
 DEFAULT_MODEL = "agvae"
@@ -165,7 +166,5 @@ def _write(request: Request, numbers: dict[str, Any], picture: bytes) -> list[Pa
         request.out / (f"{name}.md" if name == "table1" else f"{name}.png"): picture,
     }
     for path, data in contents.items():
-        part = path.with_suffix(".part")
-        part.write_bytes(data)
-        part.replace(path)
+        write_whole(path, data)
     return list(contents)

@@ -15,8 +15,8 @@ from torch import Tensor
 from agvae.entropy.exact import freeze, grid_bits
 from agvae.entropy.tables import asymmetric_tables, factorized_tables
 from agvae.networks import AnyConfig, GainedAutoencoder, build, config_from_dict
-from agvae.output import write_whole
 from agvae.weights import FILE_FORMAT, WeightsError, read_model_file
+from agvae.whole_file import write_whole
 
 _CHECKPOINT_KEYS = {"options", "config", "average", "step", "elapsed", "device"}
 

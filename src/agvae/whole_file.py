@@ -1,0 +1,137 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+_STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/")
+"""Names of what the process was given to write to, which may be a regular file."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of writing, which do not say of which file."""
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes, *, replace: bool = True) -> None:
+    """Write a file as `whole_file` does."""
+    with whole_file(path, replace=replace) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str], *, replace: bool = True) -> Iterator[BinaryIO]:
+    """A binary file to write, which gets its name when the block ends without an error.
+
+    A file that was there keeps its permissions, owner and extended attributes, and symbolic links to it lead to the
+    new one.  The data are on the disk before the name is theirs: after a power cut it is that of the old file or of the
+    whole new one.  What a killed process leaves beside it is named `.agvae-*.part`, and nobody may read it who could not
+    read the file.  Streams (see `is_stream`) are written through.
+
+    Args:
+        replace: whether a file that is there is replaced; one that comes while the block runs counts, too.
+
+    Raises:
+        OSError: it cannot be written (see `check_target`); a file that was there is unchanged.
+    """
+    if is_stream(path):
+        with Path(path).open("wb") as file:
+            yield file
+        return
+    old = check_target(path, replace=replace)
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f".agvae-{secrets.token_hex(8)}.part")
+    try:
+        with open(part, "xb", opener=_private if old else None) as file:
+            yield file
+            file.flush()
+            if old:
+                _take_over(old, target, part)
+            os.fsync(file.fileno())
+        if replace:
+            os.replace(part, target)  # noqa: PTH105
+        else:
+            _name(part, target)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and (error.filename in (str(part), str(target)) or error.errno in _FULL):
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        raise
+
+
+def check_target(path: str | os.PathLike[str], *, replace: bool = True) -> os.stat_result | None:
+    """Find out before long work whether `whole_file` would write a file.
+
+    Returns:
+        The status of the file that will be replaced; None if there is none, or if the path is a stream.
+
+    Raises:
+        OSError: it is there and must not be replaced, is a folder, is read-only, or has other hard links, which would
+            keep the old data; or its folder is missing or cannot be written to.
+    """
+    if is_stream(path):
+        return None
+    name, target = os.fspath(path), Path(os.path.realpath(path))
+    try:
+        folder, old = target.parent.stat(), None
+        with contextlib.suppress(FileNotFoundError):
+            old = target.stat()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from error
+    if old is not None and stat.S_ISDIR(old.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+    if old is not None and not replace:
+        raise FileExistsError(errno.EEXIST, "exists already", name)
+    if old is not None and not (old.st_mode & 0o222 and os.access(target, os.W_OK)):
+        raise PermissionError(errno.EACCES, "is read-only", name)
+    if old is not None and old.st_nlink > 1:
+        raise OSError(errno.EMLINK, "has other hard links, which would keep the old data; remove it first", name)
+    if not stat.S_ISDIR(folder.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "no file can be made in its folder", name)
+    return old
+
+
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a pipe, a device, or what the process was given to write to, and so is never replaced."""
+    place = Path(path)
+    return str(place).startswith(_STREAMS) or (place.exists() and not place.is_file() and not place.is_dir())
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _take_over(old: os.stat_result, target: Path, part: Path) -> None:
+    """Give a new file owner, permissions and extended attributes of the one that it replaces."""
+    new = part.stat()
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        try:
+            os.chown(part, old.st_uid, old.st_gid)
+        except OSError as error:
+            raise PermissionError(errno.EPERM, "belongs to someone else, who would lose it", str(target)) from error
+    shutil.copystat(target, part)
+    os.utime(part)
+
+
+def _name(part: Path, target: Path) -> None:
+    """Give a file its name unless another has it."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise FileExistsError(errno.EEXIST, "exists already", str(target)) from None
+    except OSError:  # a file system without hard links
+        target.open("xb").close()
+        try:
+            os.replace(part, target)  # noqa: PTH105
+        except OSError:
+            target.unlink()
+            raise
+    else:
+        part.unlink()
