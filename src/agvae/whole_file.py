@@ -30,8 +30,8 @@ def whole_file(path: str | os.PathLike[str], *, replace: bool = True) -> Iterato
 
     A file that was there keeps its permissions, owner and extended attributes, and symbolic links to it lead to the
     new one.  The data are on the disk before the name is theirs: after a power cut it is that of the old file or of the
-    whole new one.  What a killed process leaves beside it is named `.agvae-*.part`, and nobody may read it who could not
-    read the file.  Streams (see `is_stream`) are written through.
+    whole new one.  What a killed process leaves beside it is named `.agvae-*.part`, and nobody may read it who could
+    not read the file.  Streams (see `is_stream`) are written through.
 
     Args:
         replace: whether a file that is there is replaced; one that comes while the block runs counts, too.
