@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import sys
+from array import array
 from pathlib import Path
 
 import atheris  # type: ignore[import-untyped]
@@ -68,6 +69,11 @@ def write_seeds(folder: Path) -> None:
         (Header(9, 7, "LA", 0, "m", bytes(8)), everything, [TileData(b"payload", b"\x04\xff")]),
         (Header(70, 65, "L", 0, "m", bytes(8), 64, 2), Metadata(), [TileData(b"x")] * 8),
         (Header(9, 7, "I;16", 0, "m", bytes(8), range=(1, 2)), Metadata(), [TileData(b"x")]),
+        (
+            Header(9, 7, "I;16", 0, "m", bytes(8), frames=2, range=(1, 9), ranges=array("H", (1, 2, 3, 9))),
+            Metadata(),
+            [TileData(b"x")] * 2,
+        ),
     ]
     for number, case in enumerate(cases):
         data = write_container(*case)[len(SIGNATURE) :]

@@ -35,6 +35,14 @@ FILES: dict[str, tuple[Any, float, dict[str, Any]]] = {
         {"metadata": Metadata(durations=(40, 33.367, 0), loop=3)},
     ),
     "deep-q5.agv": (1000 + 16 * picture(60, 44, 11)[..., 0].astype(np.uint16), 5.0, {}),
+    "deep-frames-q3.agv": (
+        [
+            (low + scale * picture(52, 36, seed)[..., 0].astype(np.uint16))
+            for low, scale, seed in ((300, 1, 13), (20, 200, 14), (9, 0, 15))
+        ],
+        3.0,
+        {},
+    ),
     "thumbnail-q1.5.agv": (picture(400, 30, 12), 1.5, {"thumbnail": True}),
 }
 

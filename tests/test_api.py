@@ -181,6 +181,7 @@ def test_read_info(tmp_path: Path) -> None:
         "height": 50,
         "mode": "RGB",
         "range": None,
+        "ranges": None,
         "quality": 3.25,
         "s": 3,
         "l": 0.25,
@@ -406,11 +407,42 @@ def test_16_bit_layouts_give_the_same_bytes() -> None:
         assert agvae.encode(image) == data, mode
 
 
-def test_16_bit_frames_share_their_range() -> None:
-    frames = [deep_picture(40, 30, 100, 200), deep_picture(40, 30, 5000, 9000)]
-    data = agvae.encode(frames, 6)
-    assert agvae.read_info(data)["range"] == [100, 9000]
-    assert agvae.decode(data, frame=0).mean() < 1000 < 5000 < agvae.decode(data, frame=1).mean()
+def test_16_bit_frames_have_their_own_ranges() -> None:
+    dim, bright = deep_picture(120, 90, 100, 200), deep_picture(120, 90, 5000, 60000)
+    hot = dim.copy()
+    hot[5, 5] = 65535
+    data = agvae.encode([dim, bright, hot, np.full_like(dim, 7)], 4)
+    info = agvae.read_info(data)
+    assert info["range"] == [7, 65535]
+    assert info["ranges"] == [[100, 200], [5000, 60000], [100, 65535], [7, 7]]
+    assert json.loads(json.dumps(info)) == info
+    alone = agvae.encode([dim], 4)
+    np.testing.assert_array_equal(agvae.decode(data), agvae.decode(alone))
+    np.testing.assert_array_equal(agvae.decode(data, (3, 4, 50, 60)), agvae.decode(data)[4:60, 3:50])
+    np.testing.assert_array_equal(agvae.decode(data, frame=1), agvae.decode(agvae.encode(bright, 4)))
+    np.testing.assert_array_equal(agvae.decode(data, frame=3), 7)
+
+
+def test_16_bit_frames_of_one_range_say_it_once() -> None:
+    pixels = deep_picture(40, 30)
+    data = agvae.encode([pixels, pixels[::-1]])
+    assert (agvae.read_info(data)["range"], agvae.read_info(data)["ranges"]) == ([1000, 21000], None)
+    assert b"RANG" not in data
+
+
+def test_a_target_psnr_counts_each_16_bit_frame_in_its_own_range() -> None:
+    frames = [deep_picture(120, 90, 100, 200), deep_picture(120, 90, 5000, 60000)]
+    data = agvae.encode(frames, target_psnr=28)
+    errors = [
+        np.mean(((agvae.decode(data, frame=k).astype(float) - frame) / np.ptp(frame)) ** 2)
+        for k, frame in enumerate(frames)
+    ]
+    assert -10 * np.log10(np.mean(errors)) == pytest.approx(28, abs=0.06)
+
+
+def test_a_damaged_16_bit_frame_is_the_middle_of_its_own_range() -> None:
+    data = agvae.encode([deep_picture(40, 30, 100, 300), deep_picture(40, 30, 5000, 6000)])
+    assert (agvae.decode(data[:-1], frame=1, damaged_ok=True) == 5500).all()
 
 
 def test_damaged_16_bit_grey_is_the_middle_of_its_range() -> None:

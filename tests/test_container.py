@@ -7,6 +7,7 @@ import random
 import struct
 import tracemalloc
 import zlib
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -217,6 +218,47 @@ def test_bytes_of_16_bit_frames_are_as_documented() -> None:
     assert write_container(header, metadata, [TileData(b"a"), TileData(b"bc")]) == expected
 
 
+def test_bytes_of_ranges_of_frames_are_as_documented() -> None:
+    header = Header(3, 2, "I;16", 0, "light-1", DIGEST, frames=2, range=(1, 700), ranges=array("H", (1, 9, 258, 700)))
+    written = write_container(header, Metadata(comment=b"c"), [TileData(b"a"), TileData(b"bc")])
+    assert written == (
+        SIGNATURE
+        + head(mode=5, level=0, width=3, height=2, frames=2, more=b"\0\1\2\xbc")
+        + chunk(b"RANG", b"\0\1\0\x09\1\2\2\xbc")
+        + chunk(b"cmnt", b"c")
+        + chunk(b"INDX", struct.pack(">II", 1, 2))
+        + chunk(b"TILE", b"a")
+        + chunk(b"TILE", b"bc")
+    )
+    reader = read(written)
+    assert reader.header == header
+    assert [reader.header.range_of(frame) for frame in (0, 1)] == [(1, 9), (258, 700)]
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        pytest.param([b"\0\1\0\x09\1\2\2\xbd"], id="above"),
+        pytest.param([b"\0\0\0\x09\1\2\2\xbc"], id="below"),
+        pytest.param([b"\0\x09\0\1\1\2\2\xbc"], id="low and high the wrong way"),
+        pytest.param([b"\0\1\0\x09"], id="of one frame"),
+        pytest.param([b""], id="empty"),
+        pytest.param([b"\0\1\0\x09\1\2\2\xbc"] * 2, id="twice"),
+    ],
+)
+def test_impossible_ranges_of_frames_are_damage(ranges: list[bytes]) -> None:
+    start = SIGNATURE + head(mode=5, level=0, width=3, height=2, frames=2, more=b"\0\1\2\xbc")
+    rest = chunk(b"INDX", struct.pack(">II", 1, 2)) + chunk(b"TILE", b"a") + chunk(b"TILE", b"bc")
+    with pytest.raises(DamagedFileError):
+        read(start + b"".join(chunk(b"RANG", payload) for payload in ranges) + rest, damaged_ok=True)
+
+
+def test_only_16_bits_have_ranges_of_frames() -> None:
+    data = SIGNATURE + head(mode=1, level=0, width=3, height=2) + chunk(b"RANG", bytes(4)) + chunk(b"TILE", b"a")
+    with pytest.raises(DamagedFileError, match="ranges"):
+        read(data)
+
+
 @settings(max_examples=50)
 @given(headers, st.integers(0, 2**32))
 def test_a_tile_is_read_alone(header: Header, seed: int) -> None:
@@ -290,6 +332,11 @@ def test_grid_boxes_are_row_major() -> None:
         {"mode": "I;16", "range": (0.0, 1.0)},
         {"mode": "I;16", "range": (0, 1, 2)},
         {"mode": "I;16", "range": 5},
+        {"mode": "I;16", "range": (0, 9), "ranges": array("H", (0, 9, 0, 9))},
+        {"mode": "I;16", "range": (0, 9), "ranges": array("H", (9, 0))},
+        {"mode": "I;16", "range": (0, 9), "ranges": array("H", (0, 10))},
+        {"mode": "I;16", "range": (0, 9), "ranges": (0, 9)},
+        {"ranges": array("H", (0, 9))},
         {"mode": "I;16", "range": (0, 1), "grey": True},
     ],
 )

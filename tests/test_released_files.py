@@ -54,6 +54,20 @@ def test_16_bit_grey(golden: Any) -> None:
         check(np.asarray(im), golden["deep-q5.agv"])
 
 
+def test_16_bit_frames_of_different_ranges(golden: Any) -> None:
+    path = DATA / "deep-frames-q3.agv"
+    names = ["deep-frames-q3.agv", "deep-frames-q3.agv frame 1", "deep-frames-q3.agv frame 2"]
+    ranges = [[int(golden[name].min()), int(golden[name].max())] for name in names]
+    for (low, high), (darkest, brightest) in zip(agvae.read_info(path)["ranges"], ranges, strict=True):
+        assert low <= darkest <= brightest <= high
+    with Image.open(path) as im:
+        for frame, name in enumerate(names):
+            assert np.abs(agvae.decode(path, frame=frame).astype(int) - golden[name]).max() <= 1
+            im.seek(frame)
+            assert im.mode == "I;16"
+            assert np.abs(np.asarray(im).astype(int) - golden[name]).max() <= 1
+
+
 def test_thumbnail(golden: Any) -> None:
     path = DATA / "thumbnail-q1.5.agv"
     assert agvae.read_info(path)["thumbnail"] == [384, 29]

@@ -46,14 +46,15 @@ def encode(
         image: uint8 pixels of shape (H, W) or (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB, or
             (H, W, 4) RGBA, not premultiplied; or uint16 (H, W) grey; or a Pillow image, of which only the pixels of
             the current frame are taken; or a sequence of these: frames, all of one size, of 8 or of 16 bits.
-            Frames of different modes are stored in the least mode that holds all.
+            Frames of different modes are stored in the least mode that holds all; each of 16 bits is coded relative
+            to its own lowest and highest value.
         quality: 1 to 6, or 10 to 100 on the percent scale; 3.5 if nothing is given.
         s, l: instead of quality, the gain vector 1 .. 6 and the interpolation in [0, 1).
         target_size, target_bpp: instead of quality, the most bytes that the file may have, or bits per pixel of a
             frame; it has at most 1 % less, unless the best quality or the coarseness of a tiny file ends lower.
         target_psnr: instead of quality, the PSNR in dB of grey or colour over all frames, met within 0.05 dB unless
-            the lowest quality is better; the peak is 255, for 16 bits the range of the values.  Targets take about
-            four times as long.
+            the lowest quality is better; the peak is 255, for 16 bits the range of the frame's values.  Targets take
+            about four times as long.
         metadata: what to store besides the pixels.
         model: name of the model to code with; the default one if not given.
         thumbnail: store a thumbnail as well, of 384 pixels on its longer side, if the image is larger.
@@ -147,10 +148,10 @@ def read_info(source: Source) -> dict[str, Any]:
             stays.
 
     Returns:
-        width, height, mode, range ([low, high] of mode I;16, else None), quality, s, l, bytes (of the file), bpp (bits
-        per pixel of a frame), model, digest (hexadecimal), frames, durations (list of milliseconds, or None), loop
-        (or None), tiles (per frame), tile_size, thumbnail ([width, height] or None), and metadata (a list of the
-        names present).
+        width, height, mode, range ([low, high] of mode I;16, else None), ranges (a list of those of each frame, None
+        where all have the same), quality, s, l, bytes (of the file), bpp (bits per pixel of a frame), model, digest
+        (hexadecimal), frames, durations (list of milliseconds, or None), loop (or None), tiles (per frame), tile_size,
+        thumbnail ([width, height] or None), and metadata (a list of the names present).
 
     Raises:
         SyntaxError: not an .agv file.
@@ -170,6 +171,9 @@ def read_info(source: Source) -> dict[str, Any]:
         "height": header.height,
         "mode": header.mode,
         "range": list(header.range) if header.range else None,
+        "ranges": [header.ranges[k : k + 2].tolist() for k in range(0, 2 * header.frames, 2)]
+        if header.ranges
+        else None,
         "quality": level_to_quality(header.level),
         "s": s,
         "l": l,

@@ -16,11 +16,12 @@ import sys
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from io import BufferedReader, BytesIO, FileIO
 from itertools import accumulate
 from numbers import Integral, Real
+from operator import le
 from typing import IO, Any
 
 from agvae.quality import MAX_LEVEL
@@ -106,6 +107,7 @@ class Header:
         grey: the three bands of a mode with colour are equal.
         range: (low, high) of mode I;16, 0 <= low <= high <= 65535: the grey values that stand for 0 and 1.  None in
             other modes.
+        ranges: low and high of each frame in turn, all within `range`, where not all frames have that one; else None.
 
     Raises:
         ValueError: a value is outside its range.
@@ -121,6 +123,7 @@ class Header:
     frames: int = 1
     grey: bool = False
     range: tuple[int, int] | None = None
+    ranges: array[int] | None = None
 
     def __post_init__(self) -> None:
         _check_range("width", self.width, 1, MAX_SIDE)
@@ -138,6 +141,7 @@ class Header:
             msg = f"mode {self.mode} has no colour bands to be grey"
             raise ValueError(msg)
         _check_pixel_range(self.mode, self.range)
+        _check_frame_ranges(self)
         check_model_name(self.model)
         if len(self.digest) != 8:
             msg = "digest must have 8 bytes"
@@ -146,6 +150,10 @@ class Header:
     @property
     def has_alpha(self) -> bool:
         return self.mode.endswith("A")
+
+    def range_of(self, frame: int) -> tuple[int, int] | None:
+        """(low, high) of one frame, None in modes other than I;16."""
+        return self.range if self.ranges is None else (self.ranges[2 * frame], self.ranges[2 * frame + 1])
 
     @property
     def tiles_per_frame(self) -> int:
@@ -261,6 +269,8 @@ def write_container(header: Header, metadata: Metadata, tiles: Iterable[TileData
         msg = f"the header asks for {header.tile_count} tiles, not {len(payloads)}"
         raise ValueError(msg)
     parts = [SIGNATURE, _chunk(b"HEAD", _pack_header(header))]
+    if header.ranges is not None:
+        parts.append(_chunk(b"RANG", _big_endian(header.ranges).tobytes()))
     for field in fields(metadata):
         if (value := getattr(metadata, field.name)) is not None:
             parts.append(_chunk(_METADATA_KINDS[field.name], _pack_metadata(field.name, value)))
@@ -355,7 +365,7 @@ class Reader:
                 raise tile.error
 
     def _read_preamble(self, damaged_ok: bool) -> array[int]:
-        """Read the chunks between header and tiles; sets the metadata and gives the tiles' lengths."""
+        """Read the chunks between header and tiles; sets ranges and metadata and gives the tiles' lengths."""
         seen: dict[str, Any] = {}
         count = self.header.tile_count
         while True:
@@ -365,12 +375,14 @@ class Reader:
                 lengths = array("I", (length,))
                 break
             if kind == b"INDX" and count > 1 and length == 4 * count:
-                lengths = array("I", self._payload(kind, length, length))
-                if sys.byteorder == "little":
-                    lengths.byteswap()
+                lengths = _big_endian(array("I", self._payload(kind, length, length)))
                 self._first_tile = self._fp.tell()
                 break
-            if kind in (b"HEAD", b"INDX", b"TILE"):
+            if kind == b"RANG" and self.header.ranges is None and length == _RANGE.size * self.header.frames:
+                ranges = _big_endian(array("H", self._payload(kind, length, length)))
+                self.header = _from_file(replace, self.header, ranges=ranges)
+                continue
+            if kind in (b"HEAD", b"RANG", b"INDX", b"TILE"):
                 msg = f"misplaced chunk {kind.decode()}"
                 raise DamagedFileError(msg)
             if kind in _METADATA_NAMES:
@@ -517,6 +529,18 @@ def _check_pixel_range(mode: str, value: object) -> None:
     raise ValueError(msg)
 
 
+def _check_frame_ranges(header: Header) -> None:
+    ranges = header.ranges
+    if ranges is None:
+        return
+    if header.range is not None and isinstance(ranges, array) and len(ranges) == 2 * header.frames:
+        lows, highs = ranges[::2], ranges[1::2]
+        if header.range[0] <= min(lows) and max(highs) <= header.range[1] and all(map(le, lows, highs)):
+            return
+    msg = "ranges must be low and high of each frame of mode I;16, within the range of all"
+    raise ValueError(msg)
+
+
 def _check_range(name: str, value: object, low: int, high: int) -> None:
     if not isinstance(value, int) or not low <= value <= high:
         msg = f"{name} must be an integer from {low} to {high}, not {value!r}"
@@ -606,21 +630,35 @@ def _unpack_header(payload: bytes) -> Header:
     if len(name) != length or len(rest) != (_RANGE.size if has_range else 0):
         msg = "a header of wrong length"
         raise DamagedFileError(msg)
+    return _from_file(
+        Header,
+        width=width,
+        height=height,
+        mode=MODES[mode - 1],
+        level=level,
+        model=name.decode("ascii", "replace"),
+        digest=digest,
+        tile_size=tile_units * _TILE_UNIT,
+        frames=frames,
+        grey=bool(flags & _GREY),
+        range=_RANGE.unpack(rest) if has_range else None,
+    )
+
+
+def _from_file(make: Callable[..., Header], *args: Any, **values: Any) -> Header:
+    """A header of values from a file, which are damage where no header may have them."""
     try:
-        return Header(
-            width=width,
-            height=height,
-            mode=MODES[mode - 1],
-            level=level,
-            model=name.decode("ascii"),
-            digest=digest,
-            tile_size=tile_units * _TILE_UNIT,
-            frames=frames,
-            grey=bool(flags & _GREY),
-            range=_RANGE.unpack(rest) if has_range else None,
-        )
+        return make(*args, **values)
     except ValueError as error:
         raise DamagedFileError(str(error)) from error
+
+
+def _big_endian(numbers: array[int]) -> array[int]:
+    """Numbers in the machine's byte order from such in that of files, or the other way."""
+    numbers = numbers[:]
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers
 
 
 def _pack_metadata(name: str, value: Any) -> bytes:

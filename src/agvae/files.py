@@ -70,7 +70,15 @@ def coded_files(files: Iterable[tuple[Frames, Metadata]], level: int, model: str
 def header_of(frames: Frames, level: int, model: str, digest: bytes) -> Header:
     """The header of a file of these frames."""
     return Header(
-        *frames.size, frames.mode, level, model, digest, frames=frames.count, grey=frames.grey, range=frames.range
+        *frames.size,
+        frames.mode,
+        level,
+        model,
+        digest,
+        frames=frames.count,
+        grey=frames.grey,
+        range=frames.range,
+        ranges=frames.ranges,
     )
 
 
@@ -85,12 +93,12 @@ def with_thumbnail(metadata: Metadata, frames: Frames, model: str | None) -> Met
 
 def decoded(jobs: Iterable[Job], *, damaged_ok: bool) -> Iterator[Pixels]:
     """The pixels of each job, decoded as they are asked for; raises what `agvae.decode` does."""
-    waiting: deque[tuple[Header, NDArray[np.uint8] | None]] = deque()
+    waiting: deque[tuple[Header, NDArray[np.uint8] | None, int]] = deque()
 
     def requests() -> Iterator[DecodeRequest]:
         for job in jobs:
             request, alpha = _request(job, damaged_ok)
-            waiting.append((request.header, alpha))
+            waiting.append((request.header, alpha, index(job.frame)))
             yield request
 
     for colour in decode_images(requests(), damaged_ok=damaged_ok):
@@ -100,13 +108,13 @@ def decoded(jobs: Iterable[Job], *, damaged_ok: bool) -> Iterator[Pixels]:
 def psnr(data: bytes, frames: Frames) -> float:
     """PSNR in dB of grey or colour over all frames of a file made of them, infinite if they are equal.
 
-    The peak is 255, for 16 bits the range of the values.
+    The peak is 255, for 16 bits the range of the frame's values.
     """
     reader = Reader(BytesIO(data))
-    low, high = frames.range or (0, 255)
     errors = []
     jobs = (Job(reader, k) for k in range(frames.count))
-    for (colour, _), pixels in zip(frames, decoded(jobs, damaged_ok=False), strict=True):
+    for number, ((colour, _), pixels) in enumerate(zip(frames, decoded(jobs, damaged_ok=False), strict=True)):
+        low, high = reader.header.range_of(number) or (0, 255)
         bands = np.atleast_3d(pixels)[..., : 3 if frames.mode.startswith("RGB") else 1]
         x_hat = (bands - np.float32(low)) / np.float32(max(high - low, 1))
         x = colour[..., : bands.shape[2]] / np.float32(255 if colour.dtype == np.uint8 else 1)
@@ -132,10 +140,10 @@ def _request(job: Job, damaged_ok: bool) -> tuple[DecodeRequest, NDArray[np.uint
     return DecodeRequest(header, payloads, box), alpha
 
 
-def finished(colour: NDArray[Any], header: Header, alpha: NDArray[np.uint8] | None) -> Pixels:
-    """(H, W, 3) colour as the codec gives it, and alpha, in the shape of the mode."""
-    if header.range is not None:
-        low, high = header.range
+def finished(colour: NDArray[Any], header: Header, alpha: NDArray[np.uint8] | None, frame: int = 0) -> Pixels:
+    """(H, W, 3) colour of a frame as the codec gives it, and alpha, in the shape of the mode."""
+    if (bounds := header.range_of(frame)) is not None:
+        low, high = bounds
         x = colour.mean(axis=2, dtype=np.float32).clip(0, 1)
         values: Pixels = np.rint(low + x * (high - low)).astype(np.uint16)
         return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -33,6 +34,7 @@ class Frames:
         count: how many there are.
         mode: "I;16", or the least of L, LA, RGB and RGBA that holds all frames.
         range: in mode I;16 the smallest and the largest value of all frames, else None.
+        ranges: those of each frame in turn, where not all frames have the same, else None.
         grey: the mode is RGB or RGBA, and the three bands are equal in all frames.
 
     Raises:
@@ -47,7 +49,8 @@ class Frames:
         self.count = 0
         self.grey = True
         deep = colour = alpha = False
-        low, high, held = 0xFFFF, 0, 0
+        ranges = array("H")
+        held = 0
         for bands in map(_bands, pictures):
             height, width, depth = bands.shape
             if self.count == 0:
@@ -60,7 +63,7 @@ class Frames:
                 msg = "frames of 8 and of 16 bits cannot be in one file"
                 raise ValueError(msg)
             if deep:
-                low, high = min(low, int(bands.min())), max(high, int(bands.max()))
+                ranges.extend((int(bands.min()), int(bands.max())))
             colour |= depth > 2
             alpha |= depth % 2 == 0
             self.grey = self.grey and (depth < 3 or bool((bands[..., :1] == bands[..., 1:3]).all()))
@@ -74,20 +77,21 @@ class Frames:
             msg = "there must be at least one frame"
             raise ValueError(msg)
         self.mode = "I;16" if deep else ("RGB" if colour else "L") + ("A" if alpha else "")
-        self.range = (low, high) if deep else None
+        self.range = (min(ranges), max(ranges)) if deep else None
+        self.ranges = None if self.range is None or ranges == array("H", self.range * self.count) else ranges
         self.grey &= colour
 
     def __iter__(self) -> Iterator[tuple[NDArray[Any], NDArray[np.uint8] | None]]:
         """Colour and alpha of each frame.
 
-        Colour is (H, W, 3) uint8, in mode I;16 float32 with 0 for the lowest and 1 for the highest value of the range;
+        Colour is (H, W, 3) uint8, in mode I;16 float32 with 0 for the lowest and 1 for the highest value of the frame;
         alpha (H, W) uint8, or None in a mode without.
         """
-        for bands in self._all_bands():
+        for number, bands in enumerate(self._all_bands()):
             height, width, depth = bands.shape
             colour: NDArray[Any] = bands[..., :3] if depth > 2 else bands[..., :1]
             if self.range is not None:
-                low, high = self.range
+                low, high = self.range if self.ranges is None else self.ranges[2 * number : 2 * number + 2]
                 colour = (colour - np.float32(low)) / np.float32(max(high - low, 1))
             alpha = None
             if self.mode.endswith("A"):
