@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,13 @@ from agvae.cli import main
 from agvae.engine import Latents, Model
 from agvae.networks import PRESETS
 from agvae.networks.gain import level_weights
-from agvae.training.data import CropPool, load_images
+from agvae.training.data import CropPool, load_images, load_pool
+from agvae.training.drawn import with_drawn
 from agvae.training.export import export_checkpoint, read_checkpoint
-from agvae.training.loop import Trainer, TrainingOptions
+from agvae.training.loop import DivergedError, Trainer, TrainingOptions
 from agvae.training.loss import interpolated_betas, random_levels
 from agvae.training.muon import Muon, orthogonalized
-from agvae.training.validate import validate
+from agvae.training.validate import FLAT, load_kinds, validate
 from tests.helpers import TINY, picture
 
 
@@ -74,10 +75,10 @@ def test_training_imports_no_more_than_it_needs() -> None:
 def test_the_loss_falls(options: TrainingOptions) -> None:
     trainer = Trainer(replace(options, patches=100_000))
     images = [torch.from_numpy(picture(128, 128, 20 + k)) for k in range(2)]
-    before = validate(trainer.model, images)
+    before = validate(trainer.model, {"pictures": images})
     for _ in range(60):
         trainer.train_step()
-    after = validate(trainer.model, images)
+    after = validate(trainer.model, {"pictures": images})
     assert sum(math.log(b.loss / a.loss) for a, b in zip(before, after, strict=True)) / len(before) < -0.05
 
 
@@ -123,8 +124,10 @@ def test_run_validates_saves_and_stops_on_schedule(options: TrainingOptions) -> 
     assert (Path(options.output) / "checkpoint.pt").exists()
     with (Path(options.output) / "validation.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [int(r["s"]) for r in rows] == list(range(TINY.levels))
-    assert [float(r["bpp"]) for r in rows] == sorted(float(r["bpp"]) for r in rows)
+    kinds = ["images", *FLAT]
+    assert [(r["kind"], int(r["s"])) for r in rows] == [(kind, s) for kind in kinds for s in range(TINY.levels)]
+    rates = [float(r["bpp"]) for r in rows[: TINY.levels]]
+    assert rates == sorted(rates)
 
 
 def test_the_export_codes_like_the_training_graph(options: TrainingOptions, tmp_path: Path) -> None:
@@ -187,6 +190,7 @@ def test_the_printed_registry_entry_is_that_of_the_run(
 ) -> None:
     Image.fromarray(picture(192, 192)).save(tmp_path / "images" / "large.png")
     Trainer(replace(options, betas="0.01,0.1", **changes)).save(tmp_path / "c.pt")
+    capsys.readouterr()
     assert main(["export", str(tmp_path / "c.pt"), str(tmp_path / "m.safetensors"), "--name", "two"]) == 0
     entry = json.loads(capsys.readouterr().out)["two"]
     assert (entry["preset"], entry["metric"], entry["quality_range"]) == ("tiny", metric, [1, 6])
@@ -217,7 +221,11 @@ def command(options: TrainingOptions) -> list[str]:
     """The words of `agvae train` for the options that are not as by default, but for the preset."""
     default = TrainingOptions("", "")
     changed = {k: v for k, v in asdict(options).items() if v != getattr(default, k) and k != "preset"}
-    return ["train", *(f"--{name.replace('_', '-')}={value}" for name, value in changed.items())]
+    words = ["train"]
+    for name, value in changed.items():
+        values = value if isinstance(value, tuple) else [value]
+        words += [f"--{name.replace('_', '-')}={value}" for value in values]
+    return words
 
 
 def test_a_run_from_a_model_goes_on_with_its_preset_and_shape(
@@ -280,6 +288,20 @@ def test_a_model_of_another_preset_is_refused(
         {"precision": "fp16"},
         {"device": "tpu"},
         {"seed": -1},
+        {"seed": 2**64},
+        {"ema": 2.0},
+        {"ema": 1.0},
+        {"clip": 0.0},
+        {"clip": math.nan},
+        {"warmup": -5},
+        {"decay": 1.5},
+        {"drawn": -0.1},
+        {"schedule": "linear"},
+        {"adam_lr": -1e-3},
+        {"muon_lr": math.inf},
+        {"beta_exponent": math.nan},
+        {"save_every": math.nan},
+        {"validate_every": -1.0},
         {"entropy": "nonsense"},
         {"crop": 128, "metric": "ms-ssim"},
     ],
@@ -317,16 +339,16 @@ def test_broken_data_are_named(tmp_path: Path) -> None:
         load_images(tmp_path / "none")
     assert raised.value.filename == str(tmp_path / "none")
     (tmp_path / "broken.tar").write_bytes(b"no archive")
-    with pytest.raises(ValueError, match=r"broken\.tar: "):
+    with pytest.raises(ValueError, match=r"no image in .*broken\.tar: "):
         load_images(tmp_path / "broken.tar")
     (tmp_path / "broken.png").write_bytes(b"no image")
-    with pytest.raises(OSError, match=r"broken\.png: "):
+    with pytest.raises(ValueError, match=r"no image in .*broken\.png: "):
         load_images(tmp_path / "broken.png")
 
 
 def test_crops_are_pieces_of_the_images() -> None:
     image = torch.arange(80 * 70 * 3).remainder(251).to(torch.uint8).reshape(80, 70, 3)
-    pool = CropPool([image], torch.device("cpu"))
+    pool = CropPool([[image]], torch.device("cpu"))
     crop = (pool.draw(1, 64, torch.Generator().manual_seed(3))[0] * 255).round().to(torch.uint8).permute(1, 2, 0)
     flips = [crop, crop.flip(0), crop.flip(1), crop.flip(0, 1)]
     windows = [image[top : top + 64, left : left + 64] for top in range(17) for left in range(7)]
@@ -334,7 +356,7 @@ def test_crops_are_pieces_of_the_images() -> None:
 
 
 def test_crops_larger_than_an_image_are_refused() -> None:
-    pool = CropPool([torch.zeros(50, 90, 3, dtype=torch.uint8)], torch.device("cpu"))
+    pool = CropPool([[torch.zeros(50, 90, 3, dtype=torch.uint8)]], torch.device("cpu"))
     with pytest.raises(ValueError, match="at least 64"):
         pool.draw(1, 64, torch.Generator())
 
@@ -346,8 +368,229 @@ def test_tar_archives_are_folders(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "shard.tar", "w") as archive:
         archive.add(tmp_path / "a.png", "a.png")
     assert len(load_images(tmp_path)) == 2
-    with pytest.raises(ValueError, match="no image"):
-        load_images(tmp_path, minimum_side=31)
+
+
+def save_pictures(folder: Path, sides: Sequence[int], value: int) -> None:
+    folder.mkdir()
+    for k, side in enumerate(sides):
+        Image.fromarray(np.full((side, side, 3), value, np.uint8)).save(folder / f"{k}.png")
+
+
+def values_drawn(pool: CropPool, count: int, size: int) -> dict[int, float]:
+    """How often crops of flat pictures show each value."""
+    crops = pool.draw(count, size, torch.Generator().manual_seed(0))
+    values, counts = crops[:, 0, 0, 0].mul(255).round().int().unique(return_counts=True)
+    return dict(zip(values.tolist(), (counts / count).tolist(), strict=True))
+
+
+def test_crops_follow_the_shares_of_their_sources(tmp_path: Path) -> None:
+    save_pictures(tmp_path / "a", [20, 40], 1)
+    save_pictures(tmp_path / "b1", [30], 2)
+    save_pictures(tmp_path / "b2", [10], 3)
+    cpu = torch.device("cpu")
+    by_area = values_drawn(load_pool([str(tmp_path)], 10, cpu), 3000, 10)
+    assert by_area == pytest.approx({1: 2 / 3, 2: 0.3, 3: 1 / 30}, abs=0.03)
+    shared = values_drawn(load_pool([f"{tmp_path / 'a'}=1", f"{tmp_path / 'b?'}=3"], 10, cpu), 3000, 10)
+    assert shared == pytest.approx({1: 0.25, 2: 0.675, 3: 0.075}, abs=0.03)
+
+
+def test_a_source_can_be_a_part_of_a_folder(tmp_path: Path) -> None:
+    for k in range(5):
+        Image.fromarray(np.full((8, 8, 3), k, np.uint8)).save(tmp_path / f"{k}.png")
+    kinds = load_kinds([f"{tmp_path}:2-3=some", f"{tmp_path}:5-9=some", str(tmp_path)])
+    found = {kind: [int(image[0, 0, 0]) for image in images] for kind, images in kinds.items()}
+    assert found == {"some": [1, 2, 4], tmp_path.name: [0, 1, 2, 3, 4]}
+
+
+@pytest.mark.parametrize("shares", [["=1", ""], ["=0", "=1"], ["=much", "=1"], ["=nan", "=1"], ["=-1", "=2"]])
+def test_shares_that_are_none_are_refused(shares: list[str], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="share"):
+        load_pool([f"{tmp_path}{share}" for share in shares], 8, torch.device("cpu"))
+
+
+def test_small_pictures_are_mirrored_or_counted_out(tmp_path: Path) -> None:
+    save_pictures(tmp_path / "images", [16, 9, 4], 7)
+    said: list[str] = []
+    pool = load_pool([str(tmp_path / "images")], 16, torch.device("cpu"), said.append)
+    assert pool.height.tolist() == [16, 16]
+    (line,) = said
+    assert "2 images" in line
+    assert "1 of them smaller than a crop and mirrored" in line
+    assert "left out 1 smaller than half a crop" in line
+
+
+def test_what_is_no_image_is_named(tmp_path: Path) -> None:
+    save_pictures(tmp_path / "images", [8], 7)
+    (tmp_path / "images" / "broken.png").write_bytes(b"no image")
+    (tmp_path / "images" / "._0.png").write_bytes(b"of another system")
+    (tmp_path / "images" / "notes.txt").write_text("none")
+    said: list[str] = []
+    assert len(load_images(tmp_path / "images", said.append)) == 1
+    (line,) = said
+    assert "broken.png: cannot identify image file" in line
+    assert "left out 2 other files (._*, .txt)" in line
+
+
+def test_drawn_crops_take_the_place_of_their_share() -> None:
+    pictures = torch.full((64, 3, 32, 32), 2.0)
+    generator = torch.Generator().manual_seed(0)
+    whole = with_drawn(pictures, 64, 0.5, generator, slice(None))
+    drawn = whole[(whole != 2).all(-1).all(-1).all(-1)]
+    assert 20 < len(drawn) < 44
+    assert 0 <= float(drawn.min()) < float(drawn.max()) <= 1
+    flat = drawn.flatten(2).std(-1).amax(1) == 0
+    dark = ~flat & (drawn.mean((1, 2, 3)) < 0.1) & (drawn[:, 0] == drawn[:, 2]).all(-1).all(-1)
+    assert 0.2 < float(flat.float().mean()) < 0.6
+    assert 0.2 < float(dark.float().mean()) < 0.6
+    generator.manual_seed(0)
+    half = with_drawn(pictures[:32], 64, 0.5, generator, slice(32, 64))
+    assert torch.equal(half, whole[32:])
+
+
+def test_the_constant_schedule_falls_to_zero_at_its_end(options: TrainingOptions) -> None:
+    trainer = Trainer(replace(options, schedule="constant", decay=0.2, patches=400, batch=4, warmup=5))
+
+    def factor(step: int) -> float:
+        trainer.step, trainer.patches = step, 4 * step
+        return trainer._factor()
+
+    assert [factor(step) for step in (0, 4, 79, 80)] == pytest.approx([0.2, 1, 1, 1])
+    assert [factor(step) for step in (85, 95, 100)] == pytest.approx([0.5, 1 - 0.75**0.5, 0])
+
+
+def test_a_constant_schedule_can_be_made_longer(options: TrainingOptions, tmp_path: Path) -> None:
+    options = replace(options, schedule="constant", patches=40)
+    long = Trainer(replace(options, patches=400))
+    for _ in range(4):
+        long.train_step()
+    short = Trainer(options)
+    for _ in range(2):
+        short.train_step()
+    short.save(tmp_path / "c.pt")
+    longer = Trainer(replace(options, patches=400))
+    longer.resume(tmp_path / "c.pt")
+    for _ in range(2):
+        longer.train_step()
+    assert digest(longer.model) == digest(long.model)
+
+
+def test_patches_are_counted_whatever_the_batch(options: TrainingOptions, tmp_path: Path) -> None:
+    first = Trainer(options)
+    first.train_step()
+    first.save(tmp_path / "c.pt")
+    second = Trainer(replace(options, batch=6))
+    second.resume(tmp_path / "c.pt")
+    second.train_step()
+    assert (second.step, second.patches) == (2, 10)
+
+
+def test_the_best_weights_are_kept_and_exported(options: TrainingOptions, tmp_path: Path) -> None:
+    trainer = Trainer(replace(options, valid=options.data, patches=8))
+    trainer.run()
+    best = Path(options.output) / "best.pt"
+    assert "optimizers" not in read_checkpoint(best)
+    export_checkpoint(best, tmp_path / "m.safetensors", "best")
+    with pytest.raises(ValueError, match="averaged weights alone"):
+        trainer.resume(best)
+    resumed = Trainer(trainer.options)
+    resumed.resume(Path(options.output) / "checkpoint.pt")
+    assert resumed.best == trainer.best < math.inf
+
+
+def test_a_folder_that_holds_a_run_is_not_trained_into(options: TrainingOptions, tmp_path: Path) -> None:
+    options = replace(options, patches=4)
+    Trainer(options).run()
+    checkpoint = Path(options.output) / "checkpoint.pt"
+    before = checkpoint.read_bytes()
+    with pytest.raises(ValueError, match="holds a run"):
+        Trainer(options).run()
+    assert main(command(options)) == 1
+    Trainer(options).save(tmp_path / "other.pt")
+    assert main(["train", f"--resume={tmp_path / 'other.pt'}"]) == 1
+    assert checkpoint.read_bytes() == before
+    assert main(["train", f"--resume={checkpoint}", "--patches=8"]) == 0
+
+
+def poison(trainer: Trainer, steps: set[int]) -> None:
+    """Give the trainer losses without a value at some steps."""
+    loss = trainer.loss
+
+    def poisoned(x: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+        return loss(x, q) * (math.nan if trainer.step in steps else 1)
+
+    trainer.loss = poisoned  # type: ignore[method-assign]
+
+
+def test_training_that_diverges_ends_with_its_last_good_checkpoint(options: TrainingOptions) -> None:
+    trainer = Trainer(replace(options, patches=1000, save_every=0))
+    poison(trainer, set(range(3, 1000)))
+    with pytest.raises(DivergedError, match="20 steps in a row"):
+        trainer.run()
+    assert read_checkpoint(Path(options.output) / "checkpoint.pt")["step"] == 3
+
+
+def test_skipped_steps_are_counted_and_what_was_before_is_kept(
+    options: TrainingOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = Trainer(replace(options, patches=24, save_every=0))
+    poison(trainer, {3})
+    trainer.run()
+    last, good = (read_checkpoint(Path(options.output) / f"{name}.pt") for name in ("checkpoint", "last-good"))
+    assert (last["step"], last["skipped"]) == (6, 1)
+    assert (good["step"], good["skipped"]) == (3, 0)
+    assert all(bool(value.isfinite().all()) for value in last["model"].values())
+
+
+def test_weights_that_are_not_finite_are_not_saved(options: TrainingOptions, tmp_path: Path) -> None:
+    trainer = Trainer(options)
+    next(trainer.model.parameters()).data.fill_(math.inf)
+    with pytest.raises(DivergedError, match="not finite"):
+        trainer.save(tmp_path / "c.pt")
+    assert not (tmp_path / "c.pt").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_a_full_disk_does_not_end_a_run(options: TrainingOptions, capsys: pytest.CaptureFixture[str]) -> None:
+    import resource
+
+    trainer = Trainer(replace(options, patches=12, save_every=0))
+    trainer.save(trainer.output / "checkpoint.pt")
+    trainer.resumed = trainer.output / "checkpoint.pt"
+    before = trainer.resumed.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            trainer.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert trainer.step == 3
+    assert "no checkpoint was written, training goes on" in capsys.readouterr().out
+    assert [path.name for path in trainer.output.iterdir()] == ["checkpoint.pt"]
+    assert trainer.resumed.read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_the_step_end_and_saves(options: TrainingOptions, number: signal.Signals) -> None:
+    trainer = Trainer(options)
+    loss = trainer.loss
+
+    def interrupted(x: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+        if trainer.step == 2:
+            signal.raise_signal(number)
+        return loss(x, q)
+
+    trainer.loss = interrupted  # type: ignore[method-assign]
+    came: list[int] = []
+    before = signal.signal(number, lambda number, _: came.append(number))
+    ours = signal.getsignal(number)
+    try:
+        trainer.run()
+        assert signal.getsignal(number) is ours
+    finally:
+        signal.signal(number, before)
+    assert came == [number]
+    assert read_checkpoint(Path(options.output) / "checkpoint.pt")["step"] == 3
 
 
 def test_half_of_the_levels_are_trained_vectors() -> None:
@@ -471,16 +714,16 @@ def test_a_killed_run_goes_on_exactly(options: TrainingOptions, tmp_path: Path) 
     options = replace(options, patches=160, save_every=1e-9)
     whole = Trainer(replace(options, output=str(tmp_path / "whole")))
     whole.run()
-    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in asdict(options).items()]
-    command = [sys.executable, script(tmp_path), "train"]
+    arguments = [*command(options)[1:], "--preset=tiny"]
+    words = [sys.executable, script(tmp_path), "train"]
     checkpoint = Path(options.output) / "checkpoint.pt"
-    with subprocess.Popen([*command, *arguments], env=environment()) as process:
+    with subprocess.Popen([*words, *arguments], env=environment()) as process:
         while not checkpoint.exists() and process.poll() is None:
             time.sleep(0.01)
         process.kill()
     assert process.returncode == -signal.SIGKILL
     assert 0 < read_checkpoint(checkpoint)["step"] < whole.step
-    subprocess.run([*command, "--resume", checkpoint], env=environment(), check=True, timeout=300)
+    subprocess.run([*words, "--resume", checkpoint], env=environment(), check=True, timeout=300)
     resumed = read_checkpoint(checkpoint)
     assert resumed["step"] == whole.step
     for name in ("model", "average"):

@@ -453,9 +453,8 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
             dest=f"option_{field.name}",
-            type=types[field.name],
+            **_form(types[field.name]),
             default=argparse.SUPPRESS,
-            metavar=types[field.name].__name__.upper(),
             help=note,
         )
     start = parser.add_mutually_exclusive_group()
@@ -468,7 +467,15 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(usage_error=parser.error)
 
 
+def _form(kind: Any) -> dict[str, Any]:
+    """How an option of a type is given: sequences of texts one by one."""
+    if kind in (str, int, float):
+        return {"type": kind, "metavar": kind.__name__.upper()}
+    return {"action": "append", "metavar": "SOURCE"}
+
+
 def _train(args: argparse.Namespace) -> int:
+    from agvae.training.checkpoint import check_free
     from agvae.training.export import checkpoint_config, read_checkpoint
     from agvae.training.loop import Trainer, TrainingOptions
     from agvae.weights import read_model_file
@@ -478,13 +485,17 @@ def _train(args: argparse.Namespace) -> int:
     if args.resume:
         state = read_checkpoint(args.resume)
         network = checkpoint_config(args.resume, state)
+        if "patches" in given and "minutes" not in given:
+            given["minutes"] = 0.0
         given = state["options"] | {"preset": network.preset} | given
     elif args.init_from:
         given = {"preset": read_model_file(args.init_from).config.preset} | given
     missing = [f.name for f in fields(TrainingOptions) if f.default is MISSING and f.name not in given]
     if missing:
         args.usage_error(f"the following arguments are required: {', '.join('--' + name for name in missing)}")
-    trainer = Trainer(TrainingOptions(**given), args.init_from, args.from_zoo, network)
+    options = TrainingOptions(**given)
+    check_free(Path(options.output), args.resume)
+    trainer = Trainer(options, args.init_from, args.from_zoo, network)
     if args.resume:
         trainer.resume(args.resume)
     trainer.run(args.stop_after)

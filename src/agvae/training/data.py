@@ -2,82 +2,114 @@
 
 from __future__ import annotations
 
-import errno
-import io
-import os
-import tarfile
-import zlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from agvae.images import IMAGE_SUFFIXES, read_rgb
+from agvae.training.sources import Source, Tally, read_images
+
+_STEP = 2**26
+"""Bytes by which the buffer of all images grows."""
 
 
-def image_bytes(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """(path, file content) of every image in a folder tree and in the tar files in it, in sorted order."""
-    paths = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
-    for path in paths:
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-            yield str(path), path.read_bytes()
-        elif path.suffix == ".tar":
-            yield from _members(path)
-
-
-def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                content = archive.extractfile(member)
-                if content is not None and Path(member.name).suffix.lower() in IMAGE_SUFFIXES:
-                    yield f"{path}/{member.name}", content.read()
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        msg = f"{path}: {error}"
-        raise ValueError(msg) from error
-
-
-def _decode(image: tuple[str, bytes]) -> Tensor:
-    name, content = image
-    return torch.from_numpy(np.array(read_rgb(io.BytesIO(content), name)))
-
-
-def load_images(folder: Path, minimum_side: int = 1, limit: int | None = None) -> list[Tensor]:
-    """Every image of at least `minimum_side` pixels on its short side, decoded: uint8 (H, W, 3) each.
+def load_images(source: Source | Path, say: Callable[[str], None] | None = None) -> list[Tensor]:
+    """Every image of a source that can be read, decoded: uint8 (H, W, 3) each; `say` is told what was left out.
 
     Raises:
-        ValueError: there is none, or a tar file is damaged.
-        OSError: a file cannot be read, or an image not be decoded; the message names it.
+        ValueError: there is none.
+        OSError: the source cannot be read.
     """
-    if not folder.exists():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
-    contents = list(islice(image_bytes(folder), limit))
-    with ThreadPoolExecutor() as pool:
-        images = [image for image in pool.map(_decode, contents) if min(image.shape[:2]) >= minimum_side]
-    if not images:
-        msg = f"no image of {minimum_side} pixels or more in {folder}"
-        raise ValueError(msg)
+    source = source if isinstance(source, Source) else Source(str(source))
+    tally = Tally()
+    images = list(read_images(source, tally))
+    _close(source, tally, say)
     return images
+
+
+def load_pool(
+    texts: Sequence[str], crop: int, device: torch.device, say: Callable[[str], None] | None = None
+) -> CropPool:
+    """The images that all sources name, with the share of each behind its sign of equality, or by area if none has one.
+
+    Raises:
+        ValueError: a source has no image, or no share where another has one.
+        OSError: a source cannot be read.
+    """
+    sources = [Source.parse(text) for text in texts]
+    shares = _shares(sources)
+    tallies = [Tally() for _ in sources]
+
+    def images(source: Source, tally: Tally) -> Iterable[Tensor]:
+        yield from read_images(source, tally, crop)
+        _close(source, tally, say)
+
+    return CropPool([images(*pair) for pair in zip(sources, tallies, strict=True)], device, shares)
+
+
+def _shares(sources: Sequence[Source]) -> list[float] | None:
+    if not any(source.label for source in sources):
+        return None
+    try:
+        shares = [float(source.label) for source in sources]
+    except ValueError:
+        shares = []
+    if not shares or not all(0 < share < float("inf") for share in shares):
+        msg = "data must have a share, a positive number, behind every source or behind none"
+        raise ValueError(msg)
+    return shares
+
+
+def _close(source: Source, tally: Tally, say: Callable[[str], None] | None) -> None:
+    if not tally.used:
+        msg = f"no image in {source.path} that can be used: {tally}"
+        raise ValueError(msg)
+    if say:
+        say(f"{source.path}: {tally}")
 
 
 class CropPool:
     """All images as one uint8 buffer on the training device; crops are gathered there, flips included.
 
-    Images are drawn in proportion to their area, so every pixel is seen equally often.
+    Images of a set are drawn in proportion to their area, so that each of its pixels is seen equally often.
+
+    Args:
+        sets: images of one kind each, uint8 (H, W, 3), taken one by one.
+        device: where crops are drawn.
+        shares: how often each set is drawn, in any unit; by area if not given.
     """
 
-    def __init__(self, images: list[Tensor], device: torch.device) -> None:
-        self.pixels = torch.cat([image.reshape(-1) for image in images]).to(device)
-        sizes = torch.tensor([image.shape[:2] for image in images])
-        self.height, self.width = sizes[:, 0].to(device), sizes[:, 1].to(device)
-        self.smallest_side = int(sizes.min())
-        areas = sizes.prod(1)
+    def __init__(
+        self, sets: Sequence[Iterable[Tensor]], device: torch.device, shares: Sequence[float] | None = None
+    ) -> None:
+        sizes: list[tuple[int, int]] = []
+        counts: list[int] = []
+        pixels, end = np.empty(0, np.uint8), 0
+        for images in sets:
+            before = len(sizes)
+            for image in images:
+                start, end = end, end + image.numel()
+                if end > pixels.size:  # in its place, where the system can: a copy would need the memory twice
+                    pixels.resize(max(end, pixels.size + _STEP), refcheck=False)
+                pixels[start:end] = image.reshape(-1).numpy()
+                sizes.append((image.shape[0], image.shape[1]))
+            counts.append(len(sizes) - before)
+        pixels.resize(end, refcheck=False)
+        self.pixels = torch.from_numpy(pixels).to(device)
+        table = torch.tensor(sizes)
+        self.height, self.width = table[:, 0].to(device), table[:, 1].to(device)
+        self.smallest_side = int(table.min())
+        areas = table.prod(1)
         self.offset = (3 * (areas.cumsum(0) - areas)).to(device)
-        self.cumulative_area = areas.cumsum(0).double().div(areas.sum()).to(device)
+        if shares is None:
+            cumulative = areas.cumsum(0).double().div(areas.sum())
+        else:
+            parts = zip(areas.split(counts), shares, strict=True)
+            cumulative = torch.cat([part.double() * (share / int(part.sum())) for part, share in parts]).cumsum(0)
+            cumulative /= sum(shares)
+        self.cumulative = cumulative.to(device)
 
     def draw(self, count: int, size: int, generator: torch.Generator, share: slice = slice(None)) -> Tensor:
         """(count, 3, size, size) float32 in [0, 1], channels-last in memory; of these crops the `share` that is wanted.
@@ -90,7 +122,7 @@ class CropPool:
             msg = f"every image must be at least {size} pixels wide and high"
             raise ValueError(msg)
         u = torch.rand(5, count, device=device, generator=generator, dtype=torch.float64)[:, share]
-        image = torch.searchsorted(self.cumulative_area, u[0]).clamp(max=len(self.height) - 1)
+        image = torch.searchsorted(self.cumulative, u[0]).clamp(max=len(self.height) - 1)
         width = self.width[image]
         top = (u[1] * (self.height[image] - size + 1)).long()
         left = (u[2] * (width - size + 1)).long()

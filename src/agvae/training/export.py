@@ -95,7 +95,7 @@ def export_checkpoint(checkpoint: Path, output: Path, name: str, card: dict[str,
     card = {
         "name": name,
         "options": state["options"],
-        "patches": state["step"] * state["options"]["batch"],
+        "patches": state.get("patches", state["step"] * state["options"]["batch"]),
         "minutes": round(state["elapsed"] / 60, 1),
         "device": state["device"],
         **(card or {}),

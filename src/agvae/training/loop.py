@@ -20,11 +20,14 @@ from torch import Tensor, nn
 
 from agvae.networks import PRESETS, AnyConfig, GainedAutoencoder, build
 from agvae.networks.presets import B_MS_SSIM, B_MSE
-from agvae.training.data import CropPool, load_images
+from agvae.training.checkpoint import BEST, CHECKPOINT, check_free, keep_last_good, write_checkpoint
+from agvae.training.data import load_pool
+from agvae.training.drawn import with_drawn
 from agvae.training.export import read_checkpoint
 from agvae.training.loss import random_levels, rate_distortion
 from agvae.training.muon import Muon
-from agvae.training.validate import LevelResult, validate
+from agvae.training.signals import Interruption
+from agvae.training.validate import FLAT, LevelResult, flat_pictures, load_kinds, mean_log2_loss, validate
 from agvae.weights import _check_config, read_model_file
 
 CHECKPOINT_VERSION = 1
@@ -35,6 +38,13 @@ ENTROPIES = {"asymmetric": True, "symmetric": False}
 MS_SSIM_SIDE = 160
 """Five scales of windows of 11 x 11 need images with more pixels a side."""
 DEVICES = ("auto", "cpu", "cuda")
+SCHEDULES = ("cosine", "constant")
+MOST_SKIPPED = 20
+"""Steps in a row without finite gradients after which a run ends."""
+
+
+class DivergedError(ValueError):
+    """Training has come to numbers that are not finite."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +57,13 @@ class TrainingOptions:
     level is drawn for each patch instead of each iteration.
 
     Attributes:
-        data: folder of images or tar files, or one of them.
+        data: what to train on, PATH[:FIRST-LAST][=SHARE], once or several times. PATH is a folder of images or tar
+            files, one of them, or a pattern of such; FIRST-LAST are some of its images, counted from 1. Crops are drawn
+            by area, or in the ratio of the shares, which all have or none, as in `--data 'photos-*.tar=0.8' --data
+            charts.tar=0.2`. Images smaller than a crop are mirrored, those smaller than half of one left out.
         output: folder for checkpoints and the validation CSV.
-        valid: like data, held out; empty for no validation.
+        valid: like data, held out, with the name of a kind in place of a share, `valid.tar:1-8=charts`; kinds are
+            measured apart, in float32. None for no validation.
         preset: a name in `PRESETS`.
         betas: in place of the preset's Lagrange multipliers "mse" or "ms-ssim", the sets of section 4.1, or numbers in
             ascending order with commas between them, such as 0.001,0.01,0.1; their number is n, and a single one
@@ -61,8 +75,13 @@ class TrainingOptions:
         between: share of patches trained between two gain vectors; 0: trained vectors alone, as in the paper.
         trained: "all", or what a fixed autoencoder leaves: "entropy" (gains and entropy model) or "gains"
             (also what `rate` "conditional" has in their place).
+        drawn: share of crops that no file has: flat colours, gradients, dark fields with blobs, noise and a hot pixel.
         minutes: length of the schedule in wall-clock minutes; 0 to use `patches` instead.
         patches: length of the schedule in training patches over all processes.
+        schedule: "cosine" to 0.01 over the whole length, or "constant" up to the decay. While it is constant, a resumed
+            run may be given other `patches`, since nothing that was trained so far depends on them.
+        decay: share of the length at the end of the constant schedule over which the learning rate falls to zero, as
+            1 - sqrt(progress of the decay).
         batch, crop: patches per step over all processes, and their side in pixels, a multiple of 64.
         muon_lr, adam_lr: peak learning rates of the hidden matrices (Muon) and of all else (AdamW).
         warmup: steps of linear warm-up.
@@ -71,16 +90,16 @@ class TrainingOptions:
         ema: decay of the averaged weights that are validated and exported.
         validate_every, save_every: minutes between validations and between checkpoints.
         seed: of crops, levels, noise and initialisation.
-        precision: "bf16" (autocast) or "fp32".
+        precision: "bf16" (autocast) or "fp32"; of training alone.
         device: "cpu", "cuda" or "auto".
 
     Raises:
         ValueError: a value is outside its range.
     """
 
-    data: str
+    data: Sequence[str]
     output: str
-    valid: str = ""
+    valid: Sequence[str] = ()
     preset: str = "light"
     betas: str = ""
     entropy: str = ""
@@ -90,8 +109,11 @@ class TrainingOptions:
     metric: str = "mse"
     between: float = 0.5
     trained: str = "all"
+    drawn: float = 0.0
     minutes: float = 0.0
     patches: int = 1_000_000
+    schedule: str = "cosine"
+    decay: float = 0.2
     batch: int = 8
     crop: int = 256
     muon_lr: float = 5e-3
@@ -107,6 +129,9 @@ class TrainingOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        for name in ("data", "valid"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, tuple(filter(None, [value] if isinstance(value, str) else value)))
         for good, rule in (
             (self.preset in PRESETS, f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}"),
             (self.crop >= 64 and self.crop % 64 == 0, f"crop must be a multiple of 64, not {self.crop}"),
@@ -124,7 +149,18 @@ class TrainingOptions:
             ),
             (0 <= self.between <= 1, f"between must be from 0 to 1, not {self.between}"),
             (self.trained in TRAINED, f"trained must be one of {', '.join(TRAINED)}, not {self.trained!r}"),
-            (self.seed >= 0, f"seed must be 0 or more, not {self.seed}"),
+            (0 <= self.drawn <= 1, f"drawn must be from 0 to 1, not {self.drawn}"),
+            (self.schedule in SCHEDULES, f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}"),
+            (0 <= self.decay <= 1, f"decay must be from 0 to 1, not {self.decay}"),
+            (0 <= self.muon_lr < math.inf, f"muon_lr must be 0 or more, not {self.muon_lr}"),
+            (0 <= self.adam_lr < math.inf, f"adam_lr must be 0 or more, not {self.adam_lr}"),
+            (self.warmup >= 0, f"warmup must be 0 or more, not {self.warmup}"),
+            (self.clip > 0, f"clip must be more than 0, not {self.clip}"),
+            (math.isfinite(self.beta_exponent), f"beta_exponent must be a number, not {self.beta_exponent}"),
+            (0 <= self.ema < 1, f"ema must be from 0 to less than 1, not {self.ema}"),
+            (self.validate_every >= 0, f"validate_every must be 0 or more, not {self.validate_every}"),
+            (self.save_every >= 0, f"save_every must be 0 or more, not {self.save_every}"),
+            (0 <= self.seed < 2**63, f"seed must be 0 or more, not {self.seed}"),
             (self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}"),
             (self.device in DEVICES, f"device must be one of {', '.join(DEVICES)}, not {self.device!r}"),
         ):
@@ -212,9 +248,12 @@ class Trainer:
         self.output.mkdir(parents=True, exist_ok=True)
 
         torch.manual_seed(options.seed)
-        self.pool = CropPool(load_images(Path(options.data), options.crop), self.device)
-        self.valid = load_images(Path(options.valid)) if options.valid and self.rank == 0 else []
-        self.step, self.elapsed = 0, 0.0
+        self.pool = load_pool(options.data, options.crop, self.device, self._say)
+        self.valid = load_kinds(options.valid, self._say) | flat_pictures() if options.valid and self.rank == 0 else {}
+        self.step, self.patches, self.elapsed = 0, 0, 0.0
+        self.skipped = self.skipped_in_row = self.skipped_when_saved = 0
+        self.best = math.inf
+        self.resumed: Path | None = None
 
         self.model = build(config)
         self.generator = torch.Generator(self.device)
@@ -224,8 +263,8 @@ class Trainer:
             warm_start(self.model, source.state, source.config.betas)
         if from_zoo:
             left = start_from_zoo(self.model, Path(from_zoo))
-            if left and self.rank == 0:
-                print(f"not taken from {from_zoo}, as this network has other shapes: {', '.join(left)}", flush=True)
+            if left:
+                self._say(f"not taken from {from_zoo}, as this network has other shapes: {', '.join(left)}")
         self.model.to(self.device)
         self.average = build(self.model.config).to(self.device)
         self.average.load_state_dict(self.model.state_dict())
@@ -246,9 +285,9 @@ class Trainer:
             name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         return torch.device(name)
 
-    @property
-    def patches(self) -> int:
-        return self.step * self.options.batch
+    def _say(self, line: str) -> None:
+        if self.rank == 0:
+            print(line, flush=True)
 
     @property
     def progress(self) -> float:
@@ -258,41 +297,93 @@ class Trainer:
         return min(1.0, done)
 
     def run(self, stop_after: float = math.inf) -> None:
-        """Train until the schedule ends or `stop_after` minutes have passed; a checkpoint is written at the end."""
+        """Train until the schedule ends, `stop_after` minutes have passed, or SIGTERM or SIGINT comes.
+
+        A checkpoint is written on the way and at the end, after the last step was finished. Then a signal that came
+        has the effect that it has outside of this method.
+
+        Raises:
+            ValueError: the output folder holds a checkpoint of another run.
+            DivergedError: loss or weights are no longer finite; the checkpoint that is there was written before.
+            OSError: the last checkpoint cannot be written; on the way this is only reported.
+        """
+        check_free(self.output, self.resumed)
+        with Interruption() as interruption:
+            self._run(stop_after, interruption)
+
+    def _run(self, stop_after: float, interruption: Interruption) -> None:
         start, before = time.monotonic(), self.elapsed
         saved = validated = logged = start
-        running = None
-        while self.progress < 1 and self.elapsed - before < 60 * stop_after:
+        running, stopped = None, False
+        while self.progress < 1 and self.elapsed - before < 60 * stop_after and not stopped:
             loss = self.train_step()
-            running = loss if running is None else 0.98 * running + 0.02 * loss
+            if self.skipped_in_row == MOST_SKIPPED:
+                msg = f"training diverged: {MOST_SKIPPED} steps in a row had no finite gradients, up to {self.step}"
+                raise DivergedError(msg)
+            if not self.skipped_in_row:
+                running = loss if running is None else 0.98 * running + 0.02 * loss
             now = time.monotonic()
-            self.elapsed = before + self._agreed(now - start)
-            if self.rank == 0 and now - logged > 15:
-                rate = self.patches / max(self.elapsed, 1e-9)
-                print(
-                    f"step {self.step}  patches {self.patches}  {100 * self.progress:.1f} %  "
-                    f"loss {float(running):.4f}  {rate:.1f} patches/s  lr {self._factor():.3f}",
-                    flush=True,
-                )
+            seconds, stopped = self._agreed(now - start, bool(interruption.number))
+            self.elapsed = before + seconds
+            if now - logged > 15:
+                self._log(running)
                 logged = now
-            if self.rank == 0 and now - saved > 60 * self.options.save_every:
-                self.save(self.output / "checkpoint.pt")
+            if self.rank == 0 and now - saved > 60 * self.options.save_every and not self.skipped_in_row:
+                self._save_on_the_way()
                 saved = now
-            if self.valid and now - validated > 60 * self.options.validate_every:
-                self.report(validate(self.average, self.valid, self.options.precision))
+            if self.valid and now - validated > 60 * self.options.validate_every and not stopped:
+                self._validate(interruption)
                 validated = time.monotonic()
         if self.rank == 0:
-            self.save(self.output / "checkpoint.pt")
-            if self.valid:
-                self.report(validate(self.average, self.valid, self.options.precision))
+            self._save_next()
+        if self.valid and not stopped:
+            self._validate(interruption)
 
-    def _agreed(self, seconds: float) -> float:
-        """The same elapsed time in every process, so that schedules and stops agree."""
+    def _log(self, running: Tensor | None) -> None:
+        loss = "none" if running is None else f"{float(running):.4f}"
+        skipped = f"  {self.skipped} steps skipped" if self.skipped else ""
+        self._say(
+            f"step {self.step}  patches {self.patches}  {100 * self.progress:.1f} %  loss {loss}  "
+            f"{self.patches / max(self.elapsed, 1e-9):.1f} patches/s  lr {self._factor():.3f}{skipped}"
+        )
+
+    def _save_on_the_way(self) -> None:
+        try:
+            self._save_next()
+        except OSError as error:
+            self._say(f"warning: no checkpoint was written, training goes on: {error}")
+
+    def _save_next(self) -> None:
+        """Write the checkpoint; the one before is kept if steps were skipped since."""
+        if self.skipped > self.skipped_when_saved:
+            keep_last_good(self.output)
+        self.save(self.output / CHECKPOINT)
+        self.skipped_when_saved = self.skipped
+        self.resumed = self.output / CHECKPOINT
+
+    def _validate(self, interruption: Interruption) -> None:
+        """Validate the averaged weights, report, and keep them if they are the best so far."""
+        results = validate(self.average, self.valid, lambda: bool(interruption.number))
+        if not results:
+            return
+        self.report(results)
+        value = mean_log2_loss(results)
+        if value < self.best:
+            self.best = value
+            try:
+                write_checkpoint(self.output / BEST, self._about() | {"average": self.average.state_dict()})
+            except OSError as error:
+                self._say(f"warning: {BEST} was not written: {error}")
+            self._save_on_the_way()
+
+    def _agreed(self, seconds: float, stopped: bool) -> tuple[float, bool]:
+        """The same in every process, so that schedules and stops agree: the first one's time, anyone's wish to stop."""
         if self.world == 1:
-            return seconds
-        shared = torch.tensor([seconds], dtype=torch.float64, device=self.device)
-        dist.broadcast(shared, 0)
-        return float(shared)
+            return seconds, stopped
+        values = [seconds if self.rank == 0 else 0.0, float(stopped)]
+        shared = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
+        return float(shared[0]), bool(shared[1])
 
     def train_step(self) -> Tensor:
         """One step of all optimizers; returns the loss of the whole batch, detached."""
@@ -313,6 +404,8 @@ class Trainer:
         (seed,) = np.random.SeedSequence((o.seed, self.step)).generate_state(1)
         self.generator.manual_seed(int(seed))
         x = self.pool.draw(o.batch, o.crop, self.generator, self.share)
+        if o.drawn:
+            x = with_drawn(x, o.batch, o.drawn, self.generator, self.share)
         return x, random_levels(o.batch, self.model.config.levels, self.generator, o.between)[self.share]
 
     def _noise(self, latents: Tensor) -> Tensor:
@@ -338,9 +431,14 @@ class Trainer:
         if bool(torch.isfinite(norm)):
             for optimizer in self.optimizers:
                 optimizer.step()
+            self.skipped_in_row = 0
+        else:
+            self.skipped += 1
+            self.skipped_in_row += 1
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         self.step += 1
+        self.patches += self.options.batch
         self._update_average()
 
     def _mean(self, loss: Tensor) -> Tensor:
@@ -350,9 +448,13 @@ class Trainer:
         return loss / self.world
 
     def _factor(self) -> float:
-        """Learning rate as a share of its peak: linear warm-up times a cosine over the whole schedule."""
+        """Learning rate as a share of its peak: a linear warm-up, then what the schedule says."""
         warm = min(1.0, (self.step + 1) / max(1, self.options.warmup))
-        return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress)))
+        if self.options.schedule == "cosine":
+            return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress)))
+        decay = self.options.decay
+        decayed = (self.progress - (1 - decay)) / decay if decay else 0.0
+        return warm * (1 - math.sqrt(max(0.0, decayed)))
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -368,51 +470,86 @@ class Trainer:
     def report(self, results: list[LevelResult]) -> None:
         """Append a validation to the CSV and print it."""
         path = self.output / "validation.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as file:
+        columns = ["step", "patches", "minutes", *[f.name for f in fields(LevelResult)]]
+        with path.open("a+", newline="") as file:
+            file.seek(0)
+            first = file.readline()
             writer = csv.writer(file)
-            if new:
-                writer.writerow(["step", "patches", "minutes", *[f.name for f in fields(LevelResult)]])
+            if first.rstrip().split(",") != columns:  # a new file, or one of a version that wrote other columns
+                writer.writerow(columns)
             for r in results:
                 writer.writerow([self.step, self.patches, f"{self.elapsed / 60:.2f}", *asdict(r).values()])
-        points = "  ".join(f"{r.bpp:.4f}/{r.psnr:.2f}" for r in results)
-        mean = sum(math.log2(r.loss) for r in results) / len(results)
-        print(f"validation at step {self.step}: {points}  (mean log2 loss {mean:.4f})", flush=True)
+        for kind in dict.fromkeys(r.kind for r in results if r.kind not in FLAT):
+            points = "  ".join(f"{r.bpp:.4f}/{r.psnr:.2f}" for r in results if r.kind == kind)
+            self._say(f"{kind}: {points}")
+        for kind in FLAT:
+            errors = "  ".join(f"{r.bias:+.2f}" for r in results if r.kind == kind)
+            self._say(f"{kind}, mean error: {errors}")
+        self._say(f"validation at step {self.step}: mean log2 loss {mean_log2_loss(results):.4f}")
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
-        state: dict[str, Any] = {
+    def _about(self) -> dict[str, Any]:
+        """What all checkpoints say besides weights."""
+        return {
             "version": CHECKPOINT_VERSION,
             "options": asdict(self.options),
             "config": self.model.config.to_dict(),
+            "step": self.step,
+            "patches": self.patches,
+            "elapsed": self.elapsed,
+            "skipped": self.skipped,
+            "best": self.best,
+            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
+        }
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all.
+
+        Raises:
+            DivergedError: weights are not finite.
+            OSError: it cannot be written.
+        """
+        if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
+            msg = f"training diverged: weights are not finite after step {self.step}"
+            raise DivergedError(msg)
+        state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizers": [o.state_dict() for o in self.optimizers],
-            "step": self.step,
-            "elapsed": self.elapsed,
-            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
         }
-        part = path.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(path)
+        write_checkpoint(path, self._about() | state)
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint of the same options.
+        """Continue from a checkpoint; options that are not those of the checkpoint are named on standard output.
 
-        With a schedule in patches, and as many processes and threads on CPUs, exactly as if never stopped.
+        With a schedule in patches, the same options, and as many processes and threads on CPUs, exactly as if never
+        stopped. Paths, device and intervals change nothing of that, and no more do other `patches` as long as the
+        learning rate is in the constant part of its schedule before and after.
 
         Raises:
-            ValueError: the checkpoint is of another version or network.
+            ValueError: the checkpoint is of another version or network, or holds averaged weights alone.
         """
         state = read_checkpoint(path)
         if state.get("version") != CHECKPOINT_VERSION or state["config"] != self.model.config.to_dict():
             msg = f"{path} is a checkpoint of another network or version"
             raise ValueError(msg)
+        if "optimizers" not in state:
+            msg = f"{path} holds averaged weights alone: go on from {CHECKPOINT} beside it"
+            raise ValueError(msg)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(values)
+        before = TrainingOptions(**state["options"])
         self.step, self.elapsed = state["step"], state["elapsed"]
+        self.patches = state.get("patches", self.step * before.batch)
+        self.skipped = self.skipped_when_saved = state.get("skipped", 0)
+        if before.valid == self.options.valid:
+            self.best = state.get("best", math.inf)
+        self.resumed = path
+        now = asdict(self.options)
+        for name, value in asdict(before).items():
+            if now[name] != value:
+                self._say(f"{name} is now {now[name]}, was {value}")
 
 
 def warm_start(model: GainedAutoencoder, state: dict[str, Tensor], betas: Sequence[float]) -> None:

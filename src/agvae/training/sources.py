@@ -1,0 +1,179 @@
+"""Where images come from: folders, tar files, patterns, parts of them, each with a label."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import lzma
+import os
+import re
+import tarfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agvae.images import IMAGE_SUFFIXES, read_rgb
+
+_SOURCE = re.compile(r"(?P<path>.+?)(?::(?P<first>[1-9]\d*)-(?P<last>[1-9]\d*))?(?:=(?P<label>[^=]+))?", re.DOTALL)
+_TAR = re.compile(r"\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?", re.IGNORECASE)
+_AT_ONCE = 32
+"""Images that are in memory as files while they are decoded."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """PATH[:FIRST-LAST][=LABEL], such as `photos/train-0[0-4].tar=0.7` or `valid.tar:9-16=screens`.
+
+    Attributes:
+        path: a folder, whose whole tree is read with the tar files in it, a tar file, an image, or a pattern of such.
+        first, last: only these of its images, counted from 1 in the order of names, or of members of a tar file.
+        label: what is behind the sign of equality; empty if nothing is.
+    """
+
+    path: str
+    first: int = 1
+    last: int | None = None
+    label: str = ""
+
+    @staticmethod
+    def parse(text: str) -> Source:
+        """The source that a text names; an existing path is one, whatever characters it has.
+
+        Raises:
+            ValueError: it names none.
+        """
+        if Path(text).exists():
+            return Source(text)
+        match = _SOURCE.fullmatch(text)
+        first, last = (int(match[name]) if match and match[name] else None for name in ("first", "last"))
+        if not match or (last is not None and last < (first or 1)):
+            msg = f"{text!r} is not PATH, PATH:FIRST-LAST or one of them with =LABEL behind it"
+            raise ValueError(msg)
+        return Source(match["path"], first or 1, last, match["label"] or "")
+
+    def files(self, tally: Tally) -> Iterator[tuple[str, bytes]]:
+        """(name, content) of every image, in order.
+
+        Raises:
+            FileNotFoundError: the path names nothing.
+            OSError: a file cannot be read.
+        """
+        paths = [Path(self.path)] if Path(self.path).exists() else sorted(map(Path, glob.glob(self.path)))  # noqa: PTH207
+        if not paths:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
+        images = (image for path in paths for image in _images(path, tally))
+        return islice(images, self.first - 1, self.last)
+
+
+@dataclass
+class Tally:
+    """What became of the files of a source."""
+
+    used: int = 0
+    pixels: int = 0
+    mirrored: int = 0
+    small: int = 0
+    broken: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        parts = [f"{self.used} images, {self.pixels / 1e6:.1f} Mpixel"]
+        if self.mirrored:
+            parts.append(f"{self.mirrored} of them smaller than a crop and mirrored")
+        if self.small:
+            parts.append(f"left out {self.small} smaller than half a crop")
+        if self.others:
+            suffixes = ", ".join(sorted(self.others))
+            parts.append(f"left out {self.others.total()} other files ({suffixes})")
+        if self.broken:
+            more = f", and {len(self.broken) - 3} more" if len(self.broken) > 3 else ""
+            parts.append(f"left out {len(self.broken)} that cannot be read ({', '.join(self.broken[:3])}{more})")
+        return "; ".join(parts)
+
+
+def read_images(source: Source, tally: Tally, crop: int = 1) -> Iterator[Tensor]:
+    """The images of a source, decoded a few at a time: uint8 (H, W, 3) each, at least `crop` pixels wide and high.
+
+    Smaller ones are continued by their mirror image, or left out if they have less than half of it.  What cannot be
+    read is left out, too; `tally` says of what.
+    """
+    files = source.files(tally)
+    with ThreadPoolExecutor() as pool:
+        while batch := list(islice(files, _AT_ONCE)):
+            for image in pool.map(_decode, batch):
+                if isinstance(image, str):
+                    tally.broken.append(image)
+                    continue
+                height, width = image.shape[:2]
+                if 2 * min(height, width) < crop:
+                    tally.small += 1
+                    continue
+                below, beside = max(0, crop - height), max(0, crop - width)
+                if below or beside:
+                    image = np.pad(image, ((0, below), (0, beside), (0, 0)), "symmetric")
+                    tally.mirrored += 1
+                tally.used += 1
+                tally.pixels += image.shape[0] * image.shape[1]
+                yield torch.from_numpy(image)
+
+
+def _images(path: Path, tally: Tally) -> Iterator[tuple[str, bytes]]:
+    for file in _tree(path) if path.is_dir() else [path]:
+        if _TAR.fullmatch("".join(file.suffixes[-2:])) or _TAR.fullmatch(file.suffix):
+            yield from _members(file, tally)
+        elif _is_image(file, tally):
+            yield str(file), file.read_bytes()
+
+
+def _tree(folder: Path) -> list[Path]:
+    """All files, sorted; links to folders are followed, but none twice on one way."""
+    found: list[Path] = []
+
+    def walk(place: Path, above: frozenset[Path]) -> None:
+        real = place.resolve()
+        if real in above:
+            return
+        for path in place.iterdir():
+            if path.is_dir():
+                walk(path, above | {real})
+            elif path.is_file():
+                found.append(path)
+
+    walk(folder, frozenset())
+    return sorted(found)
+
+
+def _members(path: Path, tally: Tally) -> Iterator[tuple[str, bytes]]:
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                content = archive.extractfile(member) if member.isfile() else None
+                if content is not None and _is_image(Path(member.name), tally):
+                    yield f"{path}/{member.name}", content.read()
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        tally.broken.append(f"{path}: {error}")
+
+
+def _is_image(path: Path, tally: Tally) -> bool:
+    good = path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    if not good:
+        tally.others[path.suffix if not path.name.startswith(".") else f"{path.name[:2]}*"] += 1
+    return good
+
+
+def _decode(image: tuple[str, bytes]) -> np.ndarray | str:
+    """Pixels, or what is wrong."""
+    name, content = image
+    try:
+        return np.array(read_rgb(BytesIO(content), name))
+    except OSError as error:
+        return str(error)
