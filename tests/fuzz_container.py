@@ -40,7 +40,7 @@ def one_input(data: bytes) -> None:
     repair, data = data[:1] > b"\x7f", SIGNATURE + data[1:]
     try:
         reader = Reader(io.BytesIO(repair_checksums(data) if repair else data))
-    except (AgvError, SyntaxError):
+    except AgvError:
         return
     header, count = reader.header, 0
     for tile in reader.tiles():

@@ -31,6 +31,7 @@ from agvae.container import (
     tile_boxes,
     write_container,
 )
+from agvae.errors import NotAgvError
 from agvae.frames import Frames
 from tests.helpers import CountingFile, picture
 
@@ -220,8 +221,8 @@ def test_decode_takes_paths_and_files(tmp_path: Path) -> None:
     np.testing.assert_array_equal(agvae.decode(io.BytesIO(data)), expected)
 
 
-def test_other_files_are_a_syntax_error() -> None:
-    with pytest.raises(SyntaxError):
+def test_other_files_are_an_error_of_their_own() -> None:
+    with pytest.raises(NotAgvError, match="not an AGV file"):
         agvae.decode(b"GIF89a")
 
 

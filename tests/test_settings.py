@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import agvae
 from agvae.settings import Options
 
 VARIABLES = {
@@ -123,3 +126,45 @@ def test_unknown_option() -> None:
 def test_is_light() -> None:
     code = "import sys, agvae; agvae.options.device; print({'torch', 'numpy'} & sys.modules.keys())"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+def test_using_is_for_this_thread_and_for_a_while() -> None:
+    options = Options()
+    options.device = "cpu"
+    elsewhere = []
+    with options.using(device="cuda", threads=2):
+        with options.using(threads=3, dtype=None):
+            assert (options.device, options.threads, options.dtype) == ("cuda", 3, "float32")
+        assert (options.device, options.threads) == ("cuda", 2)
+        options.threads = 7
+        assert options.threads == 2
+        thread = threading.Thread(target=lambda: elsewhere.append((options.device, options.threads)))
+        thread.start()
+        thread.join()
+    assert (options.device, options.threads) == ("cpu", 7)
+    assert elsewhere == [("cpu", 7)]
+
+
+def test_using_ends_with_an_exception() -> None:
+    options = Options()
+    with pytest.raises(KeyError), options.using(offline=True):
+        raise KeyError
+    assert not options.offline
+
+
+@pytest.mark.parametrize(("name", "value"), [("device", "gpu"), ("threads", 0), ("offline", "yes")])
+def test_using_refuses_bad_values(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=name), Options().using(**{name: value}):
+        pass
+
+
+def test_using_in_tasks() -> None:
+    async def device_of(name: str) -> str:
+        with agvae.options.using(device=name):
+            await asyncio.sleep(0)
+            return agvae.options.device
+
+    async def both() -> list[str]:
+        return await asyncio.gather(device_of("cuda:1"), device_of("cuda:2"))
+
+    assert asyncio.run(both()) == ["cuda:1", "cuda:2"]

@@ -2,8 +2,9 @@
 
 `encode_batch` and `decode_batch` do the same for many images at once, which is faster for small ones.
 
-`Metadata` is what a file can hold besides pixels, `AgvError` (an `OSError`) what is raised for a damaged one,
-`options` are the settings of the library.
+`Metadata` is what a file can hold besides pixels, `AgvError` (an `OSError`) what is raised for a file that is
+none, is damaged, or needs weights that are not here (its kinds are in `agvae.errors`), `options` are the settings of
+the library.
 
 Importing this package imports neither NumPy nor PyTorch; the first use of a function does.
 """
@@ -12,20 +13,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agvae.errors import AgvError
 from agvae.settings import options
 
 if TYPE_CHECKING:
     from agvae.api import decode, decode_batch, encode, encode_batch, read_info
-    from agvae.container import AgvError, Metadata
+    from agvae.container import Metadata
 
 __all__ = ["AgvError", "Metadata", "decode", "decode_batch", "encode", "encode_batch", "options", "read_info"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("AgvError", "Metadata"):
-        from agvae import container
+    if name == "Metadata":
+        from agvae.container import Metadata
 
-        return getattr(container, name)
+        return Metadata
     if name in __all__:
         from agvae import api
 

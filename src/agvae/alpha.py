@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from agvae.container import DamagedFileError
+from agvae.errors import DamagedFileError
 
 Plane = NDArray[np.uint8]
 

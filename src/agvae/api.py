@@ -113,10 +113,10 @@ def decode(source: Source, box: Box | None = None, *, frame: int = 0, damaged_ok
         damaged_ok: fill tiles that are damaged or missing with opaque neutral grey instead of raising.
 
     Raises:
-        SyntaxError: not an .agv file.
+        AgvError: not an .agv file, or it is truncated, damaged, or needs a model that is not to be had; its kinds are
+            in `agvae.errors`.  What no pixel of the box depends on is not looked at.
         ValueError: there is no such box or frame.
-        OSError: the file is truncated, damaged (`agvae.container.AgvError`), or needs a model that is not to be had.
-            What no pixel of the box depends on is not looked at.
+        OSError: the file cannot be opened or read.
         PIL.Image.DecompressionBombError: frame or box have more than twice `PIL.Image.MAX_IMAGE_PIXELS`.
     """
     with _opened(source) as fp:
@@ -154,8 +154,7 @@ def read_info(source: Source) -> dict[str, Any]:
         thumbnail ([width, height] or None), and metadata (a list of the names present).
 
     Raises:
-        SyntaxError: not an .agv file.
-        agvae.container.AgvError: the header is truncated, damaged or too new.
+        AgvError: not an .agv file, or its header is truncated, damaged or too new.
     """
     with _opened(source) as fp:
         start = fp.tell()

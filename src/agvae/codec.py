@@ -29,14 +29,13 @@ from agvae.container import (
     MAX_TILE_SIZE,
     TILE_SIZE,
     Box,
-    DamagedFileError,
     Header,
-    UnsupportedFileError,
     grid_boxes,
     tile_box,
     tile_boxes,
 )
 from agvae.engine import Model, Packed
+from agvae.errors import DamagedFileError, UnsupportedFileError, about
 from agvae.networks.transforms import STRIDE
 from agvae.progress import checkpoint
 from agvae.settings import options
@@ -70,11 +69,13 @@ class DecodeRequest:
         header: of the file.
         tiles: payloads by the tile's number within the frame; all that are there, or those of `tiles_needed`.
         box: (left, top, right, bottom) within the frame; None for all of it.
+        filename: of the file, for errors.
     """
 
     header: Header
     tiles: Mapping[int, bytes]
     box: Box | None = None
+    filename: str | None = None
 
     @property
     def area(self) -> Box:
@@ -108,7 +109,8 @@ def decode_images(requests: Iterable[DecodeRequest], *, damaged_ok: bool = False
     """
     for _, same_model in itertools.groupby(requests, lambda request: (request.header.model, request.header.digest)):
         first = next(same_model)
-        loaded = model_of(first.header)
+        with about(first.filename):
+            loaded = model_of(first.header)
         for chunk in _chunks(itertools.chain([first], same_model), lambda request: size(request.area), loaded):
             yield from within_memory(loaded, partial(_decode, requests=chunk, damaged_ok=damaged_ok))
 
@@ -251,6 +253,7 @@ def _decode(model: Model, limits: Limits, *, requests: Sequence[DecodeRequest], 
             if not isinstance(latents, DamagedFileError):
                 canvas.put_latents(box, latents.y_hat)
             elif not damaged_ok:
+                latents.filename = canvas.request.filename
                 raise latents
 
     synthesise(model, limits, wanted=[(canvas, box) for canvas in canvases for box in canvas.wanted()])

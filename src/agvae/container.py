@@ -3,7 +3,7 @@
 A file is a signature, a header chunk, metadata chunks, an index of the tiles' lengths if there is more than one,
 and one chunk per tile.  docs/FORMAT.md is the specification.  Tile payloads are opaque bytes here.  `Reader`
 trusts nothing: it holds in memory only bytes that the file really has, and whatever is wrong with a file becomes
-one of the errors below or a tile marked as damaged.
+an `agvae.errors.AgvError` or a tile marked as damaged.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ from numbers import Integral, Real
 from operator import le
 from typing import IO, Any
 
+from agvae.errors import AgvError as AgvError
+from agvae.errors import DamagedFileError as DamagedFileError
+from agvae.errors import NotAgvError, about, name_of
+from agvae.errors import TruncatedFileError as TruncatedFileError
+from agvae.errors import UnsupportedFileError as UnsupportedFileError
 from agvae.quality import MAX_LEVEL
 
 SIGNATURE = b"\x96AGV\r\n\x1a\n"
@@ -71,25 +76,6 @@ _METADATA_KINDS = {
 }
 _METADATA_NAMES = {kind: name for name, kind in _METADATA_KINDS.items()}
 _READ_BLOCK = 2**16
-
-
-class AgvError(OSError):
-    """An .agv file cannot be read."""
-
-
-class TruncatedFileError(AgvError):
-    """The file ends too early."""
-
-
-class UnsupportedFileError(AgvError):
-    """The file is sound but needs something that this installation lacks."""
-
-
-class DamagedFileError(AgvError):
-    """The file holds what no writer writes."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(f"broken data stream when reading image file ({detail})")
 
 
 @dataclass(frozen=True)
@@ -291,9 +277,10 @@ class Reader:
     Attributes:
         header: the `Header`.
         metadata: the `Metadata`.
+        filename: of the file, None for one without a name; errors have it, too.
 
     Raises:
-        SyntaxError: the signature is another one.
+        NotAgvError: the signature is another one.
         TruncatedFileError: the file ends before the first tile.
         UnsupportedFileError: the file needs a newer reader.
         DamagedFileError: header, metadata or index are damaged.
@@ -301,16 +288,11 @@ class Reader:
 
     def __init__(self, fp: IO[bytes], *, damaged_ok: bool = False) -> None:
         self._fp = fp
-        if _read(fp, len(SIGNATURE)) != SIGNATURE:
-            msg = "not an AGV file"
-            raise SyntaxError(msg)
-        kind, length = self._chunk_start()
-        if kind != b"HEAD":
-            msg = "no header"
-            raise DamagedFileError(msg)
-        self.header = _unpack_header(self._payload(kind, length, _HEADER.size + 255 + _RANGE.size))
-        self.metadata = Metadata()
-        self._lengths = self._read_preamble(damaged_ok)
+        self.filename = name_of(fp)
+        with about(self.filename):
+            self.header = self._read_header()
+            self.metadata = Metadata()
+            self._lengths = self._read_preamble(damaged_ok)
 
     def tiles(self, frame: int | None = None) -> Iterator[TileData]:
         """Every tile of one frame, 0 .. frames - 1, or of all frames in turn, as `tile` gives it."""
@@ -327,6 +309,7 @@ class Reader:
         try:
             return self._tile(self._first_tile + self._starts[k] + k * _OVERHEAD, self._lengths[k])
         except AgvError as error:
+            error.filename = self.filename
             return TileData(None, None, error)
 
     @cached_property
@@ -348,7 +331,7 @@ class Reader:
         try:
             reader = Reader(BytesIO(self.metadata.thumbnail))
             reader.verify()
-        except (AgvError, SyntaxError):
+        except AgvError:
             return None
         own, small = self.header, reader.header
         fits = small.frames == 1 and small.width <= own.width and small.height <= own.height
@@ -363,6 +346,16 @@ class Reader:
         for tile in self.tiles():
             if tile.error is not None:
                 raise tile.error
+
+    def _read_header(self) -> Header:
+        if _read(self._fp, len(SIGNATURE)) != SIGNATURE:
+            msg = "not an AGV file"
+            raise NotAgvError(msg)
+        kind, length = self._chunk_start()
+        if kind != b"HEAD":
+            msg = "no header"
+            raise DamagedFileError(msg)
+        return _unpack_header(self._payload(kind, length, _HEADER.size + 255 + _RANGE.size))
 
     def _read_preamble(self, damaged_ok: bool) -> array[int]:
         """Read the chunks between header and tiles; sets ranges and metadata and gives the tiles' lengths."""

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from agvae.errors import DownloadError as DownloadError
 from agvae.progress import checkpoint
 
 if TYPE_CHECKING:
@@ -38,10 +39,6 @@ _KEPT = " ({} of {} bytes came; another call goes on from there)"
 _PROXY_HINT = "; HTTPS_PROXY and HTTP_PROXY name proxies, as http://user:password@host:port"
 _CERTIFICATE_HINT = "; where a proxy opens encrypted traffic, REQUESTS_CA_BUNDLE must name a file with its certificate"
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
-
-
-class DownloadError(OSError):
-    """The file is not to be had from this address, or not now."""
 
 
 class _BrokenOff(Exception):

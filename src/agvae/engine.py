@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from agvae import weights as model_files
-from agvae.container import DamagedFileError
 from agvae.entropy.coder import SYMBOL_LIMIT, Indices, Symbols, TableCoder
 from agvae.entropy.tables import Tables, table_index, with_mirror_images
+from agvae.errors import DamagedFileError
 from agvae.networks import build
 from agvae.networks.autoencoder import StepParameters, follow, load_parameters
 from agvae.networks.gain import level_weights

@@ -19,7 +19,6 @@ from agvae.codec import DecodeRequest, decode_images, encode_images, tiles_neede
 from agvae.container import (
     TILE_SIZE,
     Box,
-    DamagedFileError,
     Header,
     Metadata,
     Reader,
@@ -28,6 +27,7 @@ from agvae.container import (
     tile_box,
     write_container,
 )
+from agvae.errors import DamagedFileError, about
 from agvae.frames import Frames, Pixels
 from agvae.quality import DEFAULT_QUALITY, parse_quality
 
@@ -97,7 +97,8 @@ def decoded(jobs: Iterable[Job], *, damaged_ok: bool) -> Iterator[Pixels]:
 
     def requests() -> Iterator[DecodeRequest]:
         for job in jobs:
-            request, alpha = _request(job, damaged_ok)
+            with about(job.reader.filename):
+                request, alpha = _request(job, damaged_ok)
             waiting.append((request.header, alpha, index(job.frame)))
             yield request
 
@@ -137,7 +138,7 @@ def _request(job: Job, damaged_ok: bool) -> tuple[DecodeRequest, NDArray[np.uint
             raise tile.error
     alpha = _decode_alpha(header, tiles, box, damaged_ok) if header.has_alpha else None
     payloads = {number: tile.payload for number, tile in tiles.items() if tile.payload is not None}
-    return DecodeRequest(header, payloads, box), alpha
+    return DecodeRequest(header, payloads, box, job.reader.filename), alpha
 
 
 def finished(colour: NDArray[Any], header: Header, alpha: NDArray[np.uint8] | None, frame: int = 0) -> Pixels:

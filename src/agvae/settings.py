@@ -4,18 +4,26 @@
     agvae.options.device = "cpu"
 
 An option is what was set, else what its environment variable says at the moment, else its default.  Setting None
-goes back to the environment.
+goes back to the environment.  A library that wants something else for its own calls leaves the process alone:
+
+    with agvae.options.using(device="cuda"):
+        agvae.decode("photo.agv")
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Integral
 from typing import Any
 
 DTYPES = ("float32", "bfloat16", "float16")
 
+_HERE: ContextVar[Mapping[str, Any]] = ContextVar("agvae.options", default={})  # noqa: B039 - never changed
+"""What `Options.using` asks for in this thread or task."""
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,4})?", re.ASCII)
 
 
@@ -76,9 +84,32 @@ class Options:
     def offline(self, value: bool | None) -> None:
         self._put("offline", value)
 
+    @contextmanager
+    def using(
+        self,
+        *,
+        device: str | None = None,
+        threads: int | None = None,
+        dtype: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        offline: bool | None = None,
+    ) -> Iterator[None]:
+        """Other options within a `with` block, for the calling thread or asyncio task alone; None leaves one as it is.
+
+        Within it they go before what is set for the process.  Threads started there begin without them.
+        """
+        given = {"device": device, "threads": threads, "dtype": dtype, "weights": weights, "offline": offline}
+        before = _HERE.get()
+        _HERE.set({**before, **{name: _CHECKS[name](value) for name, value in given.items() if value is not None}})
+        try:
+            yield
+        finally:
+            _HERE.set(before)
+
     def _get(self, name: str, variable: str) -> Any:
-        if name in self._set:
-            return self._set[name]
+        for chosen in (_HERE.get(), self._set):
+            if name in chosen:
+                return chosen[name]
         text = os.environ.get(variable, "")
         try:
             return _CHECKS[name](_from_text(name, text)) if text else None

@@ -27,6 +27,7 @@ from urllib.request import url2pathname
 
 from agvae.container import check_model_name
 from agvae.download import fetch, is_intact
+from agvae.errors import WeightsError as WeightsError
 from agvae.settings import options
 
 if TYPE_CHECKING:
@@ -57,10 +58,6 @@ def _bundled_folder() -> Path:
 
 
 BUNDLED = _bundled_folder()
-
-
-class WeightsError(OSError):
-    """Weights are unknown, unreadable, or not to be had; the message says what to do."""
 
 
 class ModelEntry(TypedDict):

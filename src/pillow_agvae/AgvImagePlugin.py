@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 from PIL import Image, ImageFile
 
 from agvae.container import SIGNATURE, Reader
+from agvae.errors import NotAgvError
 from pillow_agvae.saving import checked_images, locked, save, save_all
 
 if TYPE_CHECKING:
@@ -68,7 +69,10 @@ class AgvImageFile(ImageFile.ImageFile):
 
     def _open(self) -> None:
         assert self.fp is not None
-        self._reader = Reader(self.fp, damaged_ok=ImageFile.LOAD_TRUNCATED_IMAGES)
+        try:
+            self._reader = Reader(self.fp, damaged_ok=ImageFile.LOAD_TRUNCATED_IMAGES)
+        except NotAgvError as error:
+            raise SyntaxError(error.reason) from error  # by which Pillow knows to ask another plugin
         self._agv_lock = threading.RLock()
         _locked[id(self)] = self
         metadata = self._reader.metadata

@@ -28,13 +28,11 @@ def models_from(folder: Path) -> Iterator[None]:
     if any(folder.glob("*.safetensors")) and not (folder / weights.REGISTRY_FILE).is_file():
         msg = f"{folder} has no {weights.REGISTRY_FILE}; make one with: {_registry_command(folder)}"
         raise ValueError(msg)
-    before = options.weights
-    options.weights = folder
     codec.forget_models()
     try:
-        yield
+        with options.using(weights=folder):
+            yield
     finally:
-        options.weights = before or None
         codec.forget_models()
 
 
