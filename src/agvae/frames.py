@@ -28,6 +28,7 @@ class Frames:
     Args:
         pictures: arrays or Pillow images as `agvae.encode` takes them.  Those of more than 64 MiB are gone through
             several times, so that a source that makes them anew each time need not hold them all.
+        bounds: of parts of a larger 16-bit frame the range of that, which is taken for theirs.
 
     Attributes:
         size: (width, height) of all frames.
@@ -43,7 +44,7 @@ class Frames:
         OSError: the mode of an image cannot be written.
     """
 
-    def __init__(self, pictures: Iterable[Picture]) -> None:
+    def __init__(self, pictures: Iterable[Picture], bounds: tuple[int, int] | None = None) -> None:
         self._pictures = pictures
         self._kept: list[Pixels] | None = []
         self.count = 0
@@ -63,7 +64,7 @@ class Frames:
                 msg = "frames of 8 and of 16 bits cannot be in one file"
                 raise ValueError(msg)
             if deep:
-                ranges.extend((int(bands.min()), int(bands.max())))
+                ranges.extend(bounds or (int(bands.min()), int(bands.max())))
             colour |= depth > 2
             alpha |= depth % 2 == 0
             self.grey = self.grey and (depth < 3 or bool((bands[..., :1] == bands[..., 1:3]).all()))

@@ -19,6 +19,7 @@ class Original:
 
     Args:
         image: as `agvae.encode` takes it, of one frame.
+        bounds: of a part of a larger 16-bit frame the range of that, which it is coded relative to.
 
     Attributes:
         boxes: of its tiles.
@@ -27,8 +28,8 @@ class Original:
         ValueError, OSError: as `agvae.encode`.
     """
 
-    def __init__(self, image: Picture) -> None:
-        self.frames = Frames([image])
+    def __init__(self, image: Picture, bounds: tuple[int, int] | None = None) -> None:
+        self.frames = Frames([image], bounds)
         ((self.colour, self.alpha),) = self.frames
         self.boxes = grid_boxes(*self.frames.size, TILE_SIZE)
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agvae.container import Box
 from agvae.evaluation.metrics import decibels
@@ -56,18 +55,21 @@ def part(visible: Box, size: tuple[int, int]) -> Box:
     return everything if size[0] * size[1] <= LARGEST**2 else central_box(visible, LARGEST)
 
 
-def points(codes: NDArray[Any], wanted: Iterable[int], model: str | None) -> Iterator[Point]:
-    """A point for each level; codes as `agvae.encode` takes them."""
+def points(source: LayerSlice, box: Box, wanted: Iterable[int], model: str | None) -> Iterator[Point]:
+    """A point for each level, of a box of a slice."""
     from agvae.preview import Original, Preview
 
-    original = Original(codes)
+    codes = source.crop(box)
+    original = Original(codes, source.range)
     for level in wanted:
         preview = Preview(original, level, model)
         decoded = codes.copy()
         for (left, top, right, bottom), pixels in preview.parts():
             decoded[top:bottom, left:right] = pixels
         size = len(preview.file())
-        yield Point(level, size, 8 * size / (codes.shape[0] * codes.shape[1]), *similarity(codes, decoded))
+        yield Point(
+            level, size, 8 * size / (codes.shape[0] * codes.shape[1]), *similarity(codes, decoded, source.range)
+        )
 
 
 def work(request: Request, turn: Turn, tell: tuple[Callable[[Any], None], Callable[[str], None]]) -> None:
@@ -81,7 +83,7 @@ def work(request: Request, turn: Turn, tell: tuple[Callable[[Any], None], Callab
     with watched(turn.check), few_threads():
         load(request.model, status)
         found = LayerSlice(request.data, request.attributes, request.index, request.value_range)
-        for point in points(found.crop(request.visible), levels(request.level), request.model):
+        for point in points(found, request.visible, levels(request.level), request.model):
             shown((request.token, point))
 
 

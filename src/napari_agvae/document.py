@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from agvae.container import Header
 from napari_agvae.attributes import from_json, geometry, to_json
 from napari_agvae.frames import LayerFrames
-from napari_agvae.values import ValueMap
+from napari_agvae.values import FrameMaps
 
 LayerData = tuple[Any, dict[str, Any], str]
 """(data, attributes, "image"), as napari has it."""
@@ -40,7 +40,7 @@ class StoredLayer:
 
     shape: tuple[int, ...]
     bands: int
-    values: ValueMap | None = None
+    values: FrameMaps | None = None
     name: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
 
@@ -51,7 +51,7 @@ class StoredLayer:
 
 
 def describe_layer(
-    frames: LayerFrames, attributes: Mapping[str, Any], values: ValueMap | None, *, alone: bool = True
+    frames: LayerFrames, attributes: Mapping[str, Any], values: FrameMaps | None, *, alone: bool = True
 ) -> dict[str, Any]:
     """The members of a layer, as docs/FORMAT.md has them, without what a file means with no document.
 
@@ -80,7 +80,7 @@ def describe_layer(
     if frames.dtype == "uint8" and member.get("contrast_limits") == [0, 255]:
         del member["contrast_limits"]
     if values is not None:
-        member["values"] = vars(values)
+        member["values"] = values.to_json()
     if not alone:
         member |= {"name": frames.name[:MAX_NAME], "bands": frames.bands}
     if member or frames.shape != ((frames.count,) if frames.count > 1 else ()):
@@ -156,7 +156,7 @@ def _parse_layer(member: Any, header: Header) -> StoredLayer:
         msg = "the description of a layer is impossible"
         raise ValueError(msg)
     if values is not None:
-        values = ValueMap(*(values.get(key) for key in ("dtype", "low", "high", "top")))
+        values = FrameMaps.from_json(values, math.prod(shape))
     attributes = from_json(member, len(shape) + 2, bands)
     return StoredLayer(tuple(shape), bands, values, name, attributes)
 

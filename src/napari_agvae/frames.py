@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agvae.progress import checkpoint
 from napari_agvae.settings import CONTRAST_LIMITS, VALUES
-from napari_agvae.values import MAX_INTEGER, ValueMap, alpha_map, colour_map, grey_map
+from napari_agvae.values import MAX_INTEGER, FrameMaps, ValueMap, alpha_map, colour_map, grey_map
 
 _REFUSED = {
     "b": "true and false, which a lossy codec would blur: save it as labels or as TIFF",
@@ -63,6 +63,11 @@ class LayerFrames:
     def count(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def deep(self) -> bool:
+        """Whether it is coded in 16 bits."""
+        return self.bands == 1 and self.dtype != np.uint8
+
     def frame(self, number: int) -> NDArray[Any]:
         """(Y, X) or (Y, X, bands), by the number of the frame in the order of the file."""
         checkpoint()
@@ -71,20 +76,27 @@ class LayerFrames:
             self._refuse("holds masked values: fill them first, as in layer.data = layer.data.filled(0)")
         return np.asarray(frame)
 
-    def value_map(self, value_range: str = VALUES, *, alone: bool = True) -> ValueMap | None:
-        """The map of grey or colour to codes, over all values, or in grey over the contrast limits; None for no map.
+    def value_map(self, frame: NDArray[Any], value_range: str = VALUES) -> ValueMap | None:
+        """The map of a frame's grey or colour to codes, over its values, or in grey over the contrast limits.
+
+        None where values are codes: uint8, and grey uint16 over its values.
 
         Args:
+            frame: as `frame` gives it.
             value_range: `VALUES` or `CONTRAST_LIMITS`.
-            alone: whether the file holds no other layer: two cannot have 16 bits of their own ranges without maps.
 
         Raises:
             TypeError: a value is not finite, or too large, or no value can be within the contrast limits.
         """
-        deep = self.bands == 1 and self.dtype == np.dtype(np.uint16)
-        if self.dtype == np.uint8 or (deep and alone and value_range == VALUES):
+        if self.dtype == np.uint8 or (self.deep and self.dtype == np.uint16 and value_range == VALUES):
             return None
-        low, high = self._finite_range()
+        if not np.isfinite(frame).all():
+            self._refuse(
+                "holds NaN or infinite values: replace them first, "
+                "as in layer.data = numpy.nan_to_num(layer.data, posinf=0, neginf=0)"
+            )
+        grey = frame[..., :3] if self.bands > 1 else frame
+        low, high = grey.min().item(), grey.max().item()
         if self.bands > 1:
             return self._mapped(colour_map, low, high)
         if value_range == CONTRAST_LIMITS and self._limits is not None:
@@ -96,34 +108,16 @@ class LayerFrames:
                     self._refuse(f"is to be coded between its contrast limits, {self._limits}, where it has no values")
         return self._mapped(grey_map, low, high)
 
-    def pictures(self, values: ValueMap | None) -> Iterator[NDArray[Any]]:
-        """All frames as `agvae.encode` takes them; `values` as `value_map` gives it, or None for native ones."""
-        alpha = self._mapped(alpha_map) if values is not None and self.bands == 4 else None
-        for number in range(self.count):
-            frame = self.frame(number)
-            if values is None:
-                yield frame
-            elif self.bands == 1:
-                yield values.to_codes(frame)
-            else:
-                parts = [values.to_codes(frame[..., :3])]
-                if alpha is not None:
-                    parts.append(alpha.to_codes(frame[..., 3:]))
-                yield np.concatenate(parts, axis=-1).astype(np.uint8)
-
-    def _finite_range(self) -> tuple[float, float]:
-        """The smallest and the largest value of grey or colour."""
-        lows, highs = [], []
-        for number in range(self.count):
-            frame = self.frame(number)
-            lows.append(frame[..., :3].min() if self.bands > 1 else frame.min())
-            highs.append(frame[..., :3].max() if self.bands > 1 else frame.max())
-            if not np.isfinite(frame).all():
-                self._refuse(
-                    "holds NaN or infinite values: replace them first, "
-                    "as in layer.data = numpy.nan_to_num(layer.data, posinf=0, neginf=0)"
-                )
-        return min(low.item() for low in lows), max(high.item() for high in highs)
+    def codes(self, frame: NDArray[Any], values: ValueMap | None) -> NDArray[Any]:
+        """A frame as `agvae.encode` takes it; `values` as `value_map` gives it."""
+        if values is None:
+            return frame
+        if self.bands == 1:
+            return values.to_codes(frame)
+        parts = [values.to_codes(frame[..., :3])]
+        if self.bands == 4:
+            parts.append(self._mapped(alpha_map).to_codes(frame[..., 3:]))
+        return np.concatenate(parts, axis=-1).astype(np.uint8)
 
     def _mapped(self, make: Any, *bounds: float) -> ValueMap:
         try:
@@ -135,3 +129,28 @@ class LayerFrames:
     def _refuse(self, reason: str) -> NoReturn:
         msg = f"layer {self.name!r} cannot be saved as .agv: it {reason}"
         raise TypeError(msg)
+
+
+class LayerCodes:
+    """All frames of a layer as `agvae.encode` takes them, computed anew each time one goes through them.
+
+    Each frame keeps the map that it got when it was first computed.
+    """
+
+    def __init__(self, frames: LayerFrames, value_range: str = VALUES) -> None:
+        self.frames = frames
+        self._value_range = value_range
+        self._maps: list[ValueMap | None] = []
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        for number in range(self.frames.count):
+            frame = self.frames.frame(number)
+            if number == len(self._maps):
+                self._maps.append(self.frames.value_map(frame, self._value_range))
+            yield self.frames.codes(frame, self._maps[number])
+
+    @property
+    def values(self) -> FrameMaps | None:
+        """The maps of all frames, once one has gone through them; None where values are codes."""
+        maps = [each for each in self._maps if each is not None]
+        return FrameMaps(tuple(maps)) if maps else None

@@ -126,7 +126,7 @@ class Live:
         start = time.perf_counter()
         codes = source.crop(box)
         decoded = np.empty_like(codes)
-        preview = Preview(Original(codes), request.level, request.model)
+        preview = Preview(Original(codes, source.range), request.level, request.model)
         left, top, right, bottom = box
         if not first:
             self._canvas.restore(keep=box)
@@ -139,7 +139,7 @@ class Live:
         whole = box == (0, 0, *source.size)
         alone = whole and not request.index
         data = preview.file(Metadata(arrays=source.document()) if alone else None)
-        psnr, ms_ssim = similarity(codes, decoded)
+        psnr, ms_ssim = similarity(codes, decoded, source.range)
         numbers = Numbers(request.level, box, whole, len(data), psnr, ms_ssim, seconds)
         self._shown(Shown(request, self._canvas, source, numbers))
         if first:

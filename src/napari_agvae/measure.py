@@ -41,20 +41,23 @@ class Numbers:
         return 8 * self.size / ((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
 
 
-def similarity(original: NDArray[Any], decoded: NDArray[Any]) -> tuple[float, float | None]:
+def similarity(
+    original: NDArray[Any], decoded: NDArray[Any], bounds: tuple[int, int] | None = None
+) -> tuple[float, float | None]:
     """PSNR in dB and MS-SSIM of grey or colour; MS-SSIM is None below 161 pixels a side.
 
-    Those of uint8 are `agvae.evaluation.metrics`.  The peak of uint16 is the range of the original's values, as that of
+    Those of uint8 are `agvae.evaluation.metrics`.  The peak of uint16 is the range of the frame's values, as that of
     `agvae.encode`'s target, and for MS-SSIM that range is first mapped to 8 bits.
 
     Args:
+        bounds: of parts of a uint16 frame its lowest and highest value; else those of the original.
         original, decoded: (H, W), (H, W, 3) or (H, W, 4), whose alpha is left out; uint8, or uint16 (H, W).
     """
     x, y = (np.atleast_3d(pixels)[..., :3] for pixels in (original, decoded))
     if x.dtype == np.uint8:
         psnr = metrics.psnr(x, y)
     else:
-        low, high = int(x.min()), int(x.max())
+        low, high = bounds or (int(x.min()), int(x.max()))
         scale = 1 / max(high - low, 1)
         mse = float(np.mean(np.square((x - y.astype(np.float32)) * np.float32(scale)), dtype=np.float64))
         psnr = -10 * math.log10(mse) if mse else math.inf

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import agvae
-from agvae.container import AgvError, Reader
+from agvae.container import AgvError, Header, Reader
 from napari_agvae.attributes import known_here
 from napari_agvae.document import LayerData, StoredLayer, parse_layers, plain_layer
 from napari_agvae.progress import in_activity_dock
@@ -126,7 +126,7 @@ class _Layer(NamedTuple):
         values = self.stored.values
         if values is None:
             return pixels
-        parts = [values.to_values(pixels[..., :3] if self.stored.bands == 4 else pixels)]
+        parts = [values[frame].to_values(pixels[..., :3] if self.stored.bands == 4 else pixels)]
         if self.stored.bands == 4:
             parts.append(alpha_map(self.dtype).to_values(pixels[..., 3:]))
         return np.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
@@ -156,20 +156,23 @@ def _open(path: Source) -> list[_Layer]:
         layers = []
         for position, (layer, first) in enumerate(zip(stored, firsts, strict=False)):
             values, facts = layer.values, info
-            limits: tuple[float, float] | None = header.range
-            dtype = np.dtype(np.uint16 if header.range else np.uint8)
+            limits, dtype = _grey_range(header, first, layer.count), np.dtype(np.uint16 if header.range else np.uint8)
             if values is not None:
-                limits, facts, dtype = (
-                    (values.low, values.high),
-                    info | {"values": vars(values)},
-                    np.dtype(values.dtype),
-                )
+                limits, facts, dtype = values.range, info | {"values": values.to_json()}, np.dtype(values[0].dtype)
                 if layer.bands == 4:
                     alpha_map(dtype)
             size = (header.height, header.width)
             alone = len(stored) == 1
             layers.append(_Layer(path, stamp, layer, position, first, size, dtype, limits, facts, alone))
     return layers
+
+
+def _grey_range(header: Header, first: int, count: int) -> tuple[float, float] | None:
+    """The lowest and the highest value of some frames, None for 8 bits."""
+    if header.ranges is None:
+        return header.range
+    ranges = header.ranges[2 * first : 2 * (first + count)]
+    return min(ranges), max(ranges)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from agvae.container import Box
 from napari_agvae.document import describe_layer, pack_layers
 from napari_agvae.frames import LayerFrames
 from napari_agvae.settings import VALUES
-from napari_agvae.values import alpha_map
+from napari_agvae.values import FrameMaps, alpha_map
 
 MAX_PIXELS = 2**27
 """Of a slice to preview, which is held in memory."""
@@ -25,11 +25,12 @@ class LayerSlice:
     Args:
         data, attributes: as `LayerFrames` takes them.
         index: one integer for each leading axis.
-        value_range: as `LayerFrames.value_map` takes it; its values are those of the slice.
+        value_range: as `LayerFrames.value_map` takes it.
 
     Attributes:
         values: (Y, X) or (Y, X, bands) of the layer's type.
-        codes: the same in uint8 or uint16, as `agvae.encode` takes them.
+        codes: the same in uint8 or uint16, as the writer gives them to `agvae.encode`.
+        range: of codes of 16 bits, what the file maps them from; None for 8 bits.
 
     Raises:
         TypeError: the layer cannot be coded; the text says why.
@@ -49,8 +50,10 @@ class LayerSlice:
         self.values = frames.frame(number)
         self._attributes = attributes
         self._own = LayerFrames(self.values, {**attributes, "rgb": frames.bands > 1, "multiscale": False})
-        self.value_map = self._own.value_map(value_range)
-        (self.codes,) = self._own.pictures(self.value_map)
+        self.value_map = self._own.value_map(self.values, value_range)
+        self.codes = self._own.codes(self.values, self.value_map)
+        deep = self.codes.dtype == np.uint16
+        self.range = (int(self.codes.min()), int(self.codes.max())) if deep else None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -66,7 +69,8 @@ class LayerSlice:
         """What the writer stores besides the pixels, where the slice is all of the layer."""
         with warnings.catch_warnings():  # the writer's are of what is saved
             warnings.simplefilter("ignore")
-            return pack_layers([describe_layer(self._own, self._attributes, self.value_map)])
+            maps = None if self.value_map is None else FrameMaps((self.value_map,))
+            return pack_layers([describe_layer(self._own, self._attributes, maps)])
 
     def to_values(self, codes: NDArray[Any]) -> NDArray[Any]:
         """Decoded codes as values of the layer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,56 @@ class ValueMap:
         values = (np.rint(values) if dtype.kind in "iu" else values).clip(self.low, self.high)
         typed: NDArray[Any] = values.astype(dtype)
         return typed
+
+
+@dataclass(frozen=True)
+class FrameMaps:
+    """How the frames of a layer become codes: one map for each of them in turn, or a single one for all.
+
+    Raises:
+        ValueError: they differ in more than their ranges.
+    """
+
+    maps: tuple[ValueMap, ...]
+
+    def __post_init__(self) -> None:
+        if len({(each.dtype, each.top) for each in self.maps}) != 1:
+            msg = "the frames of a layer must have values of one type"
+            raise ValueError(msg)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any], count: int) -> FrameMaps:
+        """Of a layer of so many frames, as docs/FORMAT.md has them.
+
+        Raises:
+            ValueError: they are impossible, or of another number of frames.
+        """
+        low, high = found.get("low"), found.get("high")
+        lows, highs = (bounds if isinstance(bounds, list) else [bounds] for bounds in (low, high))
+        if isinstance(low, list) != isinstance(high, list) or len(lows) != len(highs) or len(lows) not in (1, count):
+            msg = f"ranges of values do not fit {count} frames"
+            raise ValueError(msg)
+        return cls(
+            tuple(
+                ValueMap(found.get("dtype", ""), *pair, found.get("top", 0)) for pair in zip(lows, highs, strict=True)
+            )
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As docs/FORMAT.md has it: one range where all frames have the same."""
+        first = self.maps[0]
+        if all(each == first for each in self.maps):
+            return vars(first)
+        ranges = {"low": [each.low for each in self.maps], "high": [each.high for each in self.maps]}
+        return vars(first) | ranges
+
+    def __getitem__(self, frame: int) -> ValueMap:
+        return self.maps[frame if len(self.maps) > 1 else 0]
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest value of all frames."""
+        return min(each.low for each in self.maps), max(each.high for each in self.maps)
 
 
 def grey_map(dtype: np.dtype[Any], low: float, high: float) -> ValueMap:

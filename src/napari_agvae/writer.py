@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,11 +16,10 @@ from agvae.frames import Frames
 from agvae.quality import parse_quality
 from agvae.whole_file import write_whole
 from napari_agvae.document import LayerData, describe_layer, pack_layers
-from napari_agvae.frames import LayerFrames
+from napari_agvae.frames import LayerCodes, LayerFrames
 from napari_agvae.progress import in_activity_dock
 from napari_agvae.settings import RANGES, VALUES, Settings, plugin_settings, use_device, wanted_model
 from napari_agvae.state import session
-from napari_agvae.values import ValueMap
 
 
 def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -69,15 +69,15 @@ def write_agv(
 ) -> str:
     """Save image layers in one file, whole or not at all; returns its path, with .agv added where it was missing.
 
-    uint8 and, in a file of one layer, grey uint16 are coded as they are, other numbers through a `ValueMap` that the
-    file keeps.  Frames are computed one at a time, in up to three passes: range of values, range of pixels, coding.
+    uint8 and grey uint16 are coded as they are, other numbers through a `ValueMap` of each frame that the file keeps.
+    Frames are computed one at a time: below 64 MiB once, above twice, first for their ranges and then to be coded.
     `agvae.progress.watched` can follow and stop it.
 
     Args:
         layers: (data, attributes, "image") each, as `Layer.as_layer_data_tuple` gives them; attributes may be {}.
         quality: 1 to 6, or 10 to 100 on the percent scale; 3.5 if not given.
         model: name of the model to code with; the default one if not given.
-        value_range: "values" maps all values of a layer, "contrast limits" what is between these in grey layers.
+        value_range: "values" maps all values of a frame, "contrast limits" what is between these in grey layers.
 
     Raises:
         TypeError: a layer is not an image that can be coded, or layers do not fit in one file; the text says why.
@@ -92,55 +92,38 @@ def write_agv(
     if target.suffix.lower() != ".agv":
         target = target.with_name(f"{target.name}.agv")
     parts = _parts(layers, value_range)
-    alone = len(parts) == 1
+    frames = Frames(_Pictures(parts))
     document = pack_layers(
         [
-            describe_layer(part.frames, attributes, part.values, alone=alone)
+            describe_layer(part.frames, attributes, part.values, alone=len(parts) == 1)
             for part, (_, attributes, _) in zip(parts, layers, strict=True)
         ]
     )
-    write_whole(target, encode_frames(Frames(_Pictures(parts)), rate, Metadata(arrays=document), model))
+    write_whole(target, encode_frames(frames, rate, Metadata(arrays=document), model))
     return str(target)
-
-
-class _Part:
-    """A layer to be written: its frames, and how their values become codes."""
-
-    def __init__(self, frames: LayerFrames, values: ValueMap | None) -> None:
-        self.frames = frames
-        self.values = values
-
-    @property
-    def deep(self) -> bool:
-        return self.frames.bands == 1 and self.frames.dtype != "uint8"
 
 
 class _Pictures:
     """The frames of all layers, computed anew each time one goes through them."""
 
-    def __init__(self, parts: Sequence[_Part]) -> None:
+    def __init__(self, parts: Sequence[LayerCodes]) -> None:
         self._parts = parts
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        for part in self._parts:
-            yield from part.frames.pictures(part.values)
+        return chain.from_iterable(self._parts)
 
 
-def _parts(layers: Sequence[LayerData], value_range: str) -> list[_Part]:
+def _parts(layers: Sequence[LayerData], value_range: str) -> list[LayerCodes]:
     if not layers:
         msg = "there are no layers to save"
         raise TypeError(msg)
     for _, attributes, kind in layers:
         if kind != "image":
             refuse_labels("", [({}, attributes, kind)])
-    parts = []
-    for data, attributes, _ in layers:
-        frames = LayerFrames(data, attributes)
-        parts.append(_Part(frames, frames.value_map(value_range, alone=len(layers) == 1)))
-    first = parts[0]
-    for part in parts:
-        a, b = first.frames, part.frames
-        if (a.height, a.width) != (b.height, b.width) or first.deep != part.deep:
+    parts = [LayerCodes(LayerFrames(data, attributes), value_range) for data, attributes, _ in layers]
+    a = parts[0].frames
+    for b in (part.frames for part in parts):
+        if (a.height, a.width) != (b.height, b.width) or a.deep != b.deep:
             msg = (
                 "layers of one .agv file must have rows and columns of the same size and all 8 or all 16 bits: "
                 f"{a.name!r} has {a.height} x {a.width} pixels ({a.dtype}), {b.name!r} {b.height} x {b.width} "

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_agvae.values import FLOATS, INTEGERS, ValueMap, alpha_map, colour_map, grey_map
+from napari_agvae.values import FLOATS, INTEGERS, FrameMaps, ValueMap, alpha_map, colour_map, grey_map
 
 float32s = st.floats(-(2.0**99), 2.0**99, width=32)
 
@@ -116,3 +116,24 @@ def test_impossible_maps(dtype: Any, low: Any, high: Any, top: Any) -> None:
 def test_maps_survive_json(dtype: str) -> None:
     grey = grey_map(np.dtype(dtype), 0, 100)
     assert ValueMap(**json.loads(json.dumps(vars(grey)))) == grey
+    wider = grey_map(np.dtype(dtype), 1, 101)
+    for maps in (FrameMaps((grey,)), FrameMaps((grey, wider, grey))):
+        assert FrameMaps.from_json(json.loads(json.dumps(maps.to_json())), 3) == maps
+    assert FrameMaps((grey, wider)).range == (0, 101)
+    assert FrameMaps((grey, grey)).to_json() == vars(grey)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ([0, 0], [1, 1]),
+        ([0, 0, 0], 1),
+        (0, [1, 1, 1]),
+        ([], []),
+        ([0, 0, 2], [1, 1, 1]),
+        ([0, 0, "0"], [1, 1, 1]),
+    ],
+)
+def test_impossible_maps_of_frames(low: Any, high: Any) -> None:
+    with pytest.raises(ValueError, match="range"):
+        FrameMaps.from_json({"dtype": "int16", "low": low, "high": high, "top": 9}, 3)

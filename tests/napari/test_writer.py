@@ -187,7 +187,7 @@ def test_dask_is_computed_frame_by_frame(path: Path) -> None:
         frame, chunks=((1,) * 4, (40,), (60,)), dtype=np.float32, meta=np.empty((0, 0, 0), np.float32)
     )
     read, _ = back(path, stack)
-    assert computed == [0, 1, 2, 3] * 2  # the range of the values, then the frames
+    assert computed == [0, 1, 2, 3]
     assert error(read, np.stack([grey(seed=seed) for seed in range(4)])) < 0.1
 
 
@@ -318,6 +318,56 @@ def test_several_layers_of_16_bits_have_ranges_of_their_own(path: Path) -> None:
     assert np.abs(first[0].astype(float) - small).mean() < 2
     assert np.abs(second[0].astype(float) - large).mean() < 1200
     assert third[0].dtype == np.float32
+
+
+def _stack_with(case: str) -> NDArray[Any]:
+    """Five frames of 0 .. 4000, of which one spoils a range of all."""
+    stack = np.stack([(4000 * grey(seed=seed)).astype(np.float64) for seed in range(5)])
+    if case == "hot pixel":
+        stack[3, 5, 5] = 65535
+    elif case == "bleached":
+        stack *= np.exp(-np.arange(5))[:, None, None]
+    else:
+        stack[:2] /= 100
+    return stack
+
+
+@pytest.mark.parametrize("case", ["hot pixel", "bleached", "dim plane"])
+@pytest.mark.parametrize("dtype", ["uint16", "float32", "int32"])
+def test_each_frame_is_coded_in_its_own_range_as_the_preview_shows_it(case: str, dtype: str, path: Path) -> None:
+    stack = _stack_with(case).astype(dtype)
+    read, attributes = back(path, stack, 4)
+    assert attributes["contrast_limits"] == [stack.min(), stack.max()]
+    for number in (0, 1):
+        source = LayerSlice(stack, {}, (number,))
+        shown = source.to_values(agvae.decode(agvae.encode(source.codes, 4)))
+        assert np.array_equal(read[number], shown)
+        mse = np.mean((read[number] - stack[number].astype(float)) ** 2)
+        assert 10 * np.log10(np.ptp(stack[number]) ** 2.0 / mse) > 25
+
+
+def test_each_frame_of_colour_is_coded_in_its_own_range(path: Path) -> None:
+    stack = np.stack([picture(60, 40, seed) for seed in range(3)]) / np.float32(255)
+    stack[2, 5, 5] = 1e6
+    read, _ = back(path, stack, 6, rgb=True)
+    assert error(read[:2], stack[:2]) < 0.2
+
+
+def test_layers_of_one_file_keep_16_bits_and_their_limits(path: Path) -> None:
+    dim, bright = (10 * grey()).astype(np.uint16), (60000 * grey(seed=1)).astype(np.uint16)
+    write_agv(path, [(dim, {}, "image"), (np.stack([bright, bright]), {}, "image")], 6)
+    (first, one, _), (second, two, _) = read_agv(path)
+    assert (one["contrast_limits"], two["contrast_limits"]) == ([dim.min(), dim.max()], [bright.min(), bright.max()])
+    assert "values" not in one["metadata"]["agv"]
+    assert (first.dtype, second.dtype) == (np.uint16, np.uint16)
+    assert error(first, dim) <= 1
+
+
+def test_contrast_limits_are_one_range_for_all_frames(path: Path) -> None:
+    stack = _stack_with("dim plane").astype(np.float32)
+    written = write_agv(path, [(stack, {"contrast_limits": (0, 4000)}, "image")], 6, value_range="contrast limits")
+    ((_, attributes, _),) = read_agv(written)
+    assert attributes["metadata"]["agv"]["values"] == {"dtype": "float32", "low": 0.0, "high": 4000.0, "top": 65535}
 
 
 @pytest.mark.parametrize(
