@@ -34,8 +34,9 @@ import agvae
 import pillow_agvae
 from agvae import frames
 from agvae.container import SIGNATURE, Header, Metadata, Reader, TileData, write_container
+from pillow_agvae import AgvImagePlugin
 from pillow_agvae.AgvImagePlugin import AgvImageFile
-from tests.helpers import picture
+from tests.helpers import CountingFile, picture
 
 pytestmark = pytest.mark.usefixtures("tiny_weights")
 
@@ -259,7 +260,15 @@ def test_open_costs_little(tmp_path: Path) -> None:
     with Image.open(path):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert peak < 200_000
+    assert peak < 2 * path.stat().st_size + 200_000
+
+
+def test_large_files_are_not_read_by_opening(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AgvImagePlugin, "HELD", path.stat().st_size - 1)
+    file = CountingFile(path.read_bytes())
+    with Image.open(file) as im:
+        assert file.total < 200
+        assert im.tobytes() == opened(path.read_bytes()).tobytes()
 
 
 def test_bombs_are_refused_before_anything_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -446,11 +455,19 @@ def test_closed_before_load(path: Path, data: bytes) -> None:
         im.load()
     with pytest.raises(ValueError, match="Operation on closed image"):
         im.verify()
+
+
+def test_the_file_may_change_or_go_once_it_is_opened(path: Path, data: bytes, expected: bytes) -> None:
     fp = io.BytesIO(data)
-    im = Image.open(fp)
-    fp.close()
-    with pytest.raises(ValueError, match="closed file"):
-        im.load()
+    with path.open("rb") as file:
+        images = [Image.open(path), Image.open(file), Image.open(fp)]
+    fp.seek(0)
+    fp.write(bytes(len(data)))
+    fp.truncate(9)
+    path.write_bytes(b"")
+    path.unlink()
+    for im in images:
+        assert im.tobytes() == expected
 
 
 def test_closed_after_load(path: Path) -> None:
@@ -729,17 +746,37 @@ class Slow(io.RawIOBase):
     def write(self, data: Any) -> int | None:
         if self.step is None:
             return None
+        if self.step < 0:
+            return self.step
         self.data += bytes(data[: self.step])
         return len(data[: self.step])
 
 
-def test_short_writes_are_continued(photo: Image.Image) -> None:
-    fp = Slow(100)
-    photo.save(fp, "AGV")  # type: ignore[arg-type]
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_short_writes_are_continued(wrapped: bool, photo: Image.Image) -> None:
+    def target(step: int | None) -> Any:
+        return tempfile._TemporaryFileWrapper(Slow(step), "x", delete=False) if wrapped else Slow(step)  # type: ignore[type-var]
+
+    fp = target(100)
+    photo.save(fp, "AGV")
     assert fp.data == saved(photo)
-    for step in (0, None):
+    for step in (0, None, -1):
         with pytest.raises(OSError, match="could not write"):
-            photo.save(Slow(step), "AGV")  # type: ignore[arg-type]
+            photo.save(target(step), "AGV")
+
+
+@pytest.mark.parametrize("answer", [None, True, False, 0, -1, 7, 10**9, "", "all"])
+def test_only_raw_files_count_what_they_wrote(answer: Any, photo: Image.Image, data: bytes) -> None:
+    """Compressors say how much came out of them, others anything else."""
+
+    class Written(list[bytes]):
+        def write(self, part: bytes) -> Any:
+            self.append(bytes(part))
+            return answer
+
+    target = Written()
+    photo.save(target, "AGV")  # type: ignore[call-overload]
+    assert target == [data]
 
 
 # Modes, sizes, quality
@@ -914,8 +951,66 @@ def test_wrong_targets(options: dict[str, Any], photo: Image.Image, tmp_path: Pa
 # Saving
 
 
-def test_unknown_options_are_ignored(photo: Image.Image, data: bytes) -> None:
-    assert saved(photo, nonsense=1, optimize=True, progressive=True) == data
+@pytest.mark.filterwarnings("error")
+def test_options_of_other_formats_are_taken(photo: Image.Image, data: bytes) -> None:
+    """How hard JPEG, PNG, WebP or AVIF would try: programs pass them whatever the format is."""
+    for options in (
+        {"optimize": True, "progressive": True, "subsampling": 0, "keep_rgb": True},
+        {"compress_level": 9, "compression": "tiff_lzw", "interlace": 1, "disposal": 2},
+        {"method": 6, "lossless": False, "alpha_quality": 100, "allow_mixed": True, "minimize_size": True},
+        {"speed": 4, "codec": "aom", "max_threads": 2, "advanced": {}, "pnginfo": None, "transparency": None},
+    ):
+        assert saved(photo, **options) == data
+
+
+def test_unknown_options_are_warned_of(photo: Image.Image, data: bytes) -> None:
+    """Once for a line of a program, as Python does, however many files it saves."""
+    for im in (photo, opened(data)):
+        for name in ("qualtiy", "pnginfo", "transparency"):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("default")
+                for _ in range(3):
+                    saved(im, **{name: 1})
+            assert [str(warning.message) for warning in caught] == [f"AGV has no option {name!r}: it is ignored"]
+            assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(("option", "message"), [("lossless", "AGV is lossy"), ("append", "append_images")])
+def test_options_that_cannot_be_met(option: str, message: str, photo: Image.Image, path: Path, data: bytes) -> None:
+    with pytest.raises(ValueError, match=message):
+        saved(photo, **{option: True})
+    if option == "append":
+        with pytest.raises(ValueError, match=message):
+            photo.save(path, append=True)
+        assert path.read_bytes() == data
+
+
+def test_duration_and_loop_of_one_image(photo: Image.Image) -> None:
+    assert reopened(photo, duration=40, loop=2).info == {"duration": 40, "loop": 2}
+
+
+@pytest.mark.parametrize("name", ["lossless", "quality", "comment", "dpi"])
+def test_errors_of_saving_name_the_file(name: str, photo: Image.Image, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^\S*photo\.agv: \S"):
+        photo.save(tmp_path / "photo.agv", **{name: 7})
+    with pytest.raises(ValueError, match=rf"^(?!.*\.agv).*{name}"):
+        saved(photo, **{name: 7})
+    with pytest.raises(OSError, match=r"photo\.agv: cannot write mode CMYK as AGV"):
+        photo.convert("CMYK").save(os.fsencode(tmp_path / "photo.agv"))
+
+
+def test_errors_of_reading_name_the_file(path: Path, frames_path: Path) -> None:
+    for file in (path, frames_path):
+        file.write_bytes(file.read_bytes()[:-1])
+        for call in (AgvImageFile.load, AgvImageFile.verify):
+            with Image.open(file) as im:
+                if file == frames_path:
+                    im.seek(2)
+                with pytest.raises(OSError, match=rf"{file.name}: image file is truncated"):
+                    call(im)  # type: ignore[arg-type]
+        file.write_bytes(file.read_bytes()[:40])
+        with pytest.raises(OSError, match=rf"{file.name}: Truncated File Read"):
+            Image.open(file)
 
 
 def test_same_image_same_bytes(photo: Image.Image, data: bytes, tiny_weights: Path, tmp_path: Path) -> None:
@@ -1267,13 +1362,19 @@ def test_a_failed_save_leaves_frames_where_they_were(frames_data: bytes, photos:
 # Frames: files
 
 
-def test_file_of_several_frames_stays_open(frames_path: Path, expected_frames: list[bytes]) -> None:
+@pytest.mark.parametrize("held", [0, AgvImagePlugin.HELD])
+def test_file_of_several_frames(
+    held: int, frames_path: Path, expected_frames: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is large stays open until the image is closed, others until a frame is loaded."""
+    monkeypatch.setattr(AgvImagePlugin, "HELD", held)
     with Image.open(frames_path) as im:
         fp = im.fp  # type: ignore[attr-defined]
         for frame in (2, 0):
             im.seek(frame)
             assert im.tobytes() == expected_frames[frame]
-            assert not fp.closed
+            assert fp.closed is (held > 0)
+            assert im.fp is not None  # type: ignore[attr-defined]
     assert fp.closed
     assert im.tobytes() == expected_frames[0]
     im.seek(0)
@@ -1299,7 +1400,11 @@ def test_seek_after_close(frames_path: Path) -> None:
         im.load()
 
 
-def test_foreign_file_of_several_frames(frames_path: Path, expected_frames: list[bytes]) -> None:
+@pytest.mark.parametrize("held", [0, AgvImagePlugin.HELD])
+def test_foreign_file_of_several_frames(
+    held: int, frames_path: Path, expected_frames: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AgvImagePlugin, "HELD", held)
     with frames_path.open("rb") as fp:
         first, second = Image.open(fp), Image.open(fp) if fp.seek(0) == 0 else None
         assert second is not None
@@ -1309,9 +1414,13 @@ def test_foreign_file_of_several_frames(frames_path: Path, expected_frames: list
             assert first.tobytes() == expected_frames[frame]
             assert second.tobytes() == expected_frames[3 - frame]
         first.close()
-        assert fp.closed  # as in all of Pillow
-    with pytest.raises(ValueError, match="closed file"):
-        second.seek(0) or second.load()
+        assert fp.closed is (held == 0)  # as in all of Pillow, where WebP and AVIF let go of it before
+        second.seek(0)
+        if held:
+            assert second.tobytes() == expected_frames[0]
+        else:
+            with pytest.raises(ValueError, match="closed file"):
+                second.load()
 
 
 @pytest.mark.parametrize("loaded", [False, True])
@@ -1403,14 +1512,13 @@ def test_prefixes_of_several_frames(frames_data: bytes, truncated_ok: None) -> N
         assert [frame.size for frame in ImageSequence.Iterator(im) if frame.load()] == [SIZE] * 3
 
 
+@pytest.mark.parametrize("held", [0, AgvImagePlugin.HELD])
 @pytest.mark.parametrize("name", ["path", "bytes", "link", "hard link", "file"])
-def test_saving_frames_over_their_source(name: str, frames_path: Path, expected_frames: list[bytes]) -> None:
-    link = frames_path.with_name("link.agv")
-    if name == "link":
-        link.symlink_to(frames_path)
-    elif name == "hard link":
-        link.hardlink_to(frames_path)
-    target: Any = {"bytes": os.fsencode(frames_path), "link": link, "hard link": link}.get(name, frames_path)
+def test_saving_frames_over_their_source(
+    name: str, held: int, frames_path: Path, expected_frames: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AgvImagePlugin, "HELD", held)
+    target = alias(frames_path, name)
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(frames_path.open("rb")) if name == "file" else frames_path
         im = stack.enter_context(Image.open(source))
@@ -1418,18 +1526,123 @@ def test_saving_frames_over_their_source(name: str, frames_path: Path, expected_
         im.save(target, save_all=True, quality=6)
         im.seek(2)
         assert im.tobytes() == expected_frames[2]
-    with Image.open(frames_path) as im:
+    with Image.open(os.fsdecode(target)) as im:
         assert im.n_frames == 3  # type: ignore[attr-defined]
         assert [frame.info["duration"] for frame in ImageSequence.Iterator(im) if frame.load()] == [40, 20.5, 0]
 
 
-def test_saving_frames_elsewhere_reads_no_file_whole(frames_path: Path, tmp_path: Path) -> None:
+def alias(path: Path, kind: str) -> Any:
+    """Another way to name a file."""
+    link = path.with_name("link.agv")
+    if kind == "link":
+        link.symlink_to(path)
+    elif kind == "hard link":
+        link.hardlink_to(path)
+    return {"bytes": os.fsencode(path), "link": link, "hard link": link}.get(kind, path)
+
+
+@pytest.mark.parametrize("name", ["path", "bytes", "link", "hard link"])
+@pytest.mark.parametrize("first", ["new", "file"])
+def test_saving_over_an_appended_image(
+    name: str, first: str, frames_path: Path, expected_frames: list[bytes], photo: Image.Image
+) -> None:
+    """Whatever the first image is, and though nothing of the others was read when Pillow empties their file."""
+    wanted = saved(opened(frames_path.read_bytes()), save_all=True)
+    target = alias(frames_path, name)
+    with Image.open(frames_path) as one, Image.open(frames_path) as other:
+        if first == "file":
+            one.save(target, save_all=True, append_images=[other])
+        else:
+            photo.save(target, save_all=True, append_images=[one, other])
+    with Image.open(os.fsdecode(target)) as im:
+        assert im.n_frames == (6 if first == "file" else 7)  # type: ignore[attr-defined]
+        im.seek(im.n_frames - 1)  # type: ignore[attr-defined]
+        again = opened(wanted)
+        again.seek(2)
+        assert im.tobytes() == again.tobytes()
+
+
+def test_a_large_file_among_its_own_sources(
+    frames_path: Path, frames_data: bytes, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AgvImagePlugin, "HELD", 0)
+    with Image.open(frames_path) as one, Image.open(frames_path) as other:
+        one.save(frames_path, save_all=True, append_images=[other])
+    assert agvae.read_info(frames_path)["frames"] == 6
+    frames_path.write_bytes(frames_data)
+    with Image.open(frames_path) as other:
+        pillow_agvae.save(photo, frames_path, save_all=True, append_images=[other])
+    assert agvae.read_info(frames_path)["frames"] == 4
+    with Image.open(frames_path) as other, pytest.raises(OSError, match=r"frames\.agv: .* use pillow_agvae\.save"):
+        photo.save(frames_path, save_all=True, append_images=[other])
+
+
+@pytest.mark.parametrize("format", ["GIF", "TIFF", "PNG"])
+def test_frames_that_pillow_emptied_are_told_of(format: str, photos: list[Image.Image], tmp_path: Path) -> None:
+    """It truncates the target before it calls a plugin: frames of other formats are gone, but not without a word."""
+    path = tmp_path / "frames.agv"
+    for first in (None, photos[0]):
+        photos[0].save(path, format, save_all=True, append_images=photos[1:])
+        with Image.open(path) as im, pytest.raises(OSError, match=r"Pillow emptied it .* use pillow_agvae\.save"):
+            (first or im).save(path, save_all=True, append_images=[im] if first else [])
+        photos[0].save(path, format, save_all=True, append_images=photos[1:])
+        with Image.open(path) as im:
+            pillow_agvae.save(first or im, path, save_all=True, append_images=[im] if first else [])
+        assert agvae.read_info(path)["frames"] == (4 if first else 3)
+
+
+def test_single_images_over_themselves(photo: Image.Image, tmp_path: Path) -> None:
+    path = tmp_path / "a.agv"
+    for format in ("PNG", "TIFF", "WEBP"):
+        photo.save(path, format, lossless=True)
+        with Image.open(path) as im:
+            im.save(path, save_all=True)
+        assert agvae.read_info(path)["frames"] == 1
+
+
+def test_a_failed_save_over_itself_changes_nothing(frames_path: Path, frames_data: bytes) -> None:
+    for options in ({"quality": 7}, {"append_images": [Image.new("CMYK", SIZE)]}, {"lossless": True}):
+        with Image.open(frames_path) as im, pytest.raises((ValueError, OSError), match=r"frames\.agv: "):
+            im.save(frames_path, save_all=True, **options)
+    with Image.open(frames_path) as im, pytest.raises(ValueError, match="quality"):
+        im.save(frames_path, "AGV", quality=7)
+    assert frames_path.read_bytes() == frames_data
+    assert list(frames_path.parent.iterdir()) == [frames_path]
+
+
+def test_saving_into_the_file_that_it_was_opened_from(frames_path: Path, frames_data: bytes, data: bytes) -> None:
     with Image.open(frames_path) as im:
-        fp = im.fp  # type: ignore[attr-defined]
-        im.save(tmp_path / "other.agv", save_all=True)
-        im.save(io.BytesIO(), "AGV", save_all=True)
-        assert im.fp is fp  # type: ignore[attr-defined]
-    assert fp.closed
+        for _ in range(2):
+            with pytest.raises((OSError, ValueError), match=r"write|not writable"):
+                im.save(im.fp, "AGV", save_all=True)  # type: ignore[attr-defined]
+            im.load()
+    assert frames_path.read_bytes() == frames_data
+    fp = io.BytesIO(data)
+    im = Image.open(fp)
+    fp.seek(0)
+    im.save(fp, "AGV", quality=6)
+    fp.truncate()
+    assert agvae.read_info(fp.getvalue())["quality"] == 6
+
+
+def test_whole_files(photo: Image.Image, data: bytes, frames_path: Path, frames_data: bytes, tmp_path: Path) -> None:
+    photo.info["icc_profile"] = b"profile"
+    for path in (tmp_path / "a.agv", str(tmp_path / "b.x"), os.fsencode(tmp_path / "c")):
+        pillow_agvae.save(photo, path, exif=some_exif())
+        with Image.open(path) as im:
+            assert im.info == {"icc_profile": b"profile", "exif": some_exif().tobytes()}
+    with pytest.raises(ValueError, match=r"frames\.agv: .*quality"):
+        pillow_agvae.save(photo, frames_path, quality=7)
+    with pytest.raises(OSError, match="cannot write mode"):
+        pillow_agvae.save(photo.convert("CMYK"), frames_path)
+    assert frames_path.read_bytes() == frames_data
+    (tmp_path / "link.agv").hardlink_to(frames_path)
+    with pytest.raises(OSError, match="hard links"):
+        pillow_agvae.save(photo, frames_path)
+    assert frames_path.read_bytes() == frames_data
+    with pytest.raises(FileNotFoundError) as caught:
+        pillow_agvae.save(photo, tmp_path / "no" / "a.agv")
+    assert caught.value.filename == str(tmp_path / "no" / "a.agv")
 
 
 def test_many_frames_are_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1631,7 +1844,7 @@ def test_a_broken_thumbnail_is_never_grey(large: Image.Image, truncated_ok: None
     assert np.asarray(im).std() > 5
 
 
-@pytest.mark.parametrize("thumbnail", [np.array([1, 2]), "yes", [], 1.5])
+@pytest.mark.parametrize("thumbnail", [np.array([1, 2]), "yes", [], 1.5, 256, (128, 128), 1.0])
 def test_thumbnail_is_true_or_false(thumbnail: Any, photo: Image.Image) -> None:
     with pytest.raises(ValueError, match="thumbnail must be True or False"):
         saved(photo, thumbnail=thumbnail)

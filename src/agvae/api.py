@@ -90,7 +90,7 @@ def encode_batch(
 
     level = parse_quality(quality, s=s, l=l)
     common = _checked_metadata(metadata, model)
-    _check_flag(thumbnail)
+    _check_flag("thumbnail", thumbnail)
     _check_list("images", images)
 
     def files() -> Iterator[tuple[Frames, Metadata]]:
@@ -230,7 +230,7 @@ def encode_frames(
     from agvae.files import coded_files, psnr, with_thumbnail
 
     metadata = _checked_metadata(metadata, model)
-    _check_flag(thumbnail)
+    _check_flag("thumbnail", thumbnail)
     if thumbnail:
         metadata = with_thumbnail(metadata, frames, model)
 
@@ -271,9 +271,9 @@ def _check_list(name: str, items: object) -> None:
         raise TypeError(msg)
 
 
-def _check_flag(thumbnail: object) -> None:
-    if not isinstance(thumbnail, bool | int | np.bool_ | None):
-        msg = f"thumbnail must be True or False, not {thumbnail!r}"
+def _check_flag(name: str, value: object) -> None:
+    if value is not None and not (isinstance(value, bool | int | np.bool_) and value in (0, 1)):
+        msg = f"{name} must be True or False, not {value!r}"
         raise ValueError(msg)
 
 

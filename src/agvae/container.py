@@ -317,11 +317,16 @@ class Reader:
         """Payload bytes before each tile."""
         return array("Q", accumulate(self._lengths, initial=0))
 
-    def detach(self) -> IO[bytes]:
-        """Read the whole file, so that it may change or go; gives what is read from instead."""
+    @property
+    def end(self) -> int:
+        """Where the last tile ends in the file."""
+        return self._first_tile + sum(self._lengths) + len(self._lengths) * _OVERHEAD
+
+    def detach(self) -> BytesIO:
+        """Read all of the file that tiles are read from, so that it may change or go; gives that instead."""
         self._fp.seek(0)
-        self._fp = BytesIO(self._fp.read())
-        return self._fp
+        self._fp = data = BytesIO(_read(self._fp, self.end))
+        return data
 
     def thumbnail(self) -> Reader | None:
         """The embedded thumbnail; None if there is none that can stand for the image: with right checksums, of one

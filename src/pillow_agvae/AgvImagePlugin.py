@@ -9,21 +9,24 @@ from __future__ import annotations
 import math
 import os
 import threading
+from io import BufferedReader
 from operator import index
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from PIL import Image, ImageFile
 
 from agvae.container import SIGNATURE, Reader
 from agvae.errors import NotAgvError
-from pillow_agvae.saving import checked_images, locked, save, save_all
+from pillow_agvae.saving import checked_images, locked, same_file, save, save_all, save_whole
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
 
 MIME = "image/x-agv"
+
+HELD = 2**26
+"""Bytes up to which a file is read when it is opened, as Pillow does for WebP and AVIF."""
 
 _locked: WeakValueDictionary[int, AgvImageFile] = WeakValueDictionary()
 """Images with a lock, by their identity."""
@@ -49,7 +52,9 @@ class AgvImageFile(ImageFile.ImageFile):
     `info` has `icc_profile`, `exif`, `xmp`, `comment` (bytes), `dpi` (two floats), `duration` (of the current frame in
     milliseconds) and `loop` (0 is for ever) where the file has them.
 
-    A file of several frames stays open until it is closed.  What is pickled or copied is the current frame.
+    Files of up to 64 MiB are read when they are opened, so that they may change or go.  Larger ones are read when a
+    frame is needed, and those of several frames stay open until they are closed.  What is pickled or copied is the
+    current frame.
     """
 
     format = "AGV"
@@ -73,6 +78,8 @@ class AgvImageFile(ImageFile.ImageFile):
             self._reader = Reader(self.fp, damaged_ok=ImageFile.LOAD_TRUNCATED_IMAGES)
         except NotAgvError as error:
             raise SyntaxError(error.reason) from error  # by which Pillow knows to ask another plugin
+        if self._reader.end <= HELD:
+            self._reader.detach()
         self._agv_lock = threading.RLock()
         _locked[id(self)] = self
         metadata = self._reader.metadata
@@ -193,6 +200,8 @@ class AgvImageFile(ImageFile.ImageFile):
         if not self.is_animated:
             self._reader = None
             self._release()
+        elif reader.end <= HELD:
+            self._detach(reader)
         self._pending = False  # last: from here on other threads go past the lock
 
     def verify(self) -> None:
@@ -213,18 +222,27 @@ class AgvImageFile(ImageFile.ImageFile):
                     self._release()
 
     def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
-        """As `Image.save`; a file of several frames may also be saved over itself.
+        """As `Image.save`; as .agv, a file without other hard links is written whole or not at all.
 
         Meanwhile other threads cannot change the image, nor .agv images in append_images.
         """
         if "append_images" in params:
             params["append_images"] = checked_images(params["append_images"])
-        with locked([self, *params.get("append_images", ())]):
-            if self._reader is not None and self.fp is not None and _is_file(self.fp, fp):
-                data = self._reader.detach()
-                self._release()
-                self.fp = data
+        images = [self, *params.get("append_images", ())]
+        with locked(images):
+            if isinstance(fp, str | bytes | os.PathLike) and _is_own(fp, format) and not _has_other_names(fp):
+                save_whole(self, fp, **params)
+                return
+            for image in images:
+                if isinstance(image, AgvImageFile) and image._reader is not None and same_file(image.fp, fp):
+                    image._detach(image._reader)
             super().save(fp, format, **params)
+
+    def _detach(self, reader: Reader) -> None:
+        """Read what is needed of the file and let go of it."""
+        data = reader.detach()
+        self._release()
+        self.fp = BufferedReader(data)  # that nobody can write to
 
     def _check_open(self) -> None:
         if self.fp is None:
@@ -238,11 +256,17 @@ class AgvImageFile(ImageFile.ImageFile):
         self.fp = None
 
 
-def _is_file(fp: IO[bytes], path: Any) -> bool:
-    """Whether an open file is the one at a path."""
+def _is_own(path: str | bytes | os.PathLike[Any], format: str | None) -> bool:
+    """Whether `Image.save` would write .agv to a path."""
+    suffix = os.path.splitext(os.fsdecode(path))[1]  # noqa: PTH122 - a Path may be of Pillow's bytes
+    return (format or Image.EXTENSION.get(suffix.lower(), "")).upper() == AgvImageFile.format
+
+
+def _has_other_names(path: str | bytes | os.PathLike[Any]) -> bool:
+    """Whether there are several hard links to the file at a path, all of which are to name what is saved."""
     try:
-        return os.path.samestat(os.fstat(fp.fileno()), Path(os.fsdecode(path)).stat())
-    except (OSError, ValueError, TypeError, AttributeError):
+        return os.stat(path).st_nlink > 1  # noqa: PTH116
+    except OSError:
         return False
 
 

@@ -2,19 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import inspect
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
-from io import RawIOBase
+from io import BytesIO, RawIOBase
+from pathlib import Path
 from typing import IO, Any
 
 from PIL import Image, ImageSequence
 
 from agvae.container import EXIF_PREFIX, Metadata
 from agvae.quality import DEFAULT_QUALITY, QUALITY_RANGES
+from agvae.whole_file import check_target, write_whole
 
 LOCK = "_agv_lock"
 """Attribute of .agv images: what a thread holds that changes their frame."""
+
+_RATES = ("quality", "s", "l", "target_size", "target_bpp", "target_psnr")
+_METADATA = ("icc_profile", "exif", "xmp", "comment", "dpi", "duration", "loop")
+_KNOWN = {*_RATES, *_METADATA, "append_images", "exact", "model", "thumbnail"}
+
+_EFFORTS_AND_LAYOUTS = {
+    *("optimize", "progressive", "progression", "subsampling", "keep_rgb", "streamtype"),  # JPEG
+    *("restart_marker_blocks", "restart_marker_rows"),
+    *("compress_level", "compress_type", "compression", "big_tiff", "interlace", "disposal"),  # PNG, TIFF, GIF
+    *("method", "alpha_quality", "minimize_size", "allow_mixed", "kmin", "kmax"),  # WebP
+    *("speed", "effort", "codec", "max_threads", "tile_rows", "tile_cols", "autotiling", "advanced"),  # AVIF, JPEG XL
+    *("range", "alpha_premultiplied"),
+}
+"""Options of other formats that programs pass whatever the format is, and that say nothing of what a picture shows."""
+
+_REFUSED = {
+    "lossless": "AGV is lossy: lossless=True would be a promise that the file does not keep",
+    "append": "images cannot be appended to an AGV file: give all frames at once, with append_images",
+}
+
+
+def save_whole(image: Image.Image, path: str | bytes | os.PathLike[str], **options: Any) -> None:
+    """Save an image as .agv, as `image.save(path, "AGV", **options)` does, but whole or not at all.
+
+    A file that is at the path stays what it is until the new one is complete, so a save may fail, and the image or
+    those of append_images may come from that very file, or from a link to it.
+
+    Raises:
+        What `Image.save` does, or OSError since the file that is there has other hard links; it is unchanged then.
+    """
+    file = _NamedFile(os.fsdecode(path))
+    check_target(file.name)
+    image.save(file, "AGV", **options)
+    write_whole(file.name, file.getvalue())
+
+
+class _NamedFile(BytesIO):
+    """A file in memory with the name of the one that its bytes are for."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+@contextmanager
+def naming(name: str | bytes) -> Iterator[None]:
+    """Put the name of the file to write, if it has one, in front of errors that name none."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if name and len(error.args) == 1 and getattr(error, "filename", None) is None:
+            error.args = (f"{os.fsdecode(name)}: {error.args[0]}",)
+        raise
 
 
 @contextmanager
@@ -37,6 +94,15 @@ def checked_images(appended: Any) -> list[Image.Image]:
     return images
 
 
+def same_file(fp: Any, path: Any) -> bool:
+    """Whether an open file is the one at a path, or that of another open file."""
+    try:
+        other = os.fstat(path.fileno()) if hasattr(path, "fileno") else Path(os.fsdecode(path)).stat()
+        return os.path.samestat(os.fstat(fp.fileno()), other)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return False
+
+
 class _Sequence:
     """All frames of several images, one at a time; once gone through, `durations` of each (ms, or None)."""
 
@@ -56,10 +122,12 @@ def save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     """Write the current frame of an image.
 
     Options: quality, or s and l, or one of target_size, target_bpp and target_psnr; icc_profile (of the image's info
-    unless None); exif (bytes or `Image.Exif`), xmp (bytes or str), comment (bytes or str) and dpi, only if given;
-    thumbnail, whether to store one; model, the name of the model to code with.
+    unless None); exif (bytes or `Image.Exif`), xmp (bytes or str), comment (bytes or str), dpi, duration (ms) and loop,
+    only if given; exact, whether to keep the colour of transparent pixels; thumbnail, whether to store one; model, the
+    name of the model to code with.
     """
-    _write(fp, _encoded(im, [im]))
+    with naming(filename):
+        _write(fp, _encoded(im, [im]))
 
 
 def save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
@@ -69,15 +137,42 @@ def save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     Of several frames, they are taken from `info` of each frame and of the first image unless given; there, what a
     file cannot hold is ignored.
     """
-    images = [im, *checked_images(im.encoderinfo.get("append_images"))]
-    with locked(images):
-        places = [image.tell() for image in images]
-        try:
-            data = _encoded(im, _Sequence(images))
-        finally:
-            for image, place in zip(images, places, strict=True):
-                image.seek(place)
-    _write(fp, data)
+    with naming(filename):
+        images = [im, *checked_images(im.encoderinfo.get("append_images"))]
+        with locked(images):
+            _check_sources(images, fp)
+            places = [image.tell() for image in images]
+            try:
+                data = _encoded(im, _Sequence(images))
+            finally:
+                for image, place in zip(images, places, strict=True):
+                    image.seek(place)
+        _write(fp, data)
+
+
+def _check_sources(images: Iterable[Image.Image], fp: IO[bytes]) -> None:
+    """Refuse images whose other frames were in the file to write to, which Pillow has emptied.
+
+    .agv images are not among them: they have read their file, unless it is large.
+    """
+    if not same_file(fp, fp) or os.fstat(fp.fileno()).st_size:
+        return
+    msg = (
+        "frames to be saved were in this very file, and Pillow emptied it before they were read: "
+        "use pillow_agvae.save, or save under another name"
+    )
+    for image in images:
+        if _reads(image, fp):
+            try:
+                image.load()  # then it lets go of a file that it needs no more
+            except Exception as error:
+                raise OSError(msg) from error
+            if _reads(image, fp):
+                raise OSError(msg)
+
+
+def _reads(image: Image.Image, fp: IO[bytes]) -> bool:
+    return any(same_file(vars(image).get(name), fp) for name in ("fp", "_fp"))  # the second is Pillow's of frames
 
 
 def _encoded(im: Image.Image, source: Sequence[Image.Image] | _Sequence) -> bytes:
@@ -85,23 +180,44 @@ def _encoded(im: Image.Image, source: Sequence[Image.Image] | _Sequence) -> byte
     from agvae.frames import Frames
 
     options = im.encoderinfo
+    _check_options(options)
+    rate = parse_rate(**{name: options.get(name) for name in _RATES})
+    exif, xmp, comment = _exif(options.get("exif")), _utf8(options.get("xmp")), _utf8(options.get("comment"))
+    profile = options.get("icc_profile", _usable("icc_profile", im.info.get("icc_profile")))
+    Metadata(profile, exif, xmp, comment, options.get("dpi"))  # wrong ones are told of before frames are gone through
+    frames = Frames(source)
+    found = source.durations if isinstance(source, _Sequence) else [None]
+    metadata = Metadata(
+        icc_profile=profile,
+        exif=exif,
+        xmp=xmp,
+        comment=comment,
+        dpi=options.get("dpi"),
+        durations=_durations(options.get("duration"), found),
+        loop=options.get("loop", _usable("loop", im.info.get("loop")) if frames.count > 1 else None),
+    )
+    return encode_frames(frames, rate, metadata, options.get("model"), thumbnail=options.get("thumbnail", False))
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that cannot be met, and warn of unknown ones."""
     if options.get("quality", DEFAULT_QUALITY) is None:
         msg = f"Invalid quality setting: quality must be {QUALITY_RANGES}, not None"
         raise ValueError(msg)
-    names = ("quality", "s", "l", "target_size", "target_bpp", "target_psnr")
-    rate = parse_rate(**{name: options.get(name) for name in names})
-    metadata = Metadata(
-        icc_profile=options.get("icc_profile", _usable("icc_profile", im.info.get("icc_profile"))),
-        exif=_exif(options.get("exif")),
-        xmp=_utf8(options.get("xmp")),
-        comment=_utf8(options.get("comment")),
-        dpi=options.get("dpi"),
-    )
-    frames = Frames(source)
-    if isinstance(source, _Sequence):
-        loop = options.get("loop", _usable("loop", im.info.get("loop")) if frames.count > 1 else None)
-        metadata = replace(metadata, durations=_durations(options.get("duration"), source.durations), loop=loop)
-    return encode_frames(frames, rate, metadata, options.get("model"), thumbnail=options.get("thumbnail", False))
+    for name, msg in _REFUSED.items():
+        if options.get(name):
+            raise ValueError(msg)
+    for name, value in options.items():
+        if value is not None and name not in _KNOWN | _EFFORTS_AND_LAYOUTS | _REFUSED.keys():
+            warnings.warn(f"AGV has no option {name!r}: it is ignored", stacklevel=_level_of_caller())
+
+
+def _level_of_caller() -> int:
+    """Where the call stands that a warning is for, as its stacklevel: outside of Pillow and of this package."""
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("PIL", "pillow_agvae"):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _durations(given: Any, found: Sequence[float | None]) -> Any:
@@ -127,15 +243,21 @@ def _usable(name: str, value: Any) -> Any:
 
 
 def _write(fp: IO[bytes], data: bytes) -> None:
-    """Write everything, also to an unbuffered file, which may take less at a time."""
-    while data:
-        written: int | None = fp.write(data)
-        if written is None and not isinstance(fp, RawIOBase):  # a file object that does not say
-            return
-        if not written:
-            msg = f"could not write the last {len(data)} bytes"
+    """Write everything, also to an unbuffered file, which may take less at a time.
+
+    What other file objects return is not looked at, as nowhere in Pillow: some give None, True or a number of other
+    bytes.
+    """
+    if not isinstance(getattr(fp, "file", fp), RawIOBase):  # the wrappers of tempfile have a `file`
+        fp.write(data)
+        return
+    rest = memoryview(data)
+    while rest:
+        written: int | None = fp.write(rest)
+        if not written or not 0 < written <= len(rest):
+            msg = f"could not write the last {len(rest)} bytes"
             raise OSError(msg)
-        data = data[written:]
+        rest = rest[written:]
 
 
 def _utf8(value: Any) -> Any:
