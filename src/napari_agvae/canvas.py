@@ -29,16 +29,6 @@ class PreviewCanvas:
         self.pixels = original.copy()
         self._painted: list[Box] = []
 
-    def fits(self, original: NDArray[Any]) -> bool:
-        """Whether `reset` can take this slice."""
-        return self.pixels.shape == original.shape and self.pixels.dtype == original.dtype
-
-    def reset(self, original: NDArray[Any]) -> None:
-        """Show another slice of the same shape and type, of which nothing is painted."""
-        self.original = original
-        np.copyto(self.pixels, original)
-        self._painted.clear()
-
     def restore(self, keep: Box | None = None) -> None:
         """Show the original again, but for a box."""
         for box in self._painted:
@@ -52,13 +42,13 @@ class PreviewCanvas:
         if box not in self._painted:
             self._painted.append(box)
 
-    def layer_data(self, axes: tuple[int, ...], pixels: NDArray[Any] | None = None) -> Any:
-        """The pixels, or others, as a layer takes them, for every index of its leading axes; no pixel is copied.
+    def layer_data(self, axes: int, pixels: NDArray[Any] | None = None) -> Any:
+        """The pixels, or others, as a layer takes them, with so many leading axes of size 1; no pixel is copied.
 
         Of large slices a list of levels, each with every second row and column of the one before.
         """
         pixels = self.pixels if pixels is None else pixels
-        levels = [self.spread(pixels, axes, 2**k) for k in range(self.level_count)]
+        levels = [thinned(pixels, axes, 2**k) for k in range(self.level_count)]
         return levels if len(levels) > 1 else levels[0]
 
     @property
@@ -69,15 +59,10 @@ class PreviewCanvas:
             count, pixels = count + 1, pixels // 4
         return count
 
-    def difference(self, axes: tuple[int, ...]) -> Any:
+    def difference(self, axes: int) -> Any:
         """|original - pixels| as a layer takes it: one `Difference`, or a list of them."""
         levels = [Difference(self, axes, 2**k) for k in range(self.level_count)]
         return levels if len(levels) > 1 else levels[0]
-
-    @staticmethod
-    def spread(pixels: NDArray[Any], axes: tuple[int, ...], step: int) -> NDArray[Any]:
-        thinned = pixels[::step, ::step]
-        return np.broadcast_to(thinned, (*axes, *thinned.shape))
 
 
 class Difference:
@@ -87,20 +72,20 @@ class Difference:
 
     Args:
         canvas: what is compared.
-        axes: sizes of leading axes, over which the difference is the same.
+        axes: number of leading axes, of size 1.
         step: every so many rows and columns.
     """
 
-    def __init__(self, canvas: PreviewCanvas, axes: tuple[int, ...] = (), step: int = 1) -> None:
+    def __init__(self, canvas: PreviewCanvas, axes: int = 0, step: int = 1) -> None:
         self._canvas, self._axes, self._step = canvas, axes, step
         self.gain = 1.0
-        self.shape = canvas.spread(canvas.pixels, axes, step).shape
+        self.shape = thinned(canvas.pixels, axes, step).shape
         self.ndim, self.size = len(self.shape), math.prod(self.shape)
         self.dtype = np.dtype(np.uint8 if canvas.pixels.dtype == np.uint8 else np.float32)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        a = self._canvas.spread(self._canvas.original, self._axes, self._step)[key]
-        b = self._canvas.spread(self._canvas.pixels, self._axes, self._step)[key]
+        a = thinned(self._canvas.original, self._axes, self._step)[key]
+        b = thinned(self._canvas.pixels, self._axes, self._step)[key]
         if self.dtype == np.uint8:
             found: NDArray[Any] = np.minimum((np.maximum(a, b) - np.minimum(a, b)) * np.float32(self.gain), 255).astype(
                 np.uint8
@@ -114,6 +99,11 @@ class Difference:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         whole: NDArray[Any] = self[...].astype(dtype or self.dtype)
         return whole
+
+
+def thinned(pixels: NDArray[Any], axes: int, step: int) -> NDArray[Any]:
+    """Every so many rows and columns, with so many leading axes of size 1; a view."""
+    return pixels[(None,) * axes + (slice(None, None, step),) * 2]
 
 
 def _slices(box: Box) -> tuple[slice, slice]:

@@ -1,20 +1,25 @@
-"""Widgets of the docks that know no layers: quality as one slider with s and l, and the read-outs."""
+"""Widgets of the docks that know no layers: quality as a slider and as numbers, and the read-outs."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from magicgui import widgets
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, QLocale, QObject, Qt, Signal
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
+    QApplication,
     QDoubleSpinBox,
     QFileDialog,
     QGridLayout,
     QLabel,
+    QMessageBox,
     QSizePolicy,
     QSlider,
     QSpinBox,
@@ -31,7 +36,7 @@ NARROW = "QAbstractSpinBox { min-width: 44px; }"
 
 
 class QualityEditor(QWidget):
-    """Quality 1 to 6 as slider and number, and as s and l; all four say the same."""
+    """Quality 1 to 6 as slider and number, and as its whole part s and fraction l; all four say the same."""
 
     changed = Signal(int, bool)
     """A new level by the user, and whether it is final: the slider is not held."""
@@ -49,13 +54,14 @@ class QualityEditor(QWidget):
         for name, widget in (("quality", self.slider), ("quality", self.quality), ("s", self.s), ("l", self.l)):
             widget.setToolTip(TOOLTIPS[f"preview.{name}"])
             widget.setAccessibleName(name)
-        boxes: tuple[QWidget, ...] = (self.quality, self.s, self.l)
-        for box in boxes:
+        for box in (self.quality, self.s, self.l):
+            points_and_commas(box)
             box.setKeyboardTracking(False)
             box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
             box.setStyleSheet(NARROW)
         grid = QGridLayout()
-        for column, (text, box) in enumerate((("quality", self.quality), ("s", self.s), ("l", self.l))):
+        parts = (("quality", self.quality), ("whole part s", self.s), ("fraction l", self.l))
+        for column, (text, box) in enumerate(parts):
             grid.addWidget(_caption(text), 0, column)
             grid.addWidget(box, 1, column)
         layout = QVBoxLayout(self)
@@ -116,7 +122,7 @@ class QualityEditor(QWidget):
 
 
 class ReadOuts(QWidget):
-    """Numbers with their names, one a line."""
+    """Numbers with their names, one a line; dim where they are not of what is asked for now."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         super().__init__()
@@ -130,10 +136,22 @@ class ReadOuts(QWidget):
             self.labels[key].setToolTip(TOOLTIPS[f"preview.{key}"])
             self.labels[key].setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
-    def show_words(self, words: Mapping[str, str]) -> None:
+    def show_words(self, words: Mapping[str, str], *, stale: bool = False) -> None:
         """Show what is given, a dash for the rest."""
         for key, label in self.labels.items():
             label.setText(words.get(key, "-"))
+            label.setEnabled(not stale)
+
+    def grow_stale(self, shown: str = "") -> None:
+        """Dim the numbers, and say why in place of what they are of."""
+        for label in self.labels.values():
+            label.setEnabled(False)
+        if shown and any(label.text() != "-" for label in self.labels.values()):
+            self.labels["shown"].setText(shown)
+
+    @property
+    def stale(self) -> bool:
+        return not self.labels["shown"].isEnabled()
 
 
 class Sentence(QLabel):
@@ -141,6 +159,7 @@ class Sentence(QLabel):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)  # names of layers and files are in it
         self.setWordWrap(True)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.setVisible(False)
@@ -150,29 +169,40 @@ class Sentence(QLabel):
         self.setVisible(bool(text))
 
 
-def ask_for_file(parent: QWidget, title: str, suggestion: str, kind: str, suffix: str) -> Path | None:
+def ask_for_file(
+    parent: QWidget,
+    title: str,
+    suggestion: str,
+    kind: str,
+    suffix: str,
+    refused: Callable[[Path], str] = lambda _: "",
+) -> Path | None:
     """Where to save; None if the user thinks better of it.
 
     A name typed without the suffix gets it.  The dialog asks before a file is overwritten, but of the name as it was
-    typed: where there is a file of the whole name, it comes again with that name.
+    typed: where there is a file of the whole name, it comes again with that name.  It also comes again, after a word
+    about it, where `refused` gives a reason against a path.
     """
     while True:
         name, _ = QFileDialog.getSaveFileName(parent, title, suggestion, f"{kind} (*{suffix})")
-        path = Path(name)
-        if not name or path.suffix.lower() == suffix:
-            return path if name else None
-        path = path.with_name(path.name + suffix)
-        if not path.exists():
-            return path
+        if not name:
+            return None
+        typed = Path(name)
+        path = typed if typed.suffix.lower() == suffix else typed.with_name(typed.name + suffix)
         suggestion = str(path)
+        if reason := refused(path):
+            message = QMessageBox(QMessageBox.Icon.Warning, title, reason, parent=parent)
+            message.setTextFormat(Qt.TextFormat.PlainText)
+            message.exec()
+        elif path == typed or not os.path.lexists(path):
+            return path
 
 
 def devices(wanted: str) -> list[str]:
     """Those that can be used, as far as that is known before PyTorch is loaded."""
     found = ["auto", "cpu"]
-    if "torch" in sys.modules:
-        import torch
-
+    torch: Any = sys.modules.get("torch")
+    with suppress(AttributeError):  # not there, or just being imported, for which nobody here should wait
         found += [f"cuda:{k}" for k in range(torch.cuda.device_count())]
         found += ["mps"] if torch.backends.mps.is_available() else []
     return found if wanted in found else [*found, wanted]
@@ -183,9 +213,29 @@ def target_box() -> widgets.FloatSpinBox:
     box = widgets.FloatSpinBox(value=100.0, max=1e9, step=1.0)
     box.native.setDecimals(DECIMALS)
     box.min = 0.001  # which two decimals would make 0
+    points_and_commas(box.native)
     box.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
     box.native.setStyleSheet(NARROW)
     return box
+
+
+class _Commas(QObject):
+    """Makes typed commas points."""
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() != QEvent.Type.KeyPress or event.text() != ",":
+            return False
+        point = QKeyEvent(event.type(), Qt.Key.Key_Period, event.modifiers(), ".")
+        QApplication.sendEvent(watched, point)
+        return True
+
+
+def points_and_commas(box: QAbstractSpinBox) -> None:
+    """Let a box show numbers with a point, as all else here does, and take both point and comma in any locale."""
+    box.setLocale(QLocale.c())
+    commas = _Commas(box)
+    for part in (box, box.lineEdit()):
+        part.installEventFilter(commas)
 
 
 def _number(low: float, high: float, step: float) -> QDoubleSpinBox:

@@ -6,21 +6,32 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from magicgui import widgets
-from qtpy.QtWidgets import QVBoxLayout
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from agvae.quality import parse_quality
 from agvae.weights import registry
 from napari_agvae.compare import Comparison, row
 from napari_agvae.controls import QualityEditor, ReadOuts, Sentence, devices, target_box
-from napari_agvae.dock import Dock
+from napari_agvae.dock import Dock, Scrolled
 from napari_agvae.settings import Settings
 from napari_agvae.texts import TOOLTIPS
 
 if TYPE_CHECKING:
     from napari_agvae.layers import PreviewLayers
 
-READ_OUTS = {"shown": "shown", "rate": "rate", "size": "size", "psnr": "PSNR", "ms_ssim": "MS-SSIM", "time": "time"}
+READ_OUTS = {
+    "shown": "shown",
+    "size": "size",
+    "ratio": "ratio",
+    "stack": "all slices",
+    "rate": "rate",
+    "psnr": "PSNR",
+    "ms_ssim": "MS-SSIM",
+    "time": "time",
+}
 UNITS = ("kB", "bpp", "dB")
+LOWEST = 130
+"""Height in pixels of which the dock shows the slider and the first numbers; the rest is scrolled."""
 
 
 class PreviewForm(Dock):
@@ -55,12 +66,16 @@ class PreviewForm(Dock):
         self._rows = [row(*parts) for parts in form]
         self._rows[0].native.layout().setSpacing(3)  # the least width has to do for a target's three decimals
         self._buttons = row(self.save, self.cancel)
-        layout = QVBoxLayout(self)
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
         layout.setContentsMargins(5, 5, 5, 5)
         for part in (self.source, self.editor, self.readouts, self.status, self.get.native):
             layout.addWidget(part)
         for line in self._rows:
             layout.addWidget(line.native)
         layout.addWidget(self.comparison)
-        layout.addWidget(self._buttons.native)
         layout.addStretch()
+        outside = QVBoxLayout(self)
+        outside.setContentsMargins(0, 0, 0, 5)
+        outside.addWidget(Scrolled(inside, LOWEST))
+        outside.addWidget(self._buttons.native)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agvae.progress import checkpoint
+from napari_agvae.progress import looked_at
 from napari_agvae.settings import CONTRAST_LIMITS, VALUES
 from napari_agvae.values import MAX_INTEGER, FrameMaps, ValueMap, alpha_map, colour_map, grey_map
 
@@ -147,6 +148,7 @@ class LayerCodes:
             frame = self.frames.frame(number)
             if number == len(self._maps):
                 self._maps.append(self.frames.value_map(frame, self._value_range))
+                looked_at(self.frames.height * self.frames.width)
             yield self.frames.codes(frame, self._maps[number])
 
     @property

@@ -21,6 +21,7 @@ _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labe
 _NAMES = ("preview", "difference", "curtain")
 _own: WeakSet[Any] = WeakSet()
 _LOOK = ("contrast_limits", "colormap", "gamma", "interpolation2d")
+_FOLLOWED = (*_PLACE, *_LOOK, "visible")
 
 
 def bare(viewer: ViewerModel) -> ViewerModel:
@@ -37,7 +38,8 @@ def is_own(layer: Any) -> bool:
 class PreviewLayers:
     """The layers of one source in one viewer.
 
-    The reconstruction follows place, look and visibility of its source, not the other way: its own eye hides it alone.
+    They hold one slice and lie where that is in the source: at other positions of the sliders the source is seen.
+    They follow its place, look, name and visibility, not the other way: their own eyes hide them alone.
 
     Attributes:
         source, preview, difference, curtain: layers, None as long as there is nothing to show.
@@ -53,11 +55,14 @@ class PreviewLayers:
         self.curtain: Image | None = None
         self.share: float | None = None
         self._canvas: PreviewCanvas | None = None
-        self._original: Any = None
+        self._index: tuple[int, ...] = ()
+        self._name = source.name
+        self._hidden: list[Image] = []
         self._kind = self._kind_now
-        for name in (*_PLACE, *_LOOK, "visible"):
+        for name in _FOLLOWED:
             if hasattr(source.events, name):
                 getattr(source.events, name).connect(self._follow)
+        source.events.name.connect(self._rename)
 
     @property
     def fits(self) -> bool:
@@ -113,19 +118,27 @@ class PreviewLayers:
     def _shape(self) -> tuple[int, ...]:
         return tuple(self.source.data[0].shape if self.source.multiscale else self.source.data.shape)
 
-    def show(self, canvas: PreviewCanvas, level: int) -> None:
-        """Show what is on a canvas now."""
+    def show(self, canvas: PreviewCanvas, level: int, index: tuple[int, ...]) -> None:
+        """Show what is on a canvas now, of the slice at an index."""
+        self._index = index
         if canvas is not self._canvas:
             self._canvas = canvas
-            self._remove(*_NAMES)
-        if self.preview is None or self.preview not in self.viewer.layers:
-            self.preview = self._added(PREVIEW, canvas.layer_data(self._axes), self._look())
+            if self.preview is not None:
+                self._place(self.preview)
+                self.preview.data = canvas.layer_data(len(index))
+            if self.difference is not None:
+                self._place(self.difference)
+                self.difference.data = canvas.difference(len(index))
+            if self.curtain is not None:
+                self._place(self.curtain)
+                self.show_curtain(self.share)
+        if self.preview is None:
+            self.preview = self._added(PREVIEW, canvas.layer_data(len(index)), self._look())
         else:
             _redraw(self.preview)
         self.preview.metadata["agvae"] = {"quality": level_to_quality(level)}
         self.show_difference(self.gain)
-        if self.curtain is None or canvas.original is not self._original:
-            self._original = canvas.original
+        if self.curtain is None:
             self.show_curtain(self.share)
 
     def show_difference(self, gain: float | None) -> None:
@@ -134,9 +147,9 @@ class PreviewLayers:
         if gain is None or self._canvas is None:
             self._remove("difference")
             return
-        if self.difference is None or self.difference not in self.viewer.layers:
+        if self.difference is None:
             look = {} if self.source.rgb else {"contrast_limits": [0, float(np.ptp(self.source.contrast_limits))]}
-            self.difference = self._added(DIFFERENCE, self._canvas.difference(self._axes), look)
+            self.difference = self._added(DIFFERENCE, self._canvas.difference(len(self._index)), look)
         for part in self.difference.data if self.difference.multiscale else [self.difference.data]:
             part.gain = gain
         _redraw(self.difference)
@@ -148,23 +161,44 @@ class PreviewLayers:
         if not columns or self._canvas is None:
             self._remove("curtain")
             return
-        data = self._canvas.layer_data(self._axes, self._canvas.original[:, :columns])
-        if self.curtain is None or self.curtain not in self.viewer.layers:
+        data = self._canvas.layer_data(len(self._index), self._canvas.original[:, :columns])
+        if self.curtain is None:
             self.curtain = self._added(CURTAIN, data, self._look())
         else:
             self.curtain.data = data
 
     def toggle(self) -> None:
-        """Show the original in place of the reconstruction, or the other way."""
-        if self.preview is not None:
-            self.preview.visible = not self.preview.visible
+        """Show the original in place of all that the preview shows, or that again."""
+        if hidden := [layer for layer in self._hidden if layer in self._there and not layer.visible]:
+            for layer in hidden:
+                layer.visible = True
+            self._hidden = []
+        else:
+            self._hidden = [layer for layer in self._there if layer.visible]
+            for layer in self._hidden:
+                layer.visible = False
+
+    def forget(self, layer: Any) -> str:
+        """Take down that the user has removed a layer: "preview", "difference", "curtain", or "" if it is none of them.
+
+        Neither comes back until it is asked for.
+        """
+        name = next((name for name in _NAMES if layer is getattr(self, name)), "")
+        if name:
+            setattr(self, name, None)
+        if name == "difference":
+            self.gain = None
+        elif name == "curtain":
+            self.share = None
+        return name
 
     def unfollow(self) -> None:
         """Follow the source no longer."""
-        for name in (*_PLACE, *_LOOK, "visible"):
+        for name in _FOLLOWED:
             if hasattr(self.source.events, name):
                 getattr(self.source.events, name).disconnect(self._follow)
-        self._canvas = self._original = None
+        self.source.events.name.disconnect(self._rename)
+        self._canvas = None
 
     def remove(self) -> None:
         """Remove the layers."""
@@ -177,8 +211,16 @@ class PreviewLayers:
         return bool(there)
 
     @property
-    def _axes(self) -> tuple[int, ...]:
-        return self._shape[: self.source.ndim - 2]
+    def _there(self) -> list[Image]:
+        layers = (self.preview, self.difference, self.curtain)
+        return [layer for layer in layers if layer is not None]
+
+    def _place(self, layer: Image) -> None:
+        """Put a layer where the slice is that it holds."""
+        from napari.utils.transforms import Affine
+
+        place = {name: getattr(self.source, name) for name in ("scale", "translate", "rotate", "shear")}
+        layer.translate = Affine(**place)((*self._index, 0, 0))
 
     def _look(self) -> dict[str, Any]:
         if self.source.rgb:
@@ -190,13 +232,14 @@ class PreviewLayers:
 
         layer = Image(
             data,
-            name=f"{self.source.name} · {kind}",
+            name=_named(self.source.name, kind),
             rgb=self.source.rgb,
             multiscale=isinstance(data, list),
             **{name: getattr(self.source, name) for name in _PLACE if hasattr(self.source, name)},
             **look,
         )
         _own.add(layer)
+        self._place(layer)
         active = self.viewer.layers.selection.active
         below = {PREVIEW: 1, DIFFERENCE: 2, CURTAIN: 2 if self.difference is None else 3}
         self.viewer.layers.insert(self.viewer.layers.index(self.source) + below[kind], layer)
@@ -204,9 +247,19 @@ class PreviewLayers:
         return layer
 
     def _follow(self, event: Any) -> None:
-        for layer in (self.preview, self.difference, self.curtain):
-            if layer is not None and (event.type not in _LOOK or layer is not self.difference):
-                setattr(layer, event.type, getattr(self.source, event.type))
+        for layer in self._there:
+            if event.type not in _LOOK or layer is not self.difference:
+                if event.type != "translate":
+                    setattr(layer, event.type, getattr(self.source, event.type))
+                if event.type in _PLACE:
+                    self._place(layer)
+
+    def _rename(self) -> None:
+        """Give the layers the name of the source, but for those that the user has named."""
+        for layer, kind in ((self.preview, PREVIEW), (self.difference, DIFFERENCE), (self.curtain, CURTAIN)):
+            if layer is not None and layer.name == _named(self._name, kind):
+                layer.name = _named(self.source.name, kind)
+        self._name = self.source.name
 
     def _remove(self, *names: str) -> None:
         for name in names:
@@ -214,6 +267,10 @@ class PreviewLayers:
             setattr(self, name, None)
             if layer is not None and layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
+
+
+def _named(source: str, kind: str) -> str:
+    return f"{source} · {kind}"
 
 
 def _redraw(layer: Image) -> None:

@@ -7,7 +7,6 @@ one, the whole slice, is what a file will hold.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from agvae.container import Box, Metadata
 from agvae.progress import watched
 from napari_agvae.canvas import PreviewCanvas
 from napari_agvae.latest import Turn
+from napari_agvae.loading import import_codec, is_imported
 from napari_agvae.measure import Numbers, similarity
 from napari_agvae.regions import SMALLEST, next_side, stages
 from napari_agvae.settings import VALUES
@@ -110,13 +110,10 @@ class Live:
         turn.check()
         if self._key == request.key and self._slice is not None:
             return
-        before, self._slice, self._key = self._canvas, None, None
+        self._canvas = self._slice = self._key = None
         found = LayerSlice(request.data, request.attributes, request.index, request.value_range)
         turn.check()
-        if before is not None and before.fits(found.values):
-            before.reset(found.values)
-        else:
-            self._canvas = PreviewCanvas(found.values)
+        self._canvas = PreviewCanvas(found.values)  # a new one: the one before is still on view where it belongs
         self._slice, self._key = found, request.key
 
     def _stage(self, request: Request, source: LayerSlice, box: Box, *, first: bool) -> None:
@@ -140,7 +137,8 @@ class Live:
         alone = whole and not request.index
         data = preview.file(Metadata(arrays=source.document()) if alone else None)
         psnr, ms_ssim = similarity(codes, decoded, source.range)
-        numbers = Numbers(request.level, box, whole, len(data), psnr, ms_ssim, seconds)
+        raw = source.values[top:bottom, left:right].nbytes
+        numbers = Numbers(request.level, box, whole, len(data), psnr, ms_ssim, seconds, raw, source.count)
         self._shown(Shown(request, self._canvas, source, numbers))
         if first:
             pixels_done = (right - left) * (bottom - top)
@@ -156,10 +154,11 @@ def load(model: str | None, status: Callable[[str], None]) -> None:
     """
     from agvae import weights
 
-    busy = "agvae.codec" not in sys.modules
+    busy = not is_imported()
     if busy:
         status(LOADING)
     try:
+        import_codec()
         from agvae.codec import is_loaded, load_model
 
         if is_loaded(model):

@@ -25,6 +25,8 @@ class Numbers:
         psnr: in dB, infinite if nothing is lost.
         ms_ssim: None for pictures too small to have one.
         seconds: to code and decode.
+        raw: bytes of the pixels as the layer has them.
+        slices: how many the layer has.
     """
 
     level: int
@@ -34,6 +36,8 @@ class Numbers:
     psnr: float
     ms_ssim: float | None
     seconds: float
+    raw: int
+    slices: int
 
     @property
     def bpp(self) -> float:
@@ -70,11 +74,23 @@ def similarity(
 def described(numbers: Numbers) -> dict[str, str]:
     """The numbers in words, by their names in the dock."""
     width, height = numbers.box[2] - numbers.box[0], numbers.box[3] - numbers.box[1]
+    total = numbers.size * numbers.slices
     return {
         "shown": f"{'whole slice' if numbers.whole else 'region'}, {width} x {height}",
-        "rate": f"{numbers.bpp:.3f} bpp",
         "size": f"{numbers.size:,} bytes".replace(",", " "),
+        "ratio": f"{numbers.raw / numbers.size:.3g} : 1",
+        "stack": f"≈ {_rounded(total)} ({numbers.slices})" if numbers.whole and numbers.slices > 1 else "-",
+        "rate": f"{numbers.bpp:.3f} bpp",
         "psnr": "∞" if math.isinf(numbers.psnr) else f"{numbers.psnr:.2f} dB",
         "ms_ssim": "-" if numbers.ms_ssim is None else f"{numbers.ms_ssim:.4f}",
         "time": f"{numbers.seconds:.2f} s",
     }
+
+
+def _rounded(size: float) -> str:
+    """Bytes in a unit that leaves few digits."""
+    units = iter(("bytes", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while size >= 1000 and unit != "TB":
+        size, unit = size / 1000, next(units)
+    return f"{size:.3g} {unit}"

@@ -22,7 +22,7 @@ class Plot(QWidget):
         self.points: list[XY] = []
         self.marked: XY | None = None
         self.labels = ("", "")
-        self.setMinimumSize(180, 170)
+        self.setMinimumSize(180, 100)
 
     def sizeHint(self) -> QSize:
         return QSize(260, 240)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
+from qtpy.QtGui import QShowEvent
 
-from agvae.quality import level_to_quality
+from agvae.quality import level_to_quality, parse_quality
 from agvae.weights import registry
 from napari_agvae.controls import devices
 from napari_agvae.engine import Engine
@@ -19,15 +23,21 @@ from napari_agvae.measure import described
 from napari_agvae.settings import VALUES, plugin_settings, use_device
 from napari_agvae.state import Choice, session
 from napari_agvae.tasks import Task, find_quality, get_model, save_layer
+from napari_agvae.writer import wanted_quality
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
     import napari
 
+SELECT = "Select an image layer."
 GOES_ON = " …"
+CODING = "coding …"
+STALE = "out of date"
 RETRY = "; move the slider to try again"
 APART = 50  # ms, in which napari draws
+SOON = 150  # ms, in which whoever goes through layers is past those not meant
+NOTHING: Hashable = None
 _tokens = count()
 
 
@@ -40,8 +50,15 @@ class PreviewDock(PreviewForm):
         self._layers: PreviewLayers | None = None
         self._engine: Engine | None = None
         self._token = self._revision = 0
-        self._task: Task | None = None
+        self._tasks: list[Task] = []
+        self._search: Task | None = None
         self._told: set[str] = set()
+        self._wanted = self._shown_of = NOTHING
+        self._previewing = self._unasked = False
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(SOON)
+        self._soon.timeout.connect(self._begin)
         self._connect()
         self._select()
 
@@ -50,6 +67,7 @@ class PreviewDock(PreviewForm):
         self.model.changed.connect(self._options_changed)
         self.device.changed.connect(self._options_changed)
         self.search.changed.connect(self._find)
+        self.target.native.lineEdit().returnPressed.connect(self._find)
         self.save.changed.connect(self._save)
         self.cancel.changed.connect(self._cancel)
         self.get.changed.connect(self._get_model)
@@ -68,7 +86,7 @@ class PreviewDock(PreviewForm):
         self._use()
         self.get.visible = False
         self._told.clear()
-        if self.showing:
+        if self._previewing:
             self._revision += 1
             self.preview()
 
@@ -78,45 +96,55 @@ class PreviewDock(PreviewForm):
         use_device(plugin_settings())
 
     def _moved(self) -> None:
-        if self.showing:
-            self.preview()
+        if self._previewing:
+            self._preview_again()
 
     def _cancel(self) -> None:
+        self._soon.stop()
         if self._engine is not None:
             self._engine.stop()
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
 
     def _save(self) -> None:
-        if self._layers is not None and self._task is None:
-            quality, model = level_to_quality(self.editor.level), self.model.value or None
-            self._start(save_layer(self, self._layers.source, quality, model))
+        if self._layers is None:
+            self._say(SELECT)
+            return
+        quality, model = level_to_quality(self.editor.level), self.model.value or None
+        self._start(save_layer(self, self._layers.source, quality, model))
 
     def _find(self) -> None:
         request = self._new_request(whole=True)
-        if request is not None and self._task is None:
-            self._start(find_quality(request, self.target.value, self.unit.value, self._found))
+        if request is None or self._layers is None:
+            self._say(self._layers.obstacle if self._layers is not None else SELECT)
+            return
+        if self._search is not None:
+            self._search.cancel()
+        pixels = math.prod(self._layers.size)
+        self._search = find_quality(request, pixels, self.target.value, self.unit.value, self._found)
+        self._start(self._search)
 
     def _found(self, level: int) -> None:
         self.editor.set_level(level)
         self._changed(level, True)
 
     def _get_model(self) -> None:
-        if self._task is None:
-            self.get.visible = False
-            self._start(get_model(self.model.value or registry()["default"], self.preview))
+        self.get.visible = False
+        self._start(get_model(self.model.value or registry()["default"], self.preview))
 
     def _start(self, task: Task | None) -> None:
         if task is not None:
             self._use()
-            self._task = task
+            self._tasks.append(task)
             self.cancel.enabled = True
             task.ended.connect(self._ended)
             task.start()
             self._say()
 
     def _ended(self) -> None:
-        said, self._task = self._going_on, None
+        said, self._tasks = self._going_on, [task for task in self._tasks if not task.over]
+        if self._search not in self._tasks:
+            self._search = None
         if self.status.text() == said:
             self._say()
         self._idle()
@@ -130,12 +158,18 @@ class PreviewDock(PreviewForm):
         active = self._viewer.layers.selection.active
         if isinstance(active, Image) and not is_own(active) and (not self._layers or active is not self._layers.source):
             self._attach(active)
+            self._unasked = True
+            self._soon.start()
         self._name_source()
 
     def _attach(self, source: Image) -> None:
         """Begin anew with a source."""
         self._detach()
         self._layers = PreviewLayers(self._viewer, source)
+        if id(self) not in session.choices:
+            quality = wanted_quality([source.as_layer_data_tuple()], plugin_settings())
+            with suppress(TypeError, ValueError):  # a wish that is none, of which saving will tell
+                self.editor.set_level(parse_quality(quality))
         for emitter, follow in self._followed(source):
             emitter.connect(follow)
 
@@ -148,26 +182,34 @@ class PreviewDock(PreviewForm):
         ]
 
     def _name_source(self) -> None:
-        self.source.say(self._layers.source.name if self._layers else "Select an image layer.")
+        self.source.say(self._layers.source.name if self._layers else SELECT)
 
     def _removed(self, event: Any) -> None:
-        """With its source or its reconstruction, all of a preview goes."""
-        if self._layers is not None and event.value in (self._layers.source, self._layers.preview):
-            if event.value is self._layers.source:
-                self._detach()
-            else:
-                self._attach(self._layers.source)
+        """With its source or its reconstruction, all of a preview goes; without a comparison its switch is off."""
+        if self._layers is None:
+            return
+        if event.value is self._layers.source:
+            self._detach()
             self._select()
+        elif (name := self._layers.forget(event.value)) == "preview":
+            self._attach(self._layers.source)
+            self._name_source()
+        elif name:
+            getattr(self.comparison, name).value = False
 
     def _data_changed(self) -> None:
         self._revision += 1
         self.readouts.show_words({})
+        previewing = self._previewing
         if self._layers is not None and not self._layers.fits:
             self._attach(self._layers.source)
+        if previewing:
+            self._unasked = True
+            self._soon.start()
 
     def _limits_changed(self) -> None:
-        if self.showing and self._limits is not None:
-            self.preview()
+        if self._previewing and self._limits is not None:
+            self._preview_again()
 
     def _detach(self, *, later: bool = True) -> None:
         """Let go of the source and remove its layers; at once only where napari is not amid removing layers itself."""
@@ -180,6 +222,9 @@ class PreviewDock(PreviewForm):
                 emitter.disconnect(follow)
             layers.unfollow()
             (_remove_later if later else PreviewLayers.remove)(layers)
+        self._soon.stop()
+        self._previewing = self._unasked = False
+        self._wanted = self._shown_of = NOTHING
         self._told.clear()
         self._say()
         self._idle()
@@ -218,34 +263,56 @@ class PreviewDock(PreviewForm):
         )
 
     def preview(self, *, whole: bool = True) -> None:
+        """Preview what the dock shows, as the user wants it."""
         self._use()
+        self._unasked = False
+        self._preview_again(whole=whole)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._soon.start()
+
+    def _begin(self) -> None:
+        """Preview what nobody has asked for yet, where the dock is on view."""
+        if self._unasked and self.isVisible():
+            self._preview_again()
+
+    def _preview_again(self, *, whole: bool = True) -> None:
+        self._soon.stop()
+        self._previewing = True
+        use_device(plugin_settings())
         request = self._new_request(whole=whole)
         if request is None:
+            self._wanted = NOTHING
             if self._layers is not None:
                 self._say(self._layers.obstacle)
+                self.readouts.grow_stale(STALE)
             return
         if self._engine is None:
             self._token = next(_tokens)
-            request = self._new_request(whole=whole)
-            assert request is not None
+            request = replace(request, token=self._token)
             self._engine = Engine(lambda *tell: Live(*tell).work)
             self._engine.shown.connect(self._shown)
             self._engine.status.connect(self._say)
             self._engine.failed.connect(self._failed)
             self._engine.idle.connect(self._idle)
         self.cancel.enabled = True
+        self._wanted = _what(request)
+        if self._wanted != self._shown_of:
+            self.readouts.grow_stale("" if self.readouts.stale else CODING)
         self._engine.submit(request)
 
     def _shown(self, shown: Shown) -> None:
         if self._layers is None or self._engine is None or shown.request.token != self._token:
             return
         if (first := self._layers.preview is None) or shown.numbers is None:  # numbers come after the last pixels
-            self._layers.show(shown.canvas, shown.request.level)
+            self._layers.show(shown.canvas, shown.request.level, shown.request.index)
         if first:
             self.comparison.apply()
             self.device.choices = devices(self.device.value)
         if shown.numbers is not None:
-            self.readouts.show_words(described(shown.numbers))
+            self._shown_of = _what(shown.request)
+            self.readouts.show_words(described(shown.numbers), stale=self._shown_of != self._wanted)
             self._say()
 
     def _failed(self, error: Exception) -> None:
@@ -254,19 +321,22 @@ class PreviewDock(PreviewForm):
         self.readouts.show_words({})
         self.status.say(str(error) or type(error).__name__)
         self.get.visible = isinstance(error, MissingModelError)
-        if not self.get.visible and self.status.text() not in self._told:
+        if not (self.get.visible or self._unasked or self.status.text() in self._told):
             self._told.add(self.status.text())
             known = isinstance(error, OSError | TypeError | ValueError | MemoryError)
             show_error(f"AGVAE preview: {self.status.text()}{'' if known else RETRY}")
 
     def _idle(self) -> None:
-        self.cancel.enabled = self._task is not None or (self._engine is not None and self._engine.busy)
+        busy = self._engine is not None and self._engine.busy
+        self.cancel.enabled = bool(self._tasks) or busy
+        if not busy and self.readouts.stale:
+            self.readouts.grow_stale(STALE)
         if self.status.text().endswith(GOES_ON) and not self.cancel.enabled:
             self._say()
 
     @property
     def _going_on(self) -> str:
-        return f"{self._task}{GOES_ON}" if self._task is not None else ""
+        return "\n".join(f"{task.description}{GOES_ON}" for task in self._tasks)
 
     def _say(self, text: str = "") -> None:
         self.status.say(text or self._going_on)
@@ -274,19 +344,33 @@ class PreviewDock(PreviewForm):
     # the end
 
     def shut_down(self) -> None:
-        """End what runs and remove the preview; the next move of the slider begins anew."""
-        if self._task is not None:
-            self._task.cancel()
+        """End the preview and remove it; the next move of the slider begins anew.
+
+        What the user has asked for besides goes on: a file that is saved, and weights on their way.
+        """
+        for task in self._tasks:
+            if task is self._search:
+                task.cancel()
+            elif task.target is None:
+                task.forget()
         self._detach(later=False)
         session.leave(id(self))
 
     def leave(self) -> None:
         self.shut_down()
+        for task in self._tasks:
+            task.ended.disconnect(self._ended)
+        self._tasks.clear()
         self._viewer.layers.selection.events.active.disconnect(self._select)
         self._viewer.layers.events.removed.disconnect(self._removed)
         for name in ("current_step", "order", "ndisplay"):
             getattr(self._viewer.dims.events, name).disconnect(self._moved)
         self.comparison.release(self._viewer)
+
+
+def _what(request: Request) -> Hashable:
+    """Equal for requests of which the numbers are the same, but for the part of the slice that they are of."""
+    return request.key, request.level, request.model
 
 
 def _remove_later(layers: PreviewLayers) -> None:

@@ -9,12 +9,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from agvae.progress import watched
+from agvae.progress import checkpoint, watched
+from napari_agvae.texts import plain
 
+_LOOK = 16
+"""So many pixels are looked at in the time in which one is coded, or some more."""
 _PATIENCE = 0.5
 """Seconds before the bar appears."""
 _INTERVAL = 0.05
 """Seconds between two updates, in which the window reacts to the user."""
+
+
+def looked_at(pixels: int) -> None:
+    """A checkpoint of the pass before coding, in which the ranges of frames are found."""
+    checkpoint(pixels // _LOOK)
+
+
+def saving(pixels: int) -> int:
+    """What the checkpoints of saving so many pixels sum up to."""
+    return pixels + pixels // _LOOK
 
 
 @contextmanager
@@ -23,7 +36,7 @@ def in_activity_dock(description: str, pixels: int = 0) -> Iterator[None]:
 
     Args:
         description: what is being done.
-        pixels: what is to be coded; 0 if that is not known.
+        pixels: what the checkpoints sum up to; 0 if that is not known, for a bar that stays at 0 %.
 
     Raises:
         InterruptedError: it was cancelled.
@@ -53,7 +66,8 @@ class _Bar:
         if self._bar is None:
             from napari.utils import cancelable_progress
 
-            self._bar = cancelable_progress(desc=self._description, total=self._pixels)
+            # No total would mean an animation, for each of whose steps the canvas is drawn.
+            self._bar = cancelable_progress(desc=plain(self._description), total=self._pixels or 1)
         self._bar.update(min(self._done, self._pixels) - self._bar.n)
         self._next = time.monotonic() + _INTERVAL
         if self._bar.is_canceled:

@@ -19,6 +19,7 @@ import agvae
 from agvae.container import AgvError, Header, Reader
 from napari_agvae.attributes import known_here
 from napari_agvae.document import LayerData, StoredLayer, parse_layers, plain_layer
+from napari_agvae.loading import import_codec
 from napari_agvae.progress import in_activity_dock
 from napari_agvae.settings import plugin_settings, use_device
 from napari_agvae.values import alpha_map
@@ -47,7 +48,8 @@ def viewer_layers(path: Source | Sequence[Source]) -> list[LayerData]:
     An error while napari takes a slice would leave half a layer in the viewer.
     """
     use_device(plugin_settings())
-    return [(data, known_here(attributes), kind) for data, attributes, kind in _layers(path, damaged_ok=True)]
+    found = _layers(path, damaged_ok=True, before_decoding=import_codec)
+    return [(data, known_here(attributes), kind) for data, attributes, kind in found]
 
 
 def read_agv(path: Source | Sequence[Source]) -> list[LayerData]:
@@ -64,10 +66,16 @@ def read_agv(path: Source | Sequence[Source]) -> list[LayerData]:
     return _layers(path, damaged_ok=False)
 
 
-def _layers(path: Source | Sequence[Source], *, damaged_ok: bool) -> list[LayerData]:
+def _layers(
+    path: Source | Sequence[Source], *, damaged_ok: bool, before_decoding: Callable[[], None] = lambda: None
+) -> list[LayerData]:
     if isinstance(path, str | os.PathLike):
-        return [_layer_data(layer, damaged_ok) for layer in _open(path)]
-    return [_stacked([_open(each) for each in path], damaged_ok)]
+        layers = _open(path)
+        before_decoding()
+        return [_layer_data(layer, damaged_ok) for layer in layers]
+    files = [_open(each) for each in path]
+    before_decoding()
+    return [_stacked(files, damaged_ok)]
 
 
 class _Layer(NamedTuple):

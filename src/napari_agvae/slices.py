@@ -29,6 +29,7 @@ class LayerSlice:
 
     Attributes:
         values: (Y, X) or (Y, X, bands) of the layer's type.
+        count: how many slices the layer has.
         codes: the same in uint8 or uint16, as the writer gives them to `agvae.encode`.
         range: of codes of 16 bits, what the file maps them from; None for 8 bits.
 
@@ -46,6 +47,7 @@ class LayerSlice:
                 f"{MAX_PIXELS} fit; crop it, or save it to see its size"
             )
             raise TypeError(msg)
+        self.count = frames.count
         number = int(np.ravel_multi_index(index, frames.shape)) if index else 0
         self.values = frames.frame(number)
         self._attributes = attributes

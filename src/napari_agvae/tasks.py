@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import math
+import re
+import threading
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,19 +19,25 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from agvae import read_info
-from agvae.progress import watched
+from agvae.progress import checkpoint, watched
 from napari_agvae.controls import ask_for_file
 from napari_agvae.latest import Stopped
 from napari_agvae.live import Request
+from napari_agvae.loading import import_codec
+from napari_agvae.progress import saving
 from napari_agvae.settings import plugin_settings
+from napari_agvae.texts import plain
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Image
 
     from napari_agvae.document import LayerData
 
 _INTERVAL = 100
 """Milliseconds between two looks at the progress."""
+_SEARCH = 8
+"""A search codes a slice about so often; decoding counts as well."""
 _running: set[Task] = set()
 """Nothing else may keep a task that a command began."""
 
@@ -39,24 +50,39 @@ class Task(QObject):
         work: called in the thread; it passes `agvae.progress.checkpoint` often.
         total: of what the checkpoints sum up to, 0 if that is not known.
         done: takes the result, in the thread of the event loop; not called after an error or `cancel`.
+        target: the file that it makes; it is made to the end when the window is closed without a question.
     """
 
     ended = Signal()
 
     def __init__(
-        self, description: str, work: Callable[[], Any], total: int, done: Callable[[Any], None] | None = None
+        self,
+        description: str,
+        work: Callable[[], Any],
+        total: int,
+        done: Callable[[Any], None] | None = None,
+        *,
+        target: Path | None = None,
     ) -> None:
         super().__init__()
-        self._description, self._work, self._total, self._done = description, work, total, done
+        self.description, self._work, self._total, self._done = description, work, total, done
+        self.target = target
         self._count = 0
         self._stopped = False
         self._error: Exception | None = None
+        self.over = False
+        self._done_with = threading.Event()
 
     def start(self) -> None:
         from napari.qt.threading import create_worker
         from napari.utils import cancelable_progress
 
-        self._bar = cancelable_progress(desc=self._description, total=100 if self._total else 0)
+        import napari
+
+        viewer = napari.current_viewer()
+        self._viewer = (lambda: None) if viewer is None else weakref.ref(viewer)
+        # Of a total that is not known, it stays at 0: an animation would have the canvas drawn for each of its steps.
+        self._bar = cancelable_progress(desc=plain(self.description), total=100)
         self._worker = create_worker(self, _start_thread=False, _ignore_errors=True)
         self._worker.returned.connect(self._returned)
         self._worker.finished.connect(self._finished)
@@ -64,30 +90,40 @@ class Task(QObject):
         self._timer.timeout.connect(self._tell)
         self._timer.start(_INTERVAL)
         _running.add(self)
+        if self.target is not None:
+            atexit.register(self._done_with.wait)
         self._worker.start()
 
     def cancel(self) -> None:
         """End it at its next checkpoint."""
         self._stopped = True
 
+    def forget(self) -> None:
+        """Let it end without telling anyone of its result."""
+        self._done = None
+
     def __str__(self) -> str:
         """What napari asks about before it closes."""
-        return self._description
+        return plain(self.description)
 
     def __call__(self) -> Any:
         """The work, for napari's worker."""
         try:
             with watched(self._watch):
+                checkpoint()
                 return self._work()
         except Stopped:
             self._stopped = True
         except Exception as error:  # whether napari tells differs between its versions and Qt bindings
             self._stopped, self._error = True, error
+        finally:
+            self._done_with.set()
         return None
 
     def _watch(self, amount: int) -> None:
         self._count += amount
-        if self._stopped or self._bar.is_canceled or self._worker.abort_requested:
+        left = self._worker.abort_requested and (self.target is None or _asked(self._viewer()))
+        if self._stopped or self._bar.is_canceled or left:
             raise Stopped
 
     def _tell(self) -> None:
@@ -103,19 +139,47 @@ class Task(QObject):
     def _finished(self) -> None:
         self._timer.stop()
         self._bar.close()
+        self.over = True
         _running.discard(self)
+        atexit.unregister(self._done_with.wait)
         self.ended.emit()
         if self._error is not None:
             from napari.utils.notifications import show_error
 
-            show_error(f"{self._description}: {self._error or type(self._error).__name__}")
+            show_error(f"{self.description}: {self._error or type(self._error).__name__}")
+
+
+def _asked(viewer: ViewerModel | None) -> bool:
+    """Whether napari asks before it closes the window of a viewer: unless told not to, or if there is nothing in it."""
+    from napari.settings import get_settings
+
+    return viewer is not None and bool(viewer.layers) and get_settings().application.confirm_close_window
 
 
 def save_layer(parent: QWidget, layer: Image, quality: float, model: str | None) -> Task | None:
     """Ask for a path and save a layer there; None if the user thinks better of it."""
-    suggestion = f"{layer.name}.agv".replace("/", "_")
-    path = ask_for_file(parent, "Save as .agv", suggestion, "AGVAE images", ".agv")
+    name = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", layer.name)
+    path = ask_for_file(
+        parent, "Save as .agv", f"{name.removesuffix('.agv')}.agv", "AGVAE images", ".agv", partial(_in_use, layer)
+    )
     return writing(layer, path, quality, model) if path else None
+
+
+def _in_use(layer: Image, path: Path) -> str:
+    """Why a layer cannot be saved under a path; empty if it can."""
+    if any(task.target is not None and _same(path, task.target) for task in _running):
+        return f"{path} is being saved just now: wait, or choose another name."
+    lazy = not isinstance(layer.data, np.ndarray)
+    if lazy and layer.source.path is not None and _same(path, Path(layer.source.path)):
+        return f"{path} is the file that layer {layer.name!r} is read from: choose another name."
+    return ""
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths are those of one file."""
+    with suppress(OSError):
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
 
 
 def writing(layer: Image, path: Path, quality: float, model: str | None) -> Task:
@@ -126,6 +190,7 @@ def writing(layer: Image, path: Path, quality: float, model: str | None) -> Task
     value_range = plugin_settings().value_range
 
     def work() -> str:
+        import_codec()
         return write_agv(path, [(data, attributes, kind)], quality, model=model, value_range=value_range)
 
     def done(written: str) -> None:
@@ -133,7 +198,7 @@ def writing(layer: Image, path: Path, quality: float, model: str | None) -> Task
 
         show_info(f"Saved {written}: {Path(written).stat().st_size} bytes")
 
-    return Task(f"Saving {path.name}", work, _pixels(layer), done)
+    return Task(f"Saving {path.name}", work, saving(_pixels(layer)), done, target=path)
 
 
 def reconstructing(layer: Image, done: Callable[[list[LayerData]], None]) -> Task:
@@ -144,6 +209,7 @@ def reconstructing(layer: Image, done: Callable[[list[LayerData]], None]) -> Tas
     given = layer.as_layer_data_tuple()
 
     def work() -> list[LayerData]:
+        import_codec()
         with TemporaryDirectory() as folder:
             (path,) = write_images(str(Path(folder) / "layer.agv"), [given])
             ((data, attributes, kind),) = viewer_layers(path)
@@ -152,7 +218,7 @@ def reconstructing(layer: Image, done: Callable[[list[LayerData]], None]) -> Tas
         quality = attributes["metadata"]["agv"]["quality"]
         return [(data, {**attributes, "name": f"{layer.name} · AGVAE {quality:.4g}"}, kind)]
 
-    return Task(f"Re-encoding {layer.name}", work, 2 * _pixels(layer), done)
+    return Task(f"Re-encoding {layer.name}", work, saving(_pixels(layer)) + _pixels(layer), done)
 
 
 def opening(path: str, done: Callable[[list[LayerData]], None]) -> Task:
@@ -166,10 +232,11 @@ def opening(path: str, done: Callable[[list[LayerData]], None]) -> Task:
     return Task(f"Opening {Path(path).name}", lambda: viewer_layers(path), pixels, done)
 
 
-def find_quality(request: Request, value: float, unit: str, found: Callable[[int], None]) -> Task:
-    """The task of finding the level at which the slice has so many kB, bits per pixel or dB."""
+def find_quality(request: Request, pixels: int, value: float, unit: str, found: Callable[[int], None]) -> Task:
+    """The task of finding the level at which the slice of so many pixels has so many kB, bits per pixel or dB."""
 
     def work() -> int:
+        import_codec()
         from agvae.api import encode, read_info
         from agvae.quality import parse_quality
         from napari_agvae.slices import LayerSlice
@@ -179,7 +246,7 @@ def find_quality(request: Request, value: float, unit: str, found: Callable[[int
         target: dict[str, Any] = {name: value * factor}
         return parse_quality(read_info(encode(codes, model=request.model, **target))["quality"])
 
-    return Task(f"Looking for {value:g} {unit}", work, 0, found)
+    return Task(f"Looking for {value:g} {unit}", work, _SEARCH * pixels, found)
 
 
 def get_model(name: str, then: Callable[[], None]) -> Task:

@@ -1,6 +1,8 @@
-"""The text of every control, by the part of the plugin and the control's name."""
+"""The text of every control, by the part of the plugin and the control's name; and text that others show."""
 
 from __future__ import annotations
+
+import html
 
 TOOLTIPS = {
     "settings.quality": (
@@ -14,24 +16,35 @@ TOOLTIPS = {
     ),
     "settings.visible_only": "While dragging, code what is visible; all of the slice on release.",
     "preview.quality": "From 1 (smallest file) to 6 (best image), any number between as well.",
-    "preview.s": "Integer part of the quality: the gain vector.",
-    "preview.l": "Fraction of the quality: how far the gains go from vector s to vector s + 1.",
+    "preview.s": (
+        "The whole part of the quality, s in the paper: which of the six trained sets of gains, from coarse to fine."
+    ),
+    "preview.l": (
+        "The fraction of the quality, l in the paper: how far to go from the gains of the whole part to the next ones."
+    ),
     "preview.model": "Weights to code with; the empty entry means the default ones. A file names the weights it needs.",
     "preview.device": "Where the networks run. Files are the same on all of them.",
-    "preview.target": "What the file of the slice shall come to; Find moves the slider there.",
+    "preview.target": "What the file of the slice shall come to; Enter or Find moves the slider there.",
     "preview.unit": "kB: 1000 bytes of the whole file, at most. bpp: bits per pixel, at most. dB: PSNR.",
     "preview.search": "Code the slice a few times to find the quality of the target, and move the slider there.",
-    "preview.toggle": "Hide the reconstruction to see the original, and show it again: the key H.",
+    "preview.toggle": "Hide all that the preview shows to see the original, and show it again: the key H.",
     "preview.curtain": "Show the original left of a line, the reconstruction right of it.",
     "preview.share": "Where the line is, from the left to the right edge of the image.",
     "preview.difference": "A layer of the absolute difference between original and reconstruction, times a factor.",
     "preview.gain": "Factor of the difference.",
     "preview.save": "Save the source layer at this quality, all slices of it; runs in the background.",
-    "preview.cancel": "Stop the preview, or the work in the background. Nothing half-written is left.",
+    "preview.cancel": (
+        "Stop the preview and all work that this dock began in the background. Nothing half-written is left."
+    ),
     "preview.get": "Download the weights of the chosen model and keep them.",
-    "preview.shown": "What the numbers are of: while dragging, a region of the view, coded as a picture of its own.",
-    "preview.rate": "Bits of the file for each pixel.",
-    "preview.size": "Of the file, in bytes.",
+    "preview.shown": (
+        "What the numbers are of: while dragging, a region of the view, coded as a picture of its own. "
+        "Dim numbers are not those of what is asked for now."
+    ),
+    "preview.rate": "bpp: bits of the file for each pixel.",
+    "preview.size": "Of the file of what is shown, in bytes.",
+    "preview.ratio": "How many times smaller that is than the pixels as they are in memory.",
+    "preview.stack": "What the file of the whole layer comes to if all its slices are like this one.",
     "preview.psnr": "Peak signal-to-noise ratio of what is shown; for 16 bits and float, of the range of values.",
     "preview.ms_ssim": "Multi-scale structural similarity, 1 for no difference; needs 161 pixels a side.",
     "preview.time": "Seconds to code and decode what is shown.",
@@ -41,3 +54,8 @@ TOOLTIPS = {
     "curve.png": "Save the plot as a picture.",
     "curve.csv": "Save quality, bytes, bits per pixel, PSNR and MS-SSIM as a table.",
 }
+
+
+def plain(text: str) -> str:
+    """The text for a label of napari's, which would take names with tags in them for HTML."""
+    return html.escape(text, quote=False) if "<" in text or "&lt;" in text else text

@@ -17,7 +17,8 @@ from agvae.quality import parse_quality
 from agvae.whole_file import write_whole
 from napari_agvae.document import LayerData, describe_layer, pack_layers
 from napari_agvae.frames import LayerCodes, LayerFrames
-from napari_agvae.progress import in_activity_dock
+from napari_agvae.loading import import_codec
+from napari_agvae.progress import in_activity_dock, saving
 from napari_agvae.settings import RANGES, VALUES, Settings, plugin_settings, use_device, wanted_model
 from napari_agvae.state import session
 
@@ -31,12 +32,13 @@ def write_images(path: str, layers: Sequence[LayerData]) -> list[str]:
     """Save image layers in one file, as napari calls it; returns the path written."""
     settings = plugin_settings()
     use_device(settings)
-    quality = _wanted_quality(layers, settings)
+    quality = wanted_quality(layers, settings)
     model = wanted_model(settings)
     sizes = [LayerFrames(data, attributes) for data, attributes, kind in layers if kind == "image"]
     pixels = sum(frames.count * frames.height * frames.width for frames in sizes)
     try:
-        with in_activity_dock(f"Saving {Path(path).name}", pixels):
+        with in_activity_dock(f"Saving {Path(path).name}", saving(pixels)):
+            import_codec()
             return [write_agv(path, layers, quality, model=model, value_range=settings.value_range)]
     except InterruptedError as error:
         msg = f"{path} was not saved: {error}"
@@ -133,7 +135,7 @@ def _parts(layers: Sequence[LayerData], value_range: str) -> list[LayerCodes]:
     return parts
 
 
-def _wanted_quality(layers: Sequence[LayerData], settings: Settings) -> float:
+def wanted_quality(layers: Sequence[LayerData], settings: Settings) -> float:
     """What a layer asks for, else what the dock used last shows, the file of a layer had, or the settings say."""
 
     def of(key: str) -> Any:

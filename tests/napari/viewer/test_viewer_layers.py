@@ -122,7 +122,7 @@ def test_what_goes_on_is_told_when_the_source_is_gone(
     until(lambda: names(viewer) == ["photo"])
     assert dock.cancel.enabled == saving
     assert dock.status.text() == ("Saving large.agv …" if saving else "")
-    until(lambda: dock._task is None, 60)
+    until(lambda: not dock._tasks, 60)
     assert not dock.cancel.enabled
     assert not dock.status.text()
     assert target.exists() == saving

@@ -142,17 +142,31 @@ def test_nothing_keeps_the_pixels_of_a_source_that_is_gone(viewer: Any, dock: An
 
 def test_a_stack_is_previewed_slice_by_slice(viewer: Any, dock: Any, until: Until) -> None:
     stack = np.stack([np.roll(IMAGE[..., 0], 40 * k, axis=1) for k in range(4)])
-    viewer.add_image(stack, name="stack")
+    source = viewer.add_image(stack, name="stack", scale=(2, 1, 1), rotate=30)
+
+    def canvas() -> Any:
+        return viewer.screenshot(flash=False)[..., :3].astype(int)
+
     viewer.dims.set_current_step(0, 1)
     dock.editor.slider.setValue(3000)
     until(whole(dock))
     preview = viewer.layers["stack · AGVAE preview"]
-    assert preview.data.shape == stack.shape
+    assert preview.data.shape == (1, *stack.shape[1:])
+    np.testing.assert_array_equal(preview.data[0], agvae.decode(agvae.encode(stack[1], QUALITY)))
+    np.testing.assert_allclose(preview.data_to_world((0, 5, 6)), source.data_to_world((1, 5, 6)))
+    source.translate = (4, 3, 2)
+    np.testing.assert_allclose(preview.data_to_world((0, 5, 6)), source.data_to_world((1, 5, 6)))
     viewer.dims.set_current_step(0, 3)
+    seen = canvas()  # before the new slice is coded: the original, and no other slice
+    preview.visible = False
+    np.testing.assert_array_equal(seen, canvas())
+    preview.visible = True
     expected = agvae.decode(agvae.encode(stack[3], QUALITY))
-    until(lambda: np.array_equal(preview.data[3], expected))
+    until(lambda: np.array_equal(preview.data[0], expected))
+    assert np.abs(canvas() - seen).max() > 5
     viewer.dims.ndisplay = 3
     until(lambda: "two dimensions" in dock.status.text())
+    assert dock.readouts.stale
     viewer.dims.ndisplay = 2
 
 
@@ -224,13 +238,13 @@ def test_a_save_shows_its_progress_and_can_be_cancelled(
     dock.save.changed.emit(True)
     until(lambda: any(bar.n > 0 for bar in progress._all_instances))
     dock.cancel.changed.emit(True)
-    until(lambda: dock._task is None, 2)
+    until(lambda: not dock._tasks, 2)
     assert not list(tmp_path.iterdir())
     assert not progress._all_instances
 
     viewer.layers.selection.active = viewer.layers["photo"]
     dock.save.changed.emit(True)
-    until(lambda: dock._task is None)
+    until(lambda: not dock._tasks)
     assert target.exists()
     np.testing.assert_array_equal(agvae.decode(target), agvae.decode(agvae.encode(IMAGE, dock.editor.quality.value())))
 
@@ -266,7 +280,7 @@ def test_a_target_moves_the_slider(viewer: Any, dock: Any, until: Until) -> None
     dock.unit.value = "bpp"
     dock.search.changed.emit(True)
     assert dock.status.text() == "Looking for 1 bpp …"
-    until(lambda: dock._task is None and whole(dock)(), 60)
+    until(lambda: not dock._tasks and whole(dock)(), 60)
     assert not dock.status.text()
     assert 0.97 < float(dock.readouts.labels["rate"].text().removesuffix(" bpp")) < 1.03
 

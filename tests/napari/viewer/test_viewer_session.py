@@ -63,7 +63,7 @@ def test_each_way_of_saving_takes_the_model_that_the_dock_shows(
     for model in (OTHER, DEFAULT):
         dock.model.value = "" if model == DEFAULT else model
         dock.save.changed.emit(True)
-        until(lambda: dock._task is None)
+        until(lambda: not dock._tasks)
         assert agvae.read_info(target)["model"] == model
         assert saved(layer)[0] == model
     dock.shut_down()
