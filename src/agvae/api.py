@@ -39,6 +39,7 @@ def encode(
     metadata: Metadata | None = None,
     model: str | None = None,
     thumbnail: bool = False,
+    exact: bool = False,
 ) -> bytes:
     """The bytes of an .agv file.
 
@@ -53,11 +54,13 @@ def encode(
         target_size, target_bpp: instead of quality, the most bytes that the file may have, or bits per pixel of a
             frame; it has at most 1 % less, unless the best quality or the coarseness of a tiny file ends lower.
         target_psnr: instead of quality, the PSNR in dB of grey or colour over all frames, met within 0.05 dB unless
-            the lowest quality is better; the peak is 255, for 16 bits the range of the frame's values.  Targets take
-            about four times as long.
+            the lowest quality is better; the peak is 255, for 16 bits the range of the frame's values, and pixels of
+            alpha 0 do not count.  Targets take about four times as long.
         metadata: what to store besides the pixels.
         model: name of the model to code with; the default one if not given.
         thumbnail: store a thumbnail as well, of 384 pixels on its longer side, if the image is larger.
+        exact: code the colour of pixels whose alpha is 0, too.  Otherwise it becomes the smooth continuation of the
+            visible colour, which makes smaller files with better edges.
 
     Raises:
         ValueError: an argument is outside its range, a target is out of reach, or an image is empty.
@@ -65,7 +68,7 @@ def encode(
         OSError: the mode of an image cannot be written, or the model is not to be had.
     """
     rate = parse_rate(quality, s=s, l=l, target_size=target_size, target_bpp=target_bpp, target_psnr=target_psnr)
-    return encode_frames(_frames(image), rate, metadata, model, thumbnail=thumbnail)
+    return encode_frames(_frames(image, exact), rate, metadata, model, thumbnail=thumbnail)
 
 
 def encode_batch(
@@ -77,6 +80,7 @@ def encode_batch(
     metadata: Metadata | None = None,
     model: str | None = None,
     thumbnail: bool = False,
+    exact: bool = False,
 ) -> list[bytes]:
     """The bytes of a file for each image; small images share a batch, which is faster than one call for each.
 
@@ -90,11 +94,11 @@ def encode_batch(
 
     level = parse_quality(quality, s=s, l=l)
     common = _checked_metadata(metadata, model)
-    _check_flag("thumbnail", thumbnail)
+    check_flag("thumbnail", thumbnail)
     _check_list("images", images)
 
     def files() -> Iterator[tuple[Frames, Metadata]]:
-        for frames in map(_frames, images):
+        for frames in (_frames(image, exact) for image in images):
             yield frames, with_thumbnail(common, frames, model) if thumbnail else common
 
     return list(coded_files(files(), level, model))
@@ -230,7 +234,7 @@ def encode_frames(
     from agvae.files import coded_files, psnr, with_thumbnail
 
     metadata = _checked_metadata(metadata, model)
-    _check_flag("thumbnail", thumbnail)
+    check_flag("thumbnail", thumbnail)
     if thumbnail:
         metadata = with_thumbnail(metadata, frames, model)
 
@@ -258,8 +262,9 @@ def decode_frame(reader: Reader, frame: int = 0, box: Box | None = None, *, dama
     return pixels
 
 
-def _frames(image: Picture | Sequence[Picture]) -> Frames:
-    return Frames(image if isinstance(image, Sequence) else [image])
+def _frames(image: Picture | Sequence[Picture], exact: bool) -> Frames:
+    check_flag("exact", exact)
+    return Frames(image if isinstance(image, Sequence) else [image], exact=bool(exact))
 
 
 def _check_list(name: str, items: object) -> None:
@@ -271,7 +276,8 @@ def _check_list(name: str, items: object) -> None:
         raise TypeError(msg)
 
 
-def _check_flag(name: str, value: object) -> None:
+def check_flag(name: str, value: object) -> None:
+    """Raises ValueError unless the value of an option is true, false or None."""
     if value is not None and not (isinstance(value, bool | int | np.bool_) and value in (0, 1)):
         msg = f"{name} must be True or False, not {value!r}"
         raise ValueError(msg)

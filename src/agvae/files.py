@@ -109,19 +109,22 @@ def decoded(jobs: Iterable[Job], *, damaged_ok: bool) -> Iterator[Pixels]:
 def psnr(data: bytes, frames: Frames) -> float:
     """PSNR in dB of grey or colour over all frames of a file made of them, infinite if they are equal.
 
-    The peak is 255, for 16 bits the range of the frame's values.
+    The peak is 255, for 16 bits the range of the frame's values.  Pixels of alpha 0 do not count, unless they are to be
+    exact.
     """
     reader = Reader(BytesIO(data))
-    errors = []
+    error, count = 0.0, 0
     jobs = (Job(reader, k) for k in range(frames.count))
-    for number, ((colour, _), pixels) in enumerate(zip(frames, decoded(jobs, damaged_ok=False), strict=True)):
+    for number, ((colour, alpha), pixels) in enumerate(zip(frames, decoded(jobs, damaged_ok=False), strict=True)):
         low, high = reader.header.range_of(number) or (0, 255)
         bands = np.atleast_3d(pixels)[..., : 3 if frames.mode.startswith("RGB") else 1]
         x_hat = (bands - np.float32(low)) / np.float32(max(high - low, 1))
         x = colour[..., : bands.shape[2]] / np.float32(255 if colour.dtype == np.uint8 else 1)
-        errors.append(np.square(x_hat - x).mean(dtype=np.float64))
-    mse = np.mean(errors)
-    return float(-10 * np.log10(mse)) if mse else math.inf
+        squares = np.square(x_hat - x)
+        if alpha is not None and not frames.exact:
+            squares = squares[alpha > 0]
+        error, count = error + float(squares.sum(dtype=np.float64)), count + squares.size
+    return -10 * math.log10(error / count) if error else math.inf
 
 
 def _request(job: Job, damaged_ok: bool) -> tuple[DecodeRequest, NDArray[np.uint8] | None]:

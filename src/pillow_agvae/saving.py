@@ -176,16 +176,17 @@ def _reads(image: Image.Image, fp: IO[bytes]) -> bool:
 
 
 def _encoded(im: Image.Image, source: Sequence[Image.Image] | _Sequence) -> bytes:
-    from agvae.api import encode_frames, parse_rate
+    from agvae.api import check_flag, encode_frames, parse_rate
     from agvae.frames import Frames
 
     options = im.encoderinfo
     _check_options(options)
     rate = parse_rate(**{name: options.get(name) for name in _RATES})
     exif, xmp, comment = _exif(options.get("exif")), _utf8(options.get("xmp")), _utf8(options.get("comment"))
+    check_flag("exact", options.get("exact"))
     profile = options.get("icc_profile", _usable("icc_profile", im.info.get("icc_profile")))
     Metadata(profile, exif, xmp, comment, options.get("dpi"))  # wrong ones are told of before frames are gone through
-    frames = Frames(source)
+    frames = Frames(source, exact=bool(options.get("exact")))
     found = source.durations if isinstance(source, _Sequence) else [None]
     metadata = Metadata(
         icc_profile=profile,

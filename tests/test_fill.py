@@ -1,0 +1,118 @@
+"""Colour under alpha 0: what is put there, and what that is good for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+import agvae
+import pillow_agvae  # noqa: F401
+from agvae.fill import filled
+from agvae.frames import Frames
+
+NOISE = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+
+
+@given(st.data(), hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=30)))
+def test_what_is_visible_stays(data: st.DataObject, visible: NDArray[np.bool_]) -> None:
+    bands = data.draw(st.integers(1, 3))
+    colour = data.draw(hnp.arrays(np.uint8, (*visible.shape, bands)))
+    before = colour.copy()
+    result = filled(colour, visible)
+    assert result.dtype == np.uint8
+    np.testing.assert_array_equal(result[visible], colour[visible])
+    np.testing.assert_array_equal(colour, before)
+    if visible.any():
+        assert (result >= colour[visible].min(axis=0)).all()
+        assert (result <= colour[visible].max(axis=0)).all()
+
+
+def test_a_ramp_goes_on() -> None:
+    y, x = np.mgrid[:96, :133]
+    ramp = np.stack((x + y, 2 * x // 3, 200 - x), axis=2).astype(np.uint8)
+    visible = (x - 60) ** 2 + (y - 50) ** 2 > 10**2
+    result = filled(np.where(visible[..., None], ramp, 0).astype(np.uint8), visible)
+    assert np.abs(result.astype(int) - ramp).max() <= 12
+    assert np.abs(np.diff(result.astype(int), axis=1)).max() <= 6
+
+
+def test_nothing_visible_is_of_one_grey() -> None:
+    assert np.unique(filled(NOISE, np.zeros(NOISE.shape[:2], bool))).tolist() == [128]
+
+
+def logo(under: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A disk in two colours with an antialiased edge, over something that is not to be seen."""
+    y, x = np.mgrid[:128, :128]
+    alpha = np.clip(255 * (50.5 - np.hypot(x - 64, y - 64)), 0, 255).astype(np.uint8)
+    colour = np.stack((200 - y, 60 + x // 2, 90 + 40 * (y > 60)), axis=2)
+    return np.dstack((np.where(alpha[..., None] > 0, colour, under), alpha)).astype(np.uint8)
+
+
+def error_at_the_edge(image: NDArray[np.uint8], data: bytes) -> float:
+    alpha = image[..., 3]
+    hole = Image.fromarray((255 * (alpha == 0)).astype(np.uint8))
+    edge = (np.asarray(hole.filter(ImageFilter.MaxFilter(9))) > 0) & (alpha > 0)
+    difference = (agvae.decode(data).astype(float) - image)[edge]
+    return float(np.square(difference[:, :3]).mean())
+
+
+@pytest.mark.parametrize("under", ["noise", "black", "white"])
+def test_smaller_files_with_better_edges(under: str) -> None:
+    image = logo({"noise": NOISE, "black": np.zeros_like(NOISE), "white": np.full_like(NOISE, 255)}[under])
+    exact, data = agvae.encode(image, exact=True), agvae.encode(image)
+    assert len(data) < (0.3 if under == "noise" else 0.9) * len(exact)
+    assert error_at_the_edge(image, data) < 0.2 * error_at_the_edge(image, exact)
+    np.testing.assert_array_equal(agvae.decode(data)[..., 3], image[..., 3])
+
+
+def as_pillow(image: NDArray[np.uint8], **options: Any) -> bytes:
+    file = BytesIO()
+    Image.fromarray(image).save(file, "AGV", **options)
+    return file.getvalue()
+
+
+def as_batch(image: NDArray[np.uint8], **options: Any) -> bytes:
+    return agvae.encode_batch([image], **options)[0]
+
+
+@pytest.mark.parametrize("encode", [agvae.encode, as_batch, as_pillow])
+def test_exact_keeps_what_is_not_seen(encode: Callable[..., bytes]) -> None:
+    image = logo(NOISE // 4)[:64, :64]
+    hidden = image[..., 3] == 0
+    exact = agvae.decode(encode(image, quality=6, exact=True))
+    assert np.abs(exact.astype(int) - image)[hidden].mean() < 10
+    assert np.abs(agvae.decode(encode(image, quality=6)).astype(int) - image)[hidden].mean() > 40
+    for wrong in (2, "yes", 1.0):
+        with pytest.raises(ValueError, match="exact must be True or False"):
+            encode(image, exact=wrong)
+
+
+def test_images_without_holes_are_as_they_were() -> None:
+    image = np.dstack((NOISE, np.full(NOISE.shape[:2], 1, np.uint8)))[:32, :32]
+    assert agvae.encode(image) == agvae.encode(image, exact=True)
+
+
+def test_grey_is_what_is_visible_alone() -> None:
+    image = logo(NOISE)
+    image[..., :3][image[..., 3] > 0] = 77
+    assert Frames([image]).grey
+    assert not Frames([image], exact=True).grey
+    grey = np.ascontiguousarray(image[..., 2:])
+    assert agvae.read_info(agvae.encode(grey))["mode"] == "LA"
+
+
+def test_target_psnr_is_of_what_is_visible() -> None:
+    image = logo(NOISE)
+    decoded = agvae.decode(agvae.encode(image, target_psnr=38))
+    visible = image[..., 3] > 0
+    error = np.square(decoded.astype(float) - image)[visible][:, :3].mean()
+    assert 10 * np.log10(255**2 / error) == pytest.approx(38, abs=0.06)
