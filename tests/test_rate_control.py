@@ -13,8 +13,10 @@ from PIL import Image
 
 import agvae
 import pillow_agvae  # noqa: F401
+from agvae.files import psnr
+from agvae.frames import Frames
 from agvae.quality import MAX_LEVEL
-from agvae.rate_control import encode_to_psnr, encode_to_size, find_level
+from agvae.rate_control import PSNR_TOLERANCE, encode_to_psnr, encode_to_size, find_level
 from tests.helpers import picture
 
 BOUNDS = (-0.01, 0.0)
@@ -66,7 +68,7 @@ def test_noise_does_not_keep_it_from_ending(data: st.DataObject) -> None:
 
 
 def test_a_size_that_is_too_small() -> None:
-    with pytest.raises(ValueError, match=r"10 bytes cannot be reached.* 500 bytes"):
+    with pytest.raises(ValueError, match=r"10 bytes cannot be reached.* 500 bytes, at quality 1$"):
         encode_to_size(lambda level: bytes(500 + level), 10)
     with pytest.raises(ValueError, match="0 bytes cannot be reached"):
         encode_to_size(lambda level: bytes(500 + level), 0.5)
@@ -80,10 +82,56 @@ def test_a_psnr_that_is_out_of_reach() -> None:
     def psnr(data: bytes) -> float:
         return 30 + len(data) / MAX_LEVEL
 
-    with pytest.raises(ValueError, match=r"45 dB cannot be reached.* 31\.00 dB"):
+    with pytest.raises(ValueError, match=r"45 dB cannot be reached.* is 6, with 31\.00 dB"):
         encode_to_psnr(bytes, psnr, 45)
     assert encode_to_psnr(bytes, psnr, 10) == b""
     assert psnr(encode_to_psnr(bytes, psnr, 30.4)) == pytest.approx(30.4, abs=0.05)
+
+
+def test_sizes_that_do_not_rise() -> None:
+    """The best of what was tried, and in errors the truth about it."""
+    sizes = {0: 94, MAX_LEVEL // 2: 90}
+    assert len(encode_to_size(lambda level: bytes(sizes.get(level, 200)), 92)) == 90
+    with pytest.raises(ValueError, match=r"of 3 files that were tried has 90 bytes, at quality 3\.5$"):
+        encode_to_size(lambda level: bytes(sizes.get(level, 200)), 50)
+
+
+@given(st.lists(st.floats(20, 50), min_size=11, max_size=11), st.floats(20, 50), st.booleans())
+def test_psnr_that_rises_and_falls(values: list[float], target: float, jumps: bool) -> None:
+    """Met wherever the curve goes through the target between half qualities, else exceeded, else refused."""
+    step = MAX_LEVEL // 10
+    tried: dict[int, float] = {}
+
+    def psnr(data: bytes) -> float:
+        position = len(data) / step
+        k = min(int(position), 9)
+        share = float(position - k >= 0.5) if jumps else position - k
+        tried[len(data)] = values[k] + share * (values[k + 1] - values[k])
+        return tried[len(data)]
+
+    try:
+        reached = psnr(encode_to_psnr(bytes, psnr, target))
+    except ValueError as error:
+        assert max(values) < target - PSNR_TOLERANCE
+        assert f"with {max(tried.values()):.2f} dB" in str(error)  # noqa: PT017
+    else:
+        assert len(tried) < 150
+        assert reached >= target - PSNR_TOLERANCE
+        if reached > target + PSNR_TOLERANCE and not jumps:
+            assert values[0] > target
+        assert not any(abs(value - target) <= PSNR_TOLERANCE < abs(reached - target) for value in tried.values())
+
+
+@pytest.mark.parametrize("target", [43.4, 43.8])
+def test_target_psnr_of_a_picture_that_gets_worse(target: float) -> None:
+    """Noise in the dark: its PSNR is highest at a quality of about 4.5."""
+    pixels = np.random.default_rng(0).normal(6, 1.5, (128, 128, 3)).clip(0, 255).astype(np.uint8)
+    frames = Frames([pixels])
+    reached = psnr(agvae.encode(pixels, target_psnr=target), frames)
+    assert abs(reached - target) <= PSNR_TOLERANCE
+    assert psnr(agvae.encode(pixels, 6), frames) < 43
+    with pytest.raises(ValueError, match=r"45 dB cannot be reached: the best of .* with 4[34]\.\d\d dB"):
+        agvae.encode(pixels, target_psnr=45)
 
 
 @pytest.mark.parametrize("size", [4000, 12000])

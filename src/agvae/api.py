@@ -53,8 +53,8 @@ def encode(
         s, l: instead of quality, the gain vector 1 .. 6 and the interpolation in [0, 1).
         target_size, target_bpp: instead of quality, the most bytes that the file may have, or bits per pixel of a
             frame; it has at most 1 % less, unless the best quality or the coarseness of a tiny file ends lower.
-        target_psnr: instead of quality, the PSNR in dB of grey or colour over all frames, met within 0.05 dB unless
-            the lowest quality is better; the peak is 255, for 16 bits the range of the frame's values, and pixels of
+        target_psnr: instead of quality, the PSNR in dB of grey or colour over all frames, met within 0.05 dB, or
+            exceeded where no quality meets it; the peak is 255, for 16 bits the range of the frame's values, and pixels of
             alpha 0 do not count.  Targets take about four times as long.
         metadata: what to store besides the pixels.
         model: name of the model to code with; the default one if not given.

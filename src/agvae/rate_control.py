@@ -1,17 +1,19 @@
 """Find the quality for a wanted size or PSNR.
 
-Size and PSNR rise with the level.  Over most of the range the logarithm of the size and the PSNR are nearly linear
-in it, so a secant step or two arrive; a bracket that only shrinks makes sure that the search ends.  Every
-trial is a real file: the answer holds for what is written, with its metadata and alpha.
+Size and, for most pictures, PSNR rise with the level.  Over most of the range the logarithm of the size and the PSNR
+are nearly linear in it, so a secant step or two arrive; a bracket that only shrinks makes sure that the search ends.
+The PSNR of dark, noisy or flat pictures falls again or jumps: where the bracket does not arrive, the whole range is
+looked at.  Every trial is a real file: the answer holds for what is written, with its metadata and alpha.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
-from agvae.quality import MAX_LEVEL
+from agvae.quality import LEVEL_STEPS, MAX_LEVEL, level_to_quality
 
 SIZE_TOLERANCE = 0.01
 """A file has at most this share of its target's size less, and never more."""
@@ -31,14 +33,15 @@ class Target(NamedTuple):
 
 
 def encode_to_size(encode: Callable[[int], bytes], target: float) -> bytes:
-    """The largest file of at most `target` bytes: within 1 % of it, unless the best quality or a tiny file ends below.
+    """The largest file found of at most `target` bytes: within 1 % of it, unless the best quality or a tiny file ends
+    below.
 
     Args:
         encode: gives the file of a level.
         target: bytes.
 
     Raises:
-        ValueError: the smallest file has more bytes.
+        ValueError: the smallest file found has more bytes.
     """
     limit = math.floor(target)
     files: dict[int, bytes] = {}
@@ -47,15 +50,22 @@ def encode_to_size(encode: Callable[[int], bytes], target: float) -> bytes:
         files[level] = encode(level)
         return math.log(len(files[level]) / limit) if limit else math.inf
 
-    level = find_level(excess, (math.log(1 - SIZE_TOLERANCE), 0.0), _SIZE_SLOPE)
-    if level is None:
-        msg = f"a size of {limit} bytes cannot be reached: at the lowest quality the file has {len(files[0])} bytes"
+    find_level(excess, (math.log(1 - SIZE_TOLERANCE), 0.0), _SIZE_SLOPE)
+    fitting = [data for data in files.values() if len(data) <= limit]
+    if not fitting:
+        smallest = min(files, key=lambda level: len(files[level]))
+        msg = (
+            f"a size of {limit} bytes cannot be reached: the smallest of {len(files)} files that were tried has "
+            f"{len(files[smallest])} bytes, at quality {level_to_quality(smallest):.4g}"
+        )
         raise ValueError(msg)
-    return files[level]
+    return max(fitting, key=len)
 
 
 def encode_to_psnr(encode: Callable[[int], bytes], psnr: Callable[[bytes], float], target: float) -> bytes:
-    """The file whose PSNR is within 0.05 dB of a target, or that of the lowest quality if even that is better.
+    """The smallest file found whose PSNR is within 0.05 dB of a target; if none is, the smallest found above that.
+
+    The second is that of the lowest quality where even that is better.
 
     Args:
         encode: gives the file of a level.
@@ -63,22 +73,52 @@ def encode_to_psnr(encode: Callable[[int], bytes], psnr: Callable[[bytes], float
         target: dB.
 
     Raises:
-        ValueError: the best quality does not reach the target.
+        ValueError: no file found reaches the target.
     """
     files: dict[int, bytes] = {}
-    reached: dict[int, float] = {}
+    found: dict[int, float] = {}
 
     def excess(level: int) -> float:
         files[level] = encode(level)
-        reached[level] = psnr(files[level])
-        return reached[level] - target
+        found[level] = psnr(files[level]) - target
+        return found[level]
 
-    level = find_level(excess, (-PSNR_TOLERANCE, PSNR_TOLERANCE), _PSNR_SLOPE)
-    level = 0 if level is None else level
-    if level == MAX_LEVEL and reached[level] < target - PSNR_TOLERANCE:
-        msg = f"a PSNR of {target:g} dB cannot be reached: at the best quality it is {reached[level]:.2f} dB"
+    if find_level(excess, (-PSNR_TOLERANCE, PSNR_TOLERANCE), _PSNR_SLOPE) is None:
+        return files[0]
+    if not any(map(_is_met, found.values())):
+        _look_everywhere(excess, found)
+    reached = [level for level in files if found[level] >= -PSNR_TOLERANCE]
+    if not reached:
+        best = max(found, key=lambda level: found[level])
+        msg = (
+            f"a PSNR of {target:g} dB cannot be reached: the best of {len(files)} qualities that were tried is "
+            f"{level_to_quality(best):.4g}, with {target + found[best]:.2f} dB"
+        )
         raise ValueError(msg)
-    return files[level]
+    met = [level for level in reached if _is_met(found[level])]
+    return min((files[level] for level in met or reached), key=len)
+
+
+def _is_met(excess: float) -> bool:
+    return abs(excess) <= PSNR_TOLERANCE
+
+
+def _look_everywhere(excess: Callable[[int], float], found: Mapping[int, float]) -> None:
+    """Try levels all over the range, then between those where the PSNR crosses the target, until it is met.
+
+    Args:
+        excess: of a level; puts what it gives into `found`.
+        found: what was tried before.
+    """
+    for level in range(0, MAX_LEVEL + 1, LEVEL_STEPS // 2):
+        if level not in found and _is_met(excess(level)):
+            return
+    for low, high in pairwise(sorted(found)):
+        while high - low > 1 and (found[low] < 0) != (found[high] < 0):
+            middle = (low + high) // 2
+            if _is_met(excess(middle)):
+                return
+            low, high = (low, middle) if (found[middle] < 0) != (found[low] < 0) else (middle, high)
 
 
 def find_level(error: Callable[[int], float], bounds: tuple[float, float], slope: float) -> int | None:
