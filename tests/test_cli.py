@@ -7,20 +7,23 @@ import os
 import struct
 import subprocess
 import sys
+import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 import agvae
 from agvae import weights
 from agvae.cli import main
-from agvae.container import Header, Metadata, TileData, write_container
+from agvae.container import Header, Metadata, Reader, TileData, write_container
 from agvae.evaluation.metrics import psnr
 from agvae.quality import parse_quality
+from agvae.sources import parts_lost
 from tests.helpers import picture
 
 SOURCE = Path(agvae.__file__).parents[1]
@@ -76,6 +79,8 @@ class TestUsage:
             (["encode", "a.png", "b.agv", "-q", "7"], "quality must be a real number from 1 to 6"),
             (["encode", "a.png", "b.agv", "-q", "nan"], "quality must be a real number from 1 to 6"),
             (["evaluate", ".", "--limit", "0"], "not a positive number"),
+            (["encode", "a.png", "b.png", "c.png"], "one IN and one OUT are needed, not 3 files"),
+            (["decode", "a.agv", "b.agv", "c.agv", "d.agv"], "one IN and one OUT are needed, not 4 files"),
             (["encode", "-", "b.agv"], "standard input and output cannot be used"),
             (["decode", "b.agv", "-"], "standard input and output cannot be used"),
             (["train", "--data", "x"], "required: --output"),
@@ -117,6 +122,28 @@ class TestUsage:
         result = python("-m", "agvae", "info", "\u00fc.agv", folder=coded.parent)
         assert "\\xfc.agv, " in result.stdout
 
+    @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+    @pytest.mark.parametrize("unbuffered", ["", "1"])
+    @pytest.mark.parametrize("arguments", [["info", "coded.agv"], ["--help"]])
+    def test_a_reader_that_has_enough(self, arguments: list[str], unbuffered: str, coded: Path) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [sys.executable, "-m", "agvae", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": unbuffered}
+        result = subprocess.run(command, env=environment, cwd=coded.parent, stdout=writer, stderr=subprocess.PIPE)
+        os.close(writer)
+        assert result.stderr == b""
+        assert result.returncode == 141 or (arguments, unbuffered) == (["--help"], "1")
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+    @pytest.mark.parametrize("unbuffered", ["", "1"])
+    def test_output_that_cannot_be_written(self, unbuffered: str, coded: Path) -> None:
+        command = [sys.executable, "-m", "agvae", "info", "coded.agv"]
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": unbuffered}
+        with Path("/dev/full").open("wb") as full:
+            result = subprocess.run(command, env=environment, cwd=coded.parent, stdout=full, stderr=subprocess.PIPE)
+        assert (result.returncode, result.stderr) == (1, b"agvae: error: No space left on device\n")
+
     def test_traceback_on_request(self, tmp_path: Path) -> None:
         arguments = ("-m", "agvae", "info", "none.agv")
         assert "Traceback" not in python(*arguments, folder=tmp_path, status=1).stderr
@@ -151,6 +178,18 @@ class TestErrors:
         torch.save([1], tmp_path / "other.pt")
         self.check(capsys, "is not a checkpoint of agvae train", "export", tmp_path / "other.pt")
         self.check(capsys, "is not a checkpoint of agvae train", "train", "--resume", text)
+
+    def test_every_error_names_the_file(
+        self, photo: Path, coded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        Image.new("CMYK", (4, 4)).save(tmp_path / "ink.tif")
+        self.check(capsys, "ink.tif: cannot write mode CMYK as AGV", "encode", tmp_path / "ink.tif", tmp_path / "o.agv")
+        self.check(capsys, f"{photo}: not an AGV file", "info", photo)
+        self.check(capsys, f"{photo}: not an AGV file", "decode", photo, tmp_path / "o.png")
+        data = coded.read_bytes()
+        coded.write_bytes(data[:30])
+        for arguments in (["info", coded], ["decode", coded, tmp_path / "o.png"]):
+            self.check(capsys, f"{coded}: ", *arguments)
 
     def test_nothing_is_written_on_an_error(self, photo: Path, tmp_path: Path) -> None:
         before = sorted(tmp_path.iterdir())
@@ -315,7 +354,7 @@ class TestCoding:
     def test_quality_decides_the_size(self, photo: Path, tmp_path: Path) -> None:
         sizes = []
         for quality in ("1", "50", "6"):
-            assert run("encode", photo, tmp_path / "x.agv", "-q", quality) == 0
+            assert run("encode", photo, tmp_path / "x.agv", "-q", quality, "--force") == 0
             sizes.append((tmp_path / "x.agv").stat().st_size)
         assert sizes == sorted(set(sizes))
 
@@ -405,10 +444,9 @@ class TestCoding:
         coded.write_bytes(coded.read_bytes()[:-9])
         assert run("decode", coded, tmp_path / "back.png") == 1
         assert "truncated" in capsys.readouterr().err
-        assert run("decode", coded, tmp_path / "back.png", "--damaged-ok") == 0
-        with Image.open(tmp_path / "back.png") as back:
-            assert back.size == (72, 50)
-            assert back.getextrema() == ((128, 128),) * 3
+        assert run("decode", coded, tmp_path / "back.png", "--damaged-ok") == 1
+        assert f"{coded}: every tile is lost" in capsys.readouterr().err
+        assert not (tmp_path / "back.png").exists()
 
     def test_demo(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("demo", "--out", tmp_path / "out") == 0
@@ -454,6 +492,242 @@ class TestCoding:
         assert summary["machine"]["cores"] == os.cpu_count()
         with Image.open(BytesIO((output / "psnr.png").read_bytes())) as plot:
             assert plot.format == "PNG"
+
+
+@pytest.mark.usefixtures("tiny_weights")
+class TestNothingIsReplaced:
+    """No command writes where it reads, replaces what it was not told to, or gives a file a wrong extension."""
+
+    @pytest.fixture
+    def files(self, tmp_path: Path) -> dict[str, bytes]:
+        for seed, name in enumerate(("a.png", "b.png")):
+            Image.fromarray(picture(24, 16, seed)).save(tmp_path / name)
+        for name in ("a", "b"):
+            (tmp_path / f"{name}.agv").write_bytes(agvae.encode(Image.open(tmp_path / f"{name}.png"), 2))
+        (tmp_path / "link.agv").symlink_to("a.agv")
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    @pytest.mark.parametrize(
+        ("command", "names", "message"),
+        [
+            ("encode", ["a.png", "b.png"], "b.png: an AGV file has the extension .agv"),
+            ("encode", ["a.png", "a.png"], "a.png: an AGV file has the extension .agv"),
+            ("encode", ["a.png", "new.webp"], "new.webp: an AGV file has the extension .agv"),
+            ("encode", ["a.png", "new"], "new: an AGV file has the extension .agv"),
+            ("encode", ["a.png", "b.agv"], "b.agv: exists already"),
+            ("encode", ["a.png", "link.agv"], "link.agv: exists already"),
+            ("decode", ["a.agv", "b.agv"], "b.agv: exists already"),
+            ("decode", ["a.agv", "b.png"], "b.png: exists already"),
+            ("decode", ["a.agv", "a.agv", "--force"], "a.agv: is the file to read"),
+            ("encode", ["a.agv", "link.agv", "--force"], "link.agv: is the file to read"),
+            ("encode", ["link.agv", "a.agv", "--force"], "a.agv: is the file to read"),
+        ],
+    )
+    def test_refused(
+        self,
+        command: str,
+        names: list[str],
+        message: str,
+        files: dict[str, bytes],
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        assert run(command, *(name if name.startswith("-") else tmp_path / name for name in names)) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+    def test_replaced_when_told_to(self, files: dict[str, bytes], tmp_path: Path) -> None:
+        assert run("encode", tmp_path / "b.png", tmp_path / "link.agv", "-f") == 0
+        assert (tmp_path / "a.agv").read_bytes() != files["a.agv"]
+        assert (tmp_path / "link.agv").is_symlink()
+        assert run("decode", tmp_path / "a.agv", tmp_path / "b.png", "--force") == 0
+        assert (tmp_path / "b.png").read_bytes() != files["b.png"]
+
+    def test_the_demonstration(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "chelsea.png").write_bytes(b"mine")
+        assert run("demo", "--out", tmp_path) == 1
+        assert "chelsea.png: exists already" in capsys.readouterr().err
+        assert [path.name for path in tmp_path.iterdir()] == ["chelsea.png"]
+        assert (tmp_path / "chelsea.png").read_bytes() == b"mine"
+
+    @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no such device")
+    def test_standard_output_is_no_file_to_replace(self, files: dict[str, bytes], tmp_path: Path) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE), weights.URL_VARIABLE: str(weights.BUNDLED)}
+        command = [sys.executable, "-m", "agvae", "encode", "a.png", "/dev/stdout", "--model", "tiny"]
+        with (tmp_path / "out.agv").open("wb") as file:
+            subprocess.run(command, env=environment, cwd=tmp_path, stdout=file, check=True)
+        assert agvae.read_info(tmp_path / "out.agv")["model"] == "tiny"
+
+
+@pytest.mark.usefixtures("tiny_weights")
+class TestNothingIsLost:
+    """What is read is written, or a line says what is not."""
+
+    def encoded(self, source: Path, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+        """What a file made of a picture holds, and the warnings."""
+        target = source.with_suffix(".agv")
+        assert run("encode", source, target, "-q", "6") == 0
+        return agvae.read_info(target), capsys.readouterr().err
+
+    @pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.tif"])
+    def test_all_frames(self, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        first, *rest = (Image.fromarray(picture(40, 24, seed)) for seed in range(3))
+        first.save(tmp_path / name, save_all=True, append_images=rest, duration=[40, 50, 60], loop=2)
+        found, error = self.encoded(tmp_path / name, capsys)
+        assert found["frames"] == 3
+        assert found["durations"] == (None if name == "a.tif" else [40, 50, 60])
+        assert found["loop"] == (None if name == "a.tif" else 2)
+        assert not error
+        for frame, image in enumerate((first, *rest)):
+            assert psnr(np.asarray(image), agvae.decode(tmp_path / "a.agv", frame=frame)) > 12
+
+    def test_all_frames_of_16_bits(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        first, *rest = (Image.fromarray(picture(40, 24, seed)[..., 0].astype(np.uint16) * 200) for seed in range(3))
+        first.save(tmp_path / "a.tif", save_all=True, append_images=rest)
+        found, error = self.encoded(tmp_path / "a.tif", capsys)
+        assert (found["frames"], found["mode"], error) == (3, "I;16", "")
+
+    def test_pages_of_other_sizes_are_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        Image.new("L", (40, 24)).save(tmp_path / "a.tif", save_all=True, append_images=[Image.new("L", (20, 12))])
+        assert run("encode", tmp_path / "a.tif", tmp_path / "a.agv") == 1
+        assert "a.tif: all frames must be of the size of the first, 40 x 24, not 20 x 12" in capsys.readouterr().err
+        assert not (tmp_path / "a.agv").exists()
+
+    def test_a_camera_that_adds_a_small_copy(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        Image.new("RGB", (40, 24)).save(tmp_path / "a.mpo", save_all=True, append_images=[Image.new("RGB", (20, 12))])
+        found, error = self.encoded(tmp_path / "a.mpo", capsys)
+        assert (found["frames"], found["width"]) == (1, 40)
+        assert "a.mpo: only the first of its 2 pictures" in error
+
+    def test_depth(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "a.ppm").write_bytes(b"P6 4 4 1023\n" + bytes(range(96)))
+        assert "a.ppm: 8 of its 10 bits are kept" in self.encoded(tmp_path / "a.ppm", capsys)[1]
+        (tmp_path / "b.png").write_bytes(png_of_16_bits())
+        assert "b.png: 8 of its 16 bits are kept" in self.encoded(tmp_path / "b.png", capsys)[1]
+        for form, letter in (("JPEG2000", "c"), ("TIFF", "d"), ("PNG", "e"), ("AVIF", "f")):
+            if form in Image.SAVE:
+                Image.new("RGB", (16, 16)).save(tmp_path / f"{letter}.x", form)
+                assert self.encoded(tmp_path / f"{letter}.x", capsys)[1] == ""
+
+    def test_depth_of_headers(self) -> None:
+        file = BytesIO()
+        Image.new("RGB", (16, 16)).save(file, "JPEG2000")
+        data = bytearray(file.getvalue())
+        at = data.find(b"\xff\x4f\xff\x51")
+        data[at + 42 : at + 51 : 3] = bytes([11]) * 3
+        with Image.open(BytesIO(data)) as image:
+            assert parts_lost(image)[0] == ["8 of its 12 bits are kept, as Pillow reads it so"]
+
+    @pytest.mark.parametrize("extension", ["bmp", "ppm", "gif", "jp2", "pdf", "jpg", "png", "webp", "tif", "avif"])
+    def test_orientation(self, extension: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        if Image.registered_extensions().get(f".{extension}") not in Image.SAVE:
+            pytest.skip("not in this Pillow")
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        pixels = picture(40, 24)
+        pixels[:, :20] = 0
+        coded, back = tmp_path / "a.agv", tmp_path / f"a.{extension}"
+        Image.fromarray(pixels).save(coded, quality=6, exif=exif)
+        assert run("decode", coded, back) == 0
+        held = extension in ("jpg", "png", "webp", "tif", "avif")
+        assert ("turned upright" in capsys.readouterr().err) is not held
+        if extension == "pdf":
+            assert b"/MediaBox [ 0 0 24.0 40.0 ]" in back.read_bytes() or b"0 0 24 40" in back.read_bytes()
+            return
+        with Image.open(back) as image:
+            upright = np.asarray(ImageOps.exif_transpose(image).convert("L")).astype(int)
+        assert upright.shape == (40, 24)
+        assert upright[:18].mean() + 50 < upright[22:].mean()
+
+    @pytest.mark.parametrize("mode", ["LA", "RGBA"])
+    @pytest.mark.parametrize("extension", ["bmp", "ppm", "jpg", "gif", "png", "webp", "pcx"])
+    def test_alpha(self, mode: str, extension: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        image = Image.fromarray(np.full((24, 40), 60, np.uint8)).convert(mode)
+        alpha = np.full((24, 40), 255, np.uint8)
+        image.putalpha(Image.fromarray(alpha))
+        image.save(tmp_path / "opaque.agv")
+        assert run("decode", tmp_path / "opaque.agv", tmp_path / f"opaque.{extension}") == 0
+        assert capsys.readouterr().err == ""
+        alpha[:, :20], alpha[:12, :20] = 0, 128
+        image.putalpha(Image.fromarray(alpha))
+        image.save(tmp_path / "a.agv")
+        assert run("decode", tmp_path / "a.agv", tmp_path / f"a.{extension}") == 0
+        error = capsys.readouterr().err
+        with Image.open(tmp_path / f"a.{extension}") as back:
+            if extension in ("png", "webp"):
+                assert not error
+                assert np.array_equal(np.asarray(back.convert("RGBA"))[..., 3], alpha)
+            elif extension == "gif":
+                assert "a.gif: pixels are either transparent or opaque" in error
+                assert not np.asarray(back.convert("RGBA"))[12:, :20, 3].any()
+            else:
+                assert f"a.{extension}: transparency is put on white" in error
+                assert np.asarray(back.convert("L"))[12:, :18].min() > 240
+
+    @pytest.mark.parametrize("extension", ["webp", "avif", "gif", "icns", "jpg", "bmp", "png", "tif", "jp2", "pgm"])
+    def test_16_bits(self, extension: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        if Image.registered_extensions().get(f".{extension}") not in Image.SAVE:
+            pytest.skip("not in this Pillow")
+        values = np.repeat(np.linspace(1000, 3000, 64).astype(np.uint16)[:, None], 64, axis=1)
+        Image.fromarray(values).save(tmp_path / "a.agv", quality=6)
+        decoded = agvae.decode(tmp_path / "a.agv")
+        assert run("decode", tmp_path / "a.agv", tmp_path / f"a.{extension}") == 0
+        error = capsys.readouterr().err
+        with Image.open(tmp_path / f"a.{extension}") as image:
+            if extension in ("png", "tif", "jp2", "pgm"):
+                assert np.array_equal(np.asarray(image), decoded)
+                assert not error
+                return
+            found = np.asarray(image.convert("L").resize((64, 64))).astype(float)
+        assert f"a.{extension}: 16 bits are scaled to 8" in error
+        wanted = (decoded.astype(float) - decoded.min()) * 255 / (decoded.max() - decoded.min())
+        assert np.abs(found - wanted).mean() < 8
+
+    def test_metadata_that_cannot_be_held_are_named(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        Image.fromarray(picture(24, 16)).save(tmp_path / "a.agv", icc_profile=profile, comment="hello")
+        assert run("decode", tmp_path / "a.agv", tmp_path / "a.ppm") == 0
+        assert "a.ppm: without its colour profile and comment, which PPM cannot hold" in capsys.readouterr().err
+
+    def test_lost_tiles_are_counted(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        coded = tmp_path / "a.agv"
+        header = Header(*read_header(agvae.encode(picture(80, 40))), tile_size=64)
+        tiles = [agvae.encode(picture(64, 40)), agvae.encode(picture(16, 40))]
+        payloads = [next(iter(Reader(BytesIO(tile)).tiles())) for tile in tiles]
+        data = write_container(header, Metadata(), payloads)
+        coded.write_bytes(data[:-6])
+        assert run("decode", coded, tmp_path / "a.png") == 1
+        assert run("decode", coded, tmp_path / "a.png", "--damaged-ok") == 0
+        assert "1 of 2 tiles are lost" in capsys.readouterr().err
+        with Image.open(tmp_path / "a.png") as back:
+            assert back.crop((64, 0, 80, 40)).getextrema() == ((128, 128),) * 3
+            assert back.crop((0, 0, 64, 40)).getextrema() != ((128, 128),) * 3
+
+    def test_frames_and_sizes_that_a_format_changes(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "a.agv").write_bytes(agvae.encode([picture(300, 40)] * 2, 2))
+        assert run("decode", tmp_path / "a.agv", tmp_path / "a.gif") == 0
+        assert "a.gif: 1 frames, as GIF makes one of neighbours that are equal" in capsys.readouterr().err
+        assert run("decode", tmp_path / "a.agv", tmp_path / "a.ico") == 0
+        assert "a.ico: resized to " in capsys.readouterr().err
+
+
+def read_header(data: bytes) -> tuple[int, int, str, int, str, bytes]:
+    header = Reader(BytesIO(data)).header
+    return header.width, header.height, header.mode, header.level, header.model, header.digest
+
+
+def png_of_16_bits() -> bytes:
+    """4 x 4 RGB."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    rows = b"".join(b"\0" + bytes(range(24)) for _ in range(4))
+    head = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
+    chunks = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
 
 
 def test_train_resume_and_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

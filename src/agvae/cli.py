@@ -1,8 +1,9 @@
 """The command line.
 
 Exit status: 0 done, 1 a file or an argument's value is no good (one line on standard error says why), 2 wrong
-usage, 130 interrupted.  `python -X dev -m agvae` shows the traceback of an error.  Every command imports what it
-needs only when it runs: help and `info` start without torch.
+usage, 130 interrupted, 141 nobody reads on.  `python -X dev -m agvae` shows the traceback of an error.  Every command
+imports what it needs only when it runs: help and `info` start without torch.  No command writes where it reads, nor
+replaces a file unless it was told to.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ import argparse
 import contextlib
 import inspect
 import json
+import os
 import shlex
 import struct
 import sys
 import time
 import typing
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import MISSING, fields, replace
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agvae.whole_file import write_whole
+from agvae.whole_file import check_target, is_stream, write_whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,10 +37,29 @@ _EXTRAS = {"scipy": "eval", "matplotlib": "eval", "compressai": "train", "pytorc
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # any name of a file can be printed
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except BrokenPipeError:
+        return 141
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """Have what was printed written now, and Python end without a word if that cannot be."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141 if isinstance(error, BrokenPipeError) else _fail(_text_of(error))) from None
+
+
+def _run(arguments: Sequence[str]) -> int:
     args = _parser(arguments).parse_args(arguments)
     args.command_line = shlex.join(["agvae", *arguments])
     try:
@@ -46,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(args)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        raise
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -54,9 +77,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _user_errors() as error:
         if sys.flags.dev_mode:
             raise
-        if isinstance(error, OSError) and error.strerror and error.filename:
-            return _fail(f"{error.filename}: {error.strerror}")
-        return _fail(str(error) or ("not enough memory" if isinstance(error, MemoryError) else type(error).__name__))
+        return _fail(_text_of(error))
+
+
+def _text_of(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or ("not enough memory" if isinstance(error, MemoryError) else type(error).__name__)
+
+
+@contextlib.contextmanager
+def _about(path: Path) -> Iterator[None]:
+    """Have errors say which file they are about."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except _user_errors() as error:
+        text = _text_of(error)
+        raise (error if str(path) in text else ValueError(f"{path}: {text}")) from error
+
+
+def _check_paths(source: Path, target: Path, force: bool) -> None:
+    """Find out before any work whether what is made of a file may be written to another."""
+    with contextlib.suppress(FileNotFoundError):
+        if not is_stream(target) and source.samefile(target):
+            msg = f"{target}: is the file to read"
+            raise ValueError(msg)
+    _check_target(target, force)
+
+
+def _check_target(path: Path, force: bool) -> None:
+    try:
+        check_target(path, replace=force)
+    except FileExistsError as error:
+        raise FileExistsError(error.errno, "exists already, and is replaced only with --force", str(path)) from None
 
 
 def _user_errors() -> tuple[type[Exception], ...]:
@@ -139,78 +194,159 @@ def _add_quality(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_force(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--force", action="store_true", help="replace what is there already")
+
+
 def _encode_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=_file, metavar="IN", help="an image that Pillow reads")
     parser.add_argument("output", type=_file, metavar="OUT", help="the .agv file to write")
+    parser.add_argument("others", type=_file, nargs="*", help=argparse.SUPPRESS)
     _add_quality(parser)
     parser.add_argument("--model", metavar="NAME", help="weights to use; see agvae weights list")
+    _add_force(parser)
+    parser.set_defaults(usage_error=parser.error)
 
 
 def _encode(args: argparse.Namespace) -> int:
     from PIL import Image
 
     import agvae
-    import pillow_agvae  # noqa: F401  # so that .agv files can be read
+    import pillow_agvae  # noqa: F401  # so that .agv files can be read and written
+    from agvae.sources import metadata_of, parts_lost
 
-    with Image.open(args.input) as image:
+    _refuse_others(args)
+    if args.output.suffix.lower() != ".agv" and not is_stream(args.output):
+        msg = f"{args.output}: an AGV file has the extension .agv"
+        raise ValueError(msg)
+    _check_paths(args.input, args.output, args.force)
+    with _about(args.input), Image.open(args.input) as image:
+        lost, all_frames = parts_lost(image)
         image.load()
-        data = agvae.encode(image, args.quality, metadata=_metadata_of(image), model=args.model)
-    write_whole(args.output, data)
-    _report(args.output, f"{len(data)} bytes, {_bpp(data, image):.4f} bpp, quality {args.quality:g}")
+        coded = BytesIO()
+        options = {"quality": args.quality, "model": args.model, **metadata_of(image)}
+        image.save(coded, "AGV", save_all=all_frames, **options)
+    for sentence in lost:
+        _say("warning", f"{args.input}: {sentence}")
+    data = coded.getvalue()
+    write_whole(args.output, data, replace=args.force)
+    found = agvae.read_info(data)
+    frames = f"{found['frames']} frames, " if found["frames"] > 1 else ""
+    _report(args.output, f"{frames}{len(data)} bytes, {found['bpp']:.4f} bpp, quality {args.quality:g}")
     return 0
 
 
-def _metadata_of(image: Image.Image) -> Metadata:
-    """Colour profile, Exif data, XMP, comment and resolution that came with an image."""
-    from agvae.container import EXIF_PREFIX, Metadata
-
-    found: dict[str, Any] = {}
-    for name in ("icc_profile", "exif", "xmp", "comment"):
-        value = image.info.get(name)
-        if isinstance(value, str):
-            value = value.encode()
-        if isinstance(value, bytes) and value:
-            found[name] = value.removeprefix(EXIF_PREFIX) if name == "exif" else value
-    with contextlib.suppress(TypeError, ValueError):  # Pillow hands on whatever resolution a file claims
-        x, y = image.info.get("dpi", ())
-        found["dpi"] = Metadata(dpi=(float(x), float(y))).dpi
-    return Metadata(**found)
+def _refuse_others(args: argparse.Namespace) -> None:
+    if args.others:
+        args.usage_error(f"one IN and one OUT are needed, not {len(args.others) + 2} files")
 
 
 def _decode_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=_file, metavar="IN", help="an .agv file")
     parser.add_argument("output", type=_file, metavar="OUT", help="an image file; its extension says the format")
+    parser.add_argument("others", type=_file, nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--damaged-ok", action="store_true", help="leave damaged tiles grey instead of giving up")
+    _add_force(parser)
+    parser.set_defaults(usage_error=parser.error)
 
 
 def _decode(args: argparse.Namespace) -> int:
     from PIL import Image
 
     import pillow_agvae  # noqa: F401  # so that .agv files can be written
-    from agvae.api import decode_frame
-    from agvae.container import Reader
+    from agvae.targets import fitted
 
+    _refuse_others(args)
     form = Image.registered_extensions().get(args.output.suffix.lower())
     if form not in Image.SAVE:
         msg = f"{args.output}: Pillow writes no format of this extension"
         raise ValueError(msg)
-    reader = Reader(BytesIO(args.input.read_bytes()), damaged_ok=args.damaged_ok)
-    count = reader.header.frames if form in Image.SAVE_ALL else 1
-    image, *others = (
-        Image.fromarray(decode_frame(reader, frame, damaged_ok=args.damaged_ok)) for frame in range(count)
-    )
-    options = _animation(reader.metadata, others) if others else {}
-    try:
-        coded = _saved(image, form, **options, **reader.metadata.to_info())
-    except Exception as error:  # whatever Pillow's writers raise at metadata that they cannot store
-        coded = _saved(image, form, **options)
-        _say("warning", f"{args.output}: written without metadata, as {form} cannot hold it ({error})")
-    if count < reader.header.frames:
-        _say("warning", f"{args.output}: only the first of {reader.header.frames} frames, as {form} holds one")
-    write_whole(args.output, coded)
-    frames = f"{count} frames of " if count > 1 else ""
-    _report(args.output, f"{frames}{image.width} x {image.height}, {image.mode}")
+    _check_paths(args.input, args.output, args.force)
+    lost: list[str] = []
+    with _about(args.input):
+        reader, frames = _decoded(args.input, form in Image.SAVE_ALL, args.damaged_ok, lost)
+    with _about(args.output):
+        fit, info, unfit = fitted(frames, reader.metadata.to_info(), form)
+        options = _animation(reader.metadata, fit[1:]) if len(fit) > 1 else {}
+        coded = BytesIO()
+        fit[0].save(coded, form, **options, **info)
+    if len(frames) < reader.header.frames:
+        unfit.append(f"only the first of {reader.header.frames} frames, as {form} holds one")
+    for sentence in (*lost, *unfit, *_shrunk(coded, fit, form)):
+        _say("warning", f"{args.output}: {sentence}")
+    write_whole(args.output, coded.getvalue(), replace=args.force)
+    count = f"{len(fit)} frames of " if len(fit) > 1 else ""
+    _report(args.output, f"{count}{fit[0].width} x {fit[0].height}, {fit[0].mode}")
     return 0
+
+
+def _decoded(path: Path, all_frames: bool, damaged_ok: bool, lost: list[str]) -> tuple[Reader, list[Image.Image]]:
+    """The first or all frames of a file, and added to `lost` what was damaged.
+
+    Raises:
+        ValueError: not one tile is left.
+        OSError: it cannot be read, or it is damaged and must not be.
+    """
+    from agvae.container import AgvError, Reader
+
+    file = BytesIO(path.read_bytes())
+    try:
+        reader = Reader(file)
+        return reader, _frames_of(reader, all_frames)
+    except AgvError as error:
+        if not damaged_ok:
+            raise
+        file.seek(0)
+        reader, reason = Reader(file, damaged_ok=True), error
+    count = reader.header.frames if all_frames else 1
+    broken = _broken_tiles(reader, count)
+    total = reader.header.tiles_per_frame * count
+    if broken == total:
+        msg = f"{path}: every tile is lost ({reason})"
+        raise ValueError(msg) from reason
+    tiles = f"{broken} of {total} tiles are lost and grey" if broken else "no tile is lost"
+    lost.append(f"the file is damaged ({reason}); {tiles}")
+    return reader, _frames_of(reader, all_frames, damaged_ok=True)
+
+
+def _frames_of(reader: Reader, all_frames: bool, *, damaged_ok: bool = False) -> list[Image.Image]:
+    from PIL import Image
+
+    from agvae.api import decode_frame
+
+    count = reader.header.frames if all_frames else 1
+    return [Image.fromarray(decode_frame(reader, frame, damaged_ok=damaged_ok)) for frame in range(count)]
+
+
+def _broken_tiles(reader: Reader, frames: int) -> int:
+    """How many tiles of the first frames do not decode."""
+    from agvae.codec import latents_sha256
+    from agvae.container import DamagedFileError, tile_boxes
+
+    broken = 0
+    for frame in range(frames):
+        for tile, (left, top, right, bottom) in zip(reader.tiles(frame), tile_boxes(reader.header), strict=True):
+            alone = replace(reader.header, width=right - left, height=bottom - top, frames=1)
+            try:
+                if tile.payload is None:
+                    broken += 1
+                else:
+                    latents_sha256(alone, [tile.payload])
+            except DamagedFileError:
+                broken += 1
+    return broken
+
+
+def _shrunk(coded: BytesIO, frames: Sequence[Image.Image], form: str) -> Iterator[str]:
+    """What a format changed unasked: icons have a largest size, and neighbours that are equal become one frame."""
+    from PIL import Image, UnidentifiedImageError
+
+    with contextlib.suppress(UnidentifiedImageError), Image.open(coded) as image:
+        if sorted(image.size) != sorted(frames[0].size):  # some readers turn upright what says that it lies
+            yield f"resized to {image.width} x {image.height}, as {form} is"
+        count = getattr(image, "n_frames", 1)
+        if count < len(frames):
+            yield f"{count} frames, as {form} makes one of neighbours that are equal"
 
 
 def _animation(metadata: Metadata, others: list[Image.Image]) -> dict[str, Any]:
@@ -221,12 +357,6 @@ def _animation(metadata: Metadata, others: list[Image.Image]) -> dict[str, Any]:
     if metadata.loop is not None:
         options["loop"] = metadata.loop
     return options
-
-
-def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
-    file = BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
 
 
 def _info_arguments(parser: argparse.ArgumentParser) -> None:
@@ -243,8 +373,9 @@ def _info(args: argparse.Namespace) -> int:
 
     if args.model:
         return _info_of_model(args)
-    found = {"file": str(args.file), **agvae.read_info(args.file), "damage": None}
-    with args.file.open("rb") as file:
+    with _about(args.file):
+        found = {"file": str(args.file), **agvae.read_info(args.file), "damage": None}
+    with _about(args.file), args.file.open("rb") as file:
         reader = Reader(file)
         try:
             reader.verify()
@@ -536,6 +667,7 @@ def _demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("agvae-demo"), metavar="DIR", help="for both files; default agvae-demo"
     )
+    _add_force(parser)
 
 
 def _demo(args: argparse.Namespace) -> int:
@@ -548,6 +680,10 @@ def _demo(args: argparse.Namespace) -> int:
     from agvae.codec import load_model
     from agvae.evaluation.metrics import psnr
 
+    encoded, decoded = args.out / "chelsea.agv", args.out / "chelsea.png"
+    args.out.mkdir(parents=True, exist_ok=True)
+    for target in (encoded, decoded):
+        _check_target(target, args.force)
     with as_file(files("agvae") / "data" / DEMO_PHOTOGRAPH) as path:
         photograph = Image.open(path)
         photograph.load()
@@ -556,10 +692,10 @@ def _demo(args: argparse.Namespace) -> int:
     data, encode_s = _timed(lambda: agvae.encode(photograph, quality=args.quality))
     pixels, decode_s = _timed(lambda: agvae.decode(data))
 
-    encoded, decoded = args.out / "chelsea.agv", args.out / "chelsea.png"
-    args.out.mkdir(parents=True, exist_ok=True)
-    write_whole(encoded, data)
-    Image.fromarray(pixels).save(decoded)
+    png = BytesIO()
+    Image.fromarray(pixels).save(png, "PNG")
+    write_whole(encoded, data, replace=args.force)
+    write_whole(decoded, png.getvalue(), replace=args.force)
     quality = psnr(np.asarray(photograph), pixels)
     print(f"chelsea, {photograph.width} x {photograph.height}, at quality {args.quality:g}:")
     print(f"  {len(data)} bytes, {_bpp(data, photograph):.3f} bpp, PSNR {quality:.2f} dB")
@@ -582,8 +718,8 @@ _COMMANDS = {
 
 
 def _report(path: Path, text: str) -> None:
-    """Say what was written; on standard error if the path is no file, as it may be standard output."""
-    print(f"{path}: {text}", file=sys.stdout if path.is_file() else sys.stderr)
+    """Say what was written; on standard error if that may be standard output."""
+    print(f"{path}: {text}", file=sys.stderr if is_stream(path) else sys.stdout)
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:

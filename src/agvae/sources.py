@@ -1,0 +1,95 @@
+"""What a picture that Pillow opened brings along: metadata that an .agv file holds, and parts that get lost."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from PIL import Image
+
+from agvae.container import EXIF_PREFIX, Metadata
+
+_HEAD = 1 << 16
+"""Bytes at the start of a file in which its header is."""
+_BITS, _RESOLUTION = 258, 282
+"""Tags of TIFF."""
+
+
+def metadata_of(image: Image.Image) -> dict[str, Any]:
+    """Colour profile, Exif data, XMP, comment and resolution of a loaded image, as options of `Image.save`."""
+    found: dict[str, Any] = {}
+    for name in ("icc_profile", "exif", "xmp", "comment"):
+        value = image.info.get(name)
+        if isinstance(value, str):
+            value = value.encode()
+        if isinstance(value, bytes) and value:
+            found[name] = value.removeprefix(EXIF_PREFIX) if name == "exif" else value
+    if image.format == "TIFF" and _RESOLUTION not in image.tag_v2:  # type: ignore[attr-defined]
+        return found  # Pillow says 1 pixel per inch where a file says nothing
+    try:
+        x, y = image.info.get("dpi", ())
+        found["dpi"] = Metadata(dpi=(float(x), float(y))).dpi
+    except (TypeError, ValueError):  # Pillow hands on whatever resolution a file claims
+        pass
+    return found
+
+
+def parts_lost(image: Image.Image) -> tuple[list[str], bool]:
+    """What an .agv file will not have of an image that was opened and not loaded.
+
+    Returns:
+        A sentence about each, and whether all frames are to be written.
+    """
+    lost = []
+    bits = _bits(image)
+    if bits > 8 and not image.mode.startswith(("I", "F")):
+        lost.append(f"8 of its {bits} bits are kept, as Pillow reads it so")
+    sizes = len(set(image.info.get("sizes", ())))
+    if image.format in ("ICO", "ICNS") and sizes > 1:
+        lost.append(f"only the largest of its {sizes} sizes")
+    count = getattr(image, "n_frames", 1)
+    all_frames = image.format != "PSD" and (image.format != "MPO" or _of_one_size(image))
+    if count > 1 and not all_frames:
+        what = "without its layers" if image.format == "PSD" else f"only the first of its {count} pictures"
+        lost.append(f"{what}, which are not of one size")
+    return lost, all_frames
+
+
+def _of_one_size(image: Image.Image) -> bool:
+    sizes = set()
+    for frame in range(getattr(image, "n_frames", 1)):
+        image.seek(frame)
+        sizes.add(image.size)
+    image.seek(0)
+    return len(sizes) == 1
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits of a band in the file, as far as that is easily known: 16 for 9 to 16, or 8."""
+    if image.format == "TIFF":
+        return int(max(image.tag_v2.get(_BITS, (1,))))  # type: ignore[attr-defined]
+    if image.format in ("AVIF", "JPEG2000"):
+        return _bits_in_header(getattr(image, "fp", None), image.format)
+    if "bit_depth" in image.info:  # of pillow-heif
+        return int(image.info["bit_depth"])
+    for tile in getattr(image, "tile", ()):
+        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if any(";16" in argument for argument in arguments if isinstance(argument, str)):
+            return 16
+        if tile[0] in ("ppm", "ppm_plain") and arguments[-1] > 255:
+            return int(arguments[-1]).bit_length()
+    return 8
+
+
+def _bits_in_header(file: IO[bytes] | None, form: str) -> int:
+    if file is None:
+        return 8
+    place = file.tell()
+    file.seek(0)
+    head = file.read(_HEAD)
+    file.seek(place)
+    if form == "AVIF":  # high_bitdepth and twelve_bit of the box av1C
+        at = head.find(b"av1C")
+        flags = head[at + 6] if 0 <= at < len(head) - 6 else 0
+        return 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 8
+    at = head.find(b"\xff\x4f\xff\x51")  # Ssiz of the first component in the segment SIZ
+    return (head[at + 42] & 0x7F) + 1 if 0 <= at < len(head) - 42 else 8

@@ -1,0 +1,174 @@
+"""Pictures made fit for a format of Pillow; what it can hold is found by writing and reading a small picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+ORIENTATION = int(ExifTags.Base.Orientation)
+SAME = {"L": ("L", "RGB"), "LA": ("LA", "RGBA"), "RGB": ("RGB",), "RGBA": ("RGBA",), "I;16": ("I;16",)}
+"""Modes that hold all of a mode, the first being the best."""
+OWN = "AGV"
+"""The format that holds all that it gives."""
+
+_NAMES = {"icc_profile": "colour profile", "exif": "Exif data", "xmp": "XMP", "comment": "comment", "dpi": "resolution"}
+_LEVELS = (0, 128, 255)
+_SIDE = 24
+
+
+def fitted(
+    frames: Sequence[Image.Image], info: dict[str, Any], form: str
+) -> tuple[list[Image.Image], dict[str, Any], list[str]]:
+    """Frames of one mode and size, and their metadata, as a format can hold them.
+
+    Orientation that the format cannot hold turns the pixels, transparency is put on white, and 16 bits become 8 by the
+    range of all frames; a format that takes none of it gets the frames as they are.
+
+    Args:
+        frames: of mode L, LA, RGB, RGBA or I;16.
+        info: `icc_profile`, `exif`, `xmp`, `comment` and `dpi`, as in `Image.info`.
+
+    Returns:
+        The frames, the metadata that can be held, and a sentence about each thing that is lost.
+    """
+    if form == OWN:
+        return list(frames), info, []
+    fit, lost = _pixels(list(frames), form)
+    held = {name: value for name, value in info.items() if _holds_metadata(form, fit[0].mode, name, value)}
+    orientation = _orientation(info)
+    if orientation != 1 and _orientation_back(form, fit[0].mode, held) != orientation:
+        fit, turned = _turned(fit, info)
+        held = {name: turned[name] for name in held if name in turned}
+        lost.append(f"turned upright, as {form} cannot hold the orientation")
+    missing = [_NAMES[name] for name in info if name not in held]
+    if missing:
+        lost.append(f"without its {' and '.join(missing)}, which {form} cannot hold")
+    return fit, held, lost
+
+
+def _pixels(frames: list[Image.Image], form: str) -> tuple[list[Image.Image], list[str]]:
+    """Frames in a mode of the format, and what is lost by it."""
+    mode = frames[0].mode
+    for same in SAME[mode]:
+        if _holds_pixels(form, same):
+            return [_converted(frame, same) for frame in frames], []
+    fit, lost = frames, list[str]()
+    if mode == "I;16":
+        limits = [limit for frame in frames for limit in (np.asarray(frame).min(), np.asarray(frame).max())]
+        low, high = int(min(limits)), int(max(limits))
+        fit = [_eight_bits(frame, low, high) for frame in frames]
+        lost.append(f"16 bits are scaled to 8, {low} to black and {high} to white, as {form} holds 8")
+    elif mode.endswith("A"):
+        alpha = {value for frame in frames for _, value in frame.getchannel("A").getcolors() or ()}
+        if alpha <= {255}:
+            fit = [frame.convert(mode[:-1]) for frame in frames]
+        elif _holds_pixels(form, "RGBA", levels=(0, 255)):
+            if not alpha <= {0, 255}:
+                lost.append(f"pixels are either transparent or opaque, as {form} cannot hold alpha between")
+            return [_converted(frame, "RGBA") for frame in frames], lost
+        else:
+            fit = [_on_white(frame) for frame in frames]
+            lost.append(f"transparency is put on white, as {form} cannot hold alpha")
+    for same in SAME[fit[0].mode]:
+        if _holds_pixels(form, same):
+            return [_converted(frame, same) for frame in fit], lost
+    return frames, []
+
+
+def _converted(frame: Image.Image, mode: str) -> Image.Image:
+    return frame if frame.mode == mode else frame.convert(mode)
+
+
+def _eight_bits(frame: Image.Image, low: int, high: int) -> Image.Image:
+    values = (np.asarray(frame).astype(np.float32) - low) * (255 / max(high - low, 1))
+    return Image.fromarray(np.rint(values).astype(np.uint8))
+
+
+def _on_white(frame: Image.Image) -> Image.Image:
+    white = Image.new("RGBA", frame.size, "white")
+    return Image.alpha_composite(white, frame.convert("RGBA")).convert(frame.mode[:-1])
+
+
+def _turned(frames: list[Image.Image], info: dict[str, Any]) -> tuple[list[Image.Image], dict[str, Any]]:
+    """Frames as their orientation says, and the metadata without it."""
+    turned = []
+    for frame in frames:
+        frame.info.update(info)
+        turned.append(ImageOps.exif_transpose(frame))
+    found = {name: turned[0].info[name] for name in info if name in turned[0].info}
+    if "dpi" in info and turned[0].size != frames[0].size:
+        found["dpi"] = info["dpi"][::-1]
+    return turned, found
+
+
+def _orientation(info: dict[str, Any]) -> int:
+    """Where the first row and column belong, 1 to 8; 1 (nothing to turn) where that is unknown."""
+    image = Image.new("L", (1, 1))
+    image.info.update(info)
+    return _orientation_of(image)
+
+
+def _orientation_of(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # Pillow raises all kinds at Exif data that are none
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _orientation_back(form: str, mode: str, info: dict[str, Any]) -> int:
+    """The orientation that a file of these metadata has."""
+    image = _written(Image.new(mode, (_SIDE, _SIDE)), form, info)
+    return 1 if image is None else _orientation_of(image)
+
+
+def _holds_metadata(form: str, mode: str, name: str, value: Any) -> bool:
+    try:
+        image = _written(Image.new(mode, (_SIDE, _SIDE)), form, {name: value})
+    except Exception:  # whatever Pillow's writers raise at what they cannot store
+        return False
+    if image is None:
+        return True
+    if name == "dpi":
+        return bool(np.allclose(image.info.get("dpi", (0, 0)), value, rtol=0.02))
+    return bool(image.info.get(name)) or (name == "exif" and len(image.getexif()) > 0)
+
+
+def _holds_pixels(form: str, mode: str, levels: Sequence[int] = _LEVELS) -> bool:
+    """Whether stripes of these levels, in alpha if the mode has one, come back as lossy formats give them back."""
+    high = _SIDE // len(levels)
+    plane = np.repeat(np.array(levels, np.uint8), high)[:, None].repeat(_SIDE, axis=1)
+    deep, alpha = mode == "I;16", mode.endswith("A")
+    stripes = Image.fromarray(plane.astype(np.uint16) * 257 if deep else plane)
+    picture = Image.merge(mode, [Image.new("L", stripes.size, 90)] * (len(mode) - 1) + [stripes]) if alpha else stripes
+    try:
+        image = _written(picture if deep or alpha else picture.convert(mode), form, {})
+    except Exception:  # whatever Pillow's writers raise at what they cannot store
+        return False
+    if image is None:
+        return True
+    if deep and not image.mode.startswith("I"):
+        return False
+    try:
+        image.load()
+    except OSError:  # a reader that needs another program, as that of EPS
+        return True
+    back = image.convert("RGBA").getchannel("A") if alpha else image if deep else image.convert("L")
+    found = np.asarray(back.resize(stripes.size, Image.Resampling.NEAREST)).astype(int)
+    error = np.abs(found - np.asarray(stripes))[high // 2 :: high]  # a lossy format blurs the borders
+    return bool(error.max() <= 0.08 * 255 * (257 if deep else 1))
+
+
+def _written(image: Image.Image, form: str, info: dict[str, Any]) -> Image.Image | None:
+    """A picture written and opened again; None if Pillow writes the format and does not read it."""
+    file = BytesIO()
+    image.save(file, form, **info)
+    file.seek(0)
+    try:
+        return Image.open(file)
+    except UnidentifiedImageError:
+        return None
