@@ -22,8 +22,8 @@ from agvae import weights
 from agvae.cli import main
 from agvae.container import Header, Metadata, Reader, TileData, write_container
 from agvae.evaluation.metrics import psnr
+from agvae.originals import parts_lost
 from agvae.quality import parse_quality
-from agvae.sources import parts_lost
 from tests.helpers import picture
 
 SOURCE = Path(agvae.__file__).parents[1]

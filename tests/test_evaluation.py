@@ -203,9 +203,81 @@ class TestPeers:
         default, tuned = (codec.encode(image, 40) for codec in make_peers(["avif", "avif-psnr"]))
         assert default != tuned
 
+    @pytest.mark.parametrize("name", [name for name in available_peers() if name.startswith("heic")])
+    def test_heic_has_the_chroma_that_it_says(self, name: str) -> None:
+        (codec,) = make_peers([name])
+        with Image.open(io.BytesIO(codec.encode(photograph(64, 48), 30))) as image:
+            chroma = str(image.info["chroma"])
+        assert ":".join(chroma) in codec.description
+
+    @pytest.mark.parametrize("name", available_peers())
+    def test_metadata_of_the_source_cost_nothing(self, name: str) -> None:
+        (codec,) = make_peers([name])
+        image = photograph(64, 48)
+        size = len(codec.encode(image, codec.settings[0]))
+        image.info = {"icc_profile": bytes(5000), "exif": b"Exif\0\0" + bytes(5000), "xmp": bytes(5000)}
+        assert len(codec.encode(image, codec.settings[0])) == size
+        assert len(image.info["icc_profile"]) == 5000
+
     def test_unknown_peer(self) -> None:
         with pytest.raises(ValueError, match="unknown codec 'gif'; there are: jpeg"):
             make_peers(["gif"])
+
+
+class TestEvaluate:
+    @pytest.fixture
+    def images(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "images"
+        folder.mkdir()
+        photograph(40, 30).save(folder / "a.png")
+        return folder
+
+    def test_percent_are_qualities(self, images: Path, tiny_weights: Path, tmp_path: Path) -> None:
+        text = evaluate(EvaluationOptions(images, tmp_path / "out", (20, 60, 40, 3)))
+        assert "Nothing between trained levels was measured." in text
+        found = json.loads((tmp_path / "out" / "summary.json").read_text())
+        assert found["curves"]["agvae"]["setting"] == [2, 3, 4]
+        assert found["continuity"] is None or found["continuity"]["max_deviation"] is None
+
+    def test_results_are_replaced_as_a_whole_and_when_told_to(
+        self, images: Path, tiny_weights: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+
+        def contents() -> dict[str, bytes]:
+            return {path.name: path.read_bytes() for path in out.iterdir()}
+
+        def interrupt(_: str) -> None:
+            raise KeyboardInterrupt
+
+        evaluate(EvaluationOptions(images, out, (1, 2)))
+        first = contents()
+        assert set(first) == {"rows.csv", "summary.json", "report.md", "psnr.png"}
+        with pytest.raises(FileExistsError, match="earlier run"):
+            evaluate(EvaluationOptions(images, out, (3, 4)))
+        assert contents() == first
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(EvaluationOptions(images, out, (3, 4), force=True), progress=interrupt)
+        interrupted = contents()
+        assert b"agvae,4.0,a.png" in interrupted.pop("rows-unfinished.csv")
+        assert interrupted == first
+        (out / "ms_ssim_db.png").write_bytes(b"of a run on larger images")
+        evaluate(EvaluationOptions(images, out, (3, 4), force=True))
+        assert set(contents()) == set(first)
+        assert all(contents()[name] != data for name, data in first.items())
+
+    def test_an_interrupted_run_is_a_result_too(self, images: Path, tmp_path: Path) -> None:
+        (tmp_path / "rows-unfinished.csv").write_text("hours of work")
+        with pytest.raises(FileExistsError, match=r"rows-unfinished\.csv"):
+            evaluate(EvaluationOptions(images, tmp_path))
+        assert (tmp_path / "rows-unfinished.csv").read_text() == "hours of work"
+
+    def test_plots_are_not_measured(self, images: Path, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(images)
+        for output in (images, images / ".." / "images", tmp_path / "link"):
+            with pytest.raises(ValueError, match="among the images"):
+                evaluate(EvaluationOptions(images, output, force=True))
+        assert [path.name for path in images.iterdir()] == ["a.png"]
 
 
 class TestMeasure:
@@ -293,7 +365,7 @@ class TestReport:
     def test_continuity_of_a_smooth_scale(self) -> None:
         rows = rows_of({q: (round(1e6 * 2**q), 20 + 3 * q) for q in (1, 1.5, 2, 2.5, 3)})
         even = continuity(rows, summarise(rows)["agvae"])
-        assert even.max_deviation < 1e-4
+        assert even.max_deviation == pytest.approx(0, abs=1e-4)
         assert even.mean_size_rises
         assert not even.not_larger
 
@@ -312,6 +384,20 @@ class TestReport:
         assert even.not_larger == [("b", 3)]
         assert even.deviation == {1.5: math.inf}
         assert even.max_deviation == math.inf
+
+    def test_continuity_of_a_model_of_other_levels(self) -> None:
+        rows = rows_of({q: (round(1e6 * 2**q), 20 + 3 * q) for q in (1, 2, 3.5, 5, 6)})
+        assert set(continuity(rows, summarise(rows)["agvae"], 3).deviation) == {2, 5}
+        assert set(continuity(rows, summarise(rows)["agvae"]).deviation) == {3.5}
+
+    def test_nothing_between_trained_levels(self) -> None:
+        rows = rows_of({q: (round(1e6 * 2**q), 20 + 3 * q) for q in (1, 2, 3)})
+        points = summarise(rows)
+        even = continuity(rows, points["agvae"])
+        assert even.max_deviation is None
+        text = markdown(points, [], even)
+        assert "deviation" not in text
+        assert "Nothing between trained levels was measured." in text
 
     def test_continuity_needs_two_trained_levels(self) -> None:
         rows = rows_of({1: (100, 30), 1.5: (120, 30.5)})

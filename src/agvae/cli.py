@@ -213,7 +213,7 @@ def _encode(args: argparse.Namespace) -> int:
 
     import agvae
     import pillow_agvae  # noqa: F401  # so that .agv files can be read and written
-    from agvae.sources import metadata_of, parts_lost
+    from agvae.originals import metadata_of, parts_lost
 
     _refuse_others(args)
     if args.output.suffix.lower() != ".agv" and not is_stream(args.output):
@@ -514,6 +514,7 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", metavar="NAME", help="weights to measure; see agvae weights list")
     parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N images")
+    _add_force(parser)
 
 
 def _evaluate(args: argparse.Namespace) -> int:
@@ -529,6 +530,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         model=args.model,
         anchors=read_anchors(Path(args.anchors[0]), args.anchors[1:]) if args.anchors else {},
         limit=args.limit,
+        force=args.force,
     )
     print(evaluate(options, args.command_line, lambda line: print(line, file=sys.stderr, flush=True)))
     return 0

@@ -41,13 +41,22 @@ def parse_quality(quality: object = None, *, s: object = None, l: object = None)
             msg = "Invalid quality setting: give either quality or s and l, not both"
             raise ValueError(msg)
         return _parse_s_l(s, 0 if l is None else l)
-    value = _finite_real(DEFAULT_QUALITY if quality is None else quality)
+    return round((on_scale(DEFAULT_QUALITY if quality is None else quality) - 1) * LEVEL_STEPS)
+
+
+def on_scale(quality: object) -> float:
+    """A quality, or a percentage from 10 to 100, as a number from 1 to 6.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    value = _finite_real(quality)
     if value is not None and 10 <= value <= 100:
         value = 1 + 5 * value / 100
     if value is None or not 1 <= value <= VECTORS:
         msg = f"Invalid quality setting: quality must be {QUALITY_RANGES}, not {_shown(quality)}"
         raise ValueError(msg)
-    return round((value - 1) * LEVEL_STEPS)
+    return value
 
 
 def level_to_quality(level: int) -> float:

@@ -21,7 +21,7 @@ class Codec:
         name: column value in every table.
         description: settings and library version, for people.
         settings: quality ladder, rising.
-        encode: (RGB image, setting) -> the whole file's bytes.
+        encode: (RGB image, setting) -> the whole file's bytes, with no metadata.
         decode: those bytes -> RGB image, with its pixels loaded.
     """
 
@@ -59,7 +59,8 @@ _DISTRIBUTIONS = {"pillow_heif": "pillow-heif", "pillow_jxl": "pillow-jxl-plugin
 _AVIF = {"speed": 6, "subsampling": "4:4:4"}
 _AVIF_SETTINGS = (4, 12, 26, 40, 52, 64, 76)
 _HEIC_SETTINGS = (10, 20, 30, 40, 48, 56)
-_X265_PSNR = {"chroma": "444", "enc_params": {"preset": "slower", "tune": "psnr"}}
+_HEIC = {"chroma": "444"}
+_X265_PSNR = {**_HEIC, "enc_params": {"preset": "slower", "tune": "psnr"}}
 _PEERS = {
     "jpeg": _Peer(
         "JPEG 4:2:0, optimize", "JPEG", (4, 10, 20, 35, 55, 75, 88), {"optimize": True, "subsampling": "4:2:0"}, "jpg"
@@ -69,7 +70,7 @@ _PEERS = {
     "avif-psnr": _Peer(
         "AVIF 4:4:4, speed 6, tune=psnr", "AVIF", _AVIF_SETTINGS, {**_AVIF, "advanced": {"tune": "psnr"}}, "avif"
     ),
-    "heic": _Peer("HEIC 4:2:0", "HEIF", _HEIC_SETTINGS, {"chroma": "420"}, plugin="pillow_heif"),
+    "heic": _Peer("HEIC 4:4:4", "HEIF", _HEIC_SETTINGS, _HEIC, plugin="pillow_heif"),
     "heic-psnr": _Peer("HEIC 4:4:4, slower, tune=psnr", "HEIF", _HEIC_SETTINGS, _X265_PSNR, plugin="pillow_heif"),
     "jxl": _Peer("JPEG XL, effort 7", "JXL", (5, 15, 30, 45, 60, 75, 86), {"effort": 7}, plugin="pillow_jxl"),
 }
@@ -106,7 +107,9 @@ def _codec(name: str, peer: _Peer) -> Codec:
 
     def encode(image: Image.Image, setting: float) -> bytes:
         file = io.BytesIO()
-        image.save(file, peer.format, quality=int(setting), **peer.options)
+        pixels = image.copy()
+        pixels.info.clear()  # some writers take profiles and more from there, which are no part of the comparison
+        pixels.save(file, peer.format, quality=int(setting), **peer.options)
         return file.getvalue()
 
     def decode(data: bytes) -> Image.Image:

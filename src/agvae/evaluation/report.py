@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agvae.evaluation.bdrate import Curve, bd_quality, bd_rate, shared_range
 from agvae.evaluation.measure import Point, Row
+from agvae.quality import VECTORS
 
 Columns = Mapping[str, Sequence[float | None]]
 """A rate-distortion curve as columns of equal length: "bpp" and any of `METRICS`."""
@@ -53,9 +54,9 @@ class Continuity:
     not_larger: list[tuple[str, float]]
 
     @property
-    def max_deviation(self) -> float:
-        """Largest absolute deviation in dB."""
-        return max(map(abs, self.deviation.values()), default=0.0)
+    def max_deviation(self) -> float | None:
+        """Largest absolute deviation in dB; None if nothing between trained levels was measured."""
+        return max(map(abs, self.deviation.values()), default=None)
 
 
 def columns(points: Sequence[Point]) -> dict[str, list[float | None]]:
@@ -105,13 +106,19 @@ def deltas(curves: Mapping[str, Columns], test: str, metric: str = "psnr") -> li
     return results
 
 
-def continuity(rows: Iterable[Row], points: Sequence[Point]) -> Continuity:
-    """Continuity of the codec whose rows and means these are; its trained levels are the whole qualities.
+def trained_qualities(levels: int) -> list[float]:
+    """The qualities 1 to 6 at which a model of so many gain vectors has one; any is that of a model of one rate."""
+    return [1.0] if levels == 1 else [1 + 5 * s / (levels - 1) for s in range(levels)]
+
+
+def continuity(rows: Iterable[Row], points: Sequence[Point], levels: int = VECTORS) -> Continuity:
+    """Continuity of the codec whose rows and means these are, of a model of so many trained levels.
 
     Raises:
         ValueError: fewer than two trained levels of rising size and quality were measured.
     """
-    trained = [point for point in points if float(point.setting).is_integer()]
+    of_vectors = set(trained_qualities(levels))
+    trained = [point for point in points if point.setting in of_vectors]
     through = Curve([point.bpp for point in trained], [point.psnr for point in trained])
     deviation = {}
     for point in points:
@@ -120,7 +127,7 @@ def continuity(rows: Iterable[Row], points: Sequence[Point]) -> Continuity:
             deviation[point.setting] = math.inf if math.isnan(difference) else difference
     sizes: dict[str, dict[float, int]] = {}
     for row in rows:
-        if float(row.setting).is_integer():
+        if row.setting in of_vectors:
             sizes.setdefault(row.image, {})[row.setting] = row.bytes
     not_larger = [
         (image, high)
@@ -146,7 +153,11 @@ def markdown(points: Mapping[str, Sequence[Point]], found: Sequence[Delta], even
             quality = _number(d.quality, "+.2f")
             lines.append(f"| {d.anchor} | {d.rate:+.1f} | {quality} | {d.low:.1f} to {d.high:.1f} |")
     if even is not None:
-        lines += ["", f"Largest deviation between trained levels: {even.max_deviation:.3f} dB."]
+        lines.append("")
+        if even.max_deviation is None:
+            lines.append("Nothing between trained levels was measured.")
+        else:
+            lines.append(f"Largest deviation between trained levels: {even.max_deviation:.3f} dB.")
         lines.append(f"Mean size rises with every step: {'yes' if even.mean_size_rises else 'NO'}.")
         exceptions = ", ".join(f"{image} at {quality:g}" for image, quality in even.not_larger) or "none"
         lines.append(f"Files not larger than at the trained level before: {exceptions}.")

@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 import agvae
+from agvae.codec import load_model
 from agvae.evaluation.measure import Row, find_images, measure_all, summarise
 from agvae.evaluation.peers import Codec, make_peers
 from agvae.evaluation.plots import rate_distortion_plot
@@ -32,9 +33,15 @@ from agvae.evaluation.report import (
     markdown,
 )
 from agvae.images import read_rgb
+from agvae.quality import on_scale
 from agvae.weights import registry
+from agvae.whole_file import check_target, write_whole
 
 OWN_NAME = "agvae"
+ROWS = "rows.csv"
+RESULTS = (ROWS, "summary.json", "report.md", *(f"{metric}.png" for metric in METRICS))
+UNFINISHED = "rows-unfinished.csv"
+"""The rows of a run that goes on or was interrupted."""
 DEFAULT_QUALITIES = tuple(1 + step / 2 for step in range(11))
 
 
@@ -44,13 +51,14 @@ class EvaluationOptions:
 
     Attributes:
         folder: of images; sub-folders are not read.
-        output: folder for rows.csv, summary.json, report.md and the plots; made if missing.
-        qualities: of this codec, in [1, 6].
+        output: folder for rows.csv, summary.json, report.md and the plots, another one than `folder`; made if missing.
+        qualities: of this codec, in [1, 6] or on the percent scale.
         peers: names of `agvae.evaluation.peers.PEER_NAMES`.
         model: weights to use, None for the default model.
         anchors: published curves over the same images to compare with, as `read_anchors` gives them; a measured
             codec takes the place of one of its name.
         limit: measure only the first so many images, None for all.
+        force: replace results that are there.
     """
 
     folder: Path
@@ -60,10 +68,14 @@ class EvaluationOptions:
     model: str | None = None
     anchors: Mapping[str, Columns] = field(default_factory=dict)
     limit: int | None = None
+    force: bool = False
 
 
 def evaluate(options: EvaluationOptions, command: str = "", progress: Callable[[str], None] = lambda _: None) -> str:
     """Measure and write all results; returns the report in Markdown.
+
+    What is measured goes to `UNFINISHED` in the meantime.  Only when all is measured are results of an earlier run
+    removed, before any of this run is named: those of two runs never lie side by side.
 
     Args:
         command: the command line, recorded in the summary.
@@ -71,21 +83,25 @@ def evaluate(options: EvaluationOptions, command: str = "", progress: Callable[[
 
     Raises:
         ValueError: no images, an unknown codec or model, or a bad quality.
-        OSError: a file cannot be read or written.
+        OSError: a file cannot be read or written, or results of an earlier run are there.
     """
+    _check_output(options)
     images = find_images(options.folder)[: options.limit]
     for path in images:
         read_rgb(path, str(path))  # a broken one is an error now and not after hours
     codecs = [own_codec(options.qualities, options.model), *make_peers(options.peers)]
+    levels = load_model(options.model).network.config.levels
     options.output.mkdir(parents=True, exist_ok=True)
-    rows = _measure_into(options.output / "rows.csv", images, codecs, progress)
+    unfinished = options.output / UNFINISHED
+    unfinished.unlink(missing_ok=True)
+    rows = _measure_into(unfinished, images, codecs, progress)
 
     points = summarise(rows)
     curves: dict[str, Columns] = {name: columns(curve) for name, curve in points.items()}
     known = {**options.anchors, **curves}
     found = [delta for metric in METRICS for delta in deltas(known, OWN_NAME, metric)]
     try:
-        even = continuity([row for row in rows if row.codec == OWN_NAME], points[OWN_NAME])
+        even = continuity([row for row in rows if row.codec == OWN_NAME], points[OWN_NAME], levels)
     except ValueError:
         even = None
     here, model = machine(), _model(options.model)
@@ -105,18 +121,43 @@ def evaluate(options: EvaluationOptions, command: str = "", progress: Callable[[
         "bd": [asdict(delta) for delta in found],
         "continuity": None if even is None else _entry(even),
     }
-    text = json.dumps(summary, indent=1, allow_nan=False)
-    (options.output / "summary.json").write_text(text + "\n", encoding="utf-8")
-    (options.output / "report.md").write_text(report, encoding="utf-8")
+    results = {
+        "summary.json": json.dumps(summary, indent=1, allow_nan=False).encode() + b"\n",
+        "report.md": report.encode(),
+    }
     for metric in METRICS:
         if any(value is not None for value in curves[OWN_NAME][metric]):
-            plot = rate_distortion_plot(known, OWN_NAME, metric)
-            (options.output / f"{metric}.png").write_bytes(plot)
+            results[f"{metric}.png"] = rate_distortion_plot(known, OWN_NAME, metric)
+    for name in RESULTS:
+        (options.output / name).unlink(missing_ok=True)
+    unfinished.rename(options.output / ROWS)
+    for name, data in results.items():
+        write_whole(options.output / name, data, replace=False)
     return report
 
 
+def _check_output(options: EvaluationOptions) -> None:
+    """Refuse a folder whose pictures would be measured, or results be lost."""
+    if options.output.exists() and options.folder.exists() and options.output.samefile(options.folder):
+        msg = f"{options.output}: the results would lie among the images, and be measured the next time"
+        raise ValueError(msg)
+    for name in (*RESULTS, UNFINISHED):
+        path = options.output / name
+        try:
+            check_target(path, replace=options.force)
+        except FileNotFoundError:
+            continue
+        except FileExistsError as error:
+            reason = "is the result of an earlier run, and is replaced only with --force"
+            raise FileExistsError(error.errno, reason, str(path)) from None
+
+
 def own_codec(qualities: Sequence[float] = DEFAULT_QUALITIES, model: str | None = None) -> Codec:
-    """This codec through its public functions, at these qualities; the default model if None."""
+    """This codec through its public functions, at these qualities; the default model if None.
+
+    Raises:
+        ValueError: a quality is none.
+    """
 
     def encode(image: Image.Image, quality: float) -> bytes:
         return agvae.encode(image, quality=quality, model=model)
@@ -124,7 +165,8 @@ def own_codec(qualities: Sequence[float] = DEFAULT_QUALITIES, model: str | None 
     def decode(data: bytes) -> Image.Image:
         return Image.fromarray(agvae.decode(data))
 
-    return Codec(OWN_NAME, f"AG-VAE; agvae {_version('agvae')}", tuple(sorted(set(qualities))), encode, decode)
+    settings = tuple(sorted(set(map(on_scale, qualities))))
+    return Codec(OWN_NAME, f"AG-VAE; agvae {_version('agvae')}", settings, encode, decode)
 
 
 def machine() -> dict[str, Any]:
@@ -149,7 +191,7 @@ def _measure_into(
     """Measure, writing every row as soon as it is known."""
     rows = []
     per_image = sum(len(codec.settings) for codec in codecs)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("x", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(Row)])
         writer.writeheader()
         for row in measure_all(images, codecs):

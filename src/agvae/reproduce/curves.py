@@ -13,6 +13,7 @@ from typing import Any
 
 from agvae.evaluation.bdrate import Curve
 from agvae.evaluation.measure import Point, Row, find_images, measure, summarise
+from agvae.evaluation.report import trained_qualities
 from agvae.evaluation.run import own_codec
 from agvae.images import read_rgb
 from agvae.reproduce.models import config_of, sha256_of
@@ -70,11 +71,6 @@ def _nameless(row: Row) -> Row:
     """A row without the bytes of the model's name: at low rates names of unequal length would count as a difference."""
     size = row.bytes - len(row.codec)
     return replace(row, bytes=size, bpp=8 * size / (row.width * row.height))
-
-
-def trained_qualities(levels: int) -> list[float]:
-    """The qualities 1 to 6 at which a model of so many gain vectors has one; any is that of a model of one rate."""
-    return [1.0] if levels == 1 else [1 + 5 * s / (levels - 1) for s in range(levels)]
 
 
 def deviations(trained: Sequence[Point], points: Sequence[Point], metric: str) -> dict[float, float]:
