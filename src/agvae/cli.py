@@ -287,23 +287,25 @@ def _decoded(path: Path, all_frames: bool, damaged_ok: bool, lost: list[str]) ->
         ValueError: not one tile is left.
         OSError: it cannot be read, or it is damaged and must not be.
     """
-    from agvae.container import AgvError, Reader
+    from agvae.container import Reader
+    from agvae.errors import DamagedFileError, TruncatedFileError
 
     file = BytesIO(path.read_bytes())
     try:
         reader = Reader(file)
         return reader, _frames_of(reader, all_frames)
-    except AgvError as error:
+    except (DamagedFileError, TruncatedFileError) as error:
         if not damaged_ok:
             raise
-        file.seek(0)
-        reader, reason = Reader(file, damaged_ok=True), error
+        reason = error.reason
+    file.seek(0)
+    reader = Reader(file, damaged_ok=True)
     count = reader.header.frames if all_frames else 1
     broken = _broken_tiles(reader, count)
     total = reader.header.tiles_per_frame * count
     if broken == total:
         msg = f"{path}: every tile is lost ({reason})"
-        raise ValueError(msg) from reason
+        raise ValueError(msg)
     tiles = f"{broken} of {total} tiles are lost and grey" if broken else "no tile is lost"
     lost.append(f"the file is damaged ({reason}); {tiles}")
     return reader, _frames_of(reader, all_frames, damaged_ok=True)
@@ -321,7 +323,8 @@ def _frames_of(reader: Reader, all_frames: bool, *, damaged_ok: bool = False) ->
 def _broken_tiles(reader: Reader, frames: int) -> int:
     """How many tiles of the first frames do not decode."""
     from agvae.codec import latents_sha256
-    from agvae.container import DamagedFileError, tile_boxes
+    from agvae.container import tile_boxes
+    from agvae.errors import DamagedFileError
 
     broken = 0
     for frame in range(frames):
