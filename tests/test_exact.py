@@ -15,6 +15,7 @@ from agvae.networks.autoencoder import StepParameters, follow
 from agvae.networks.gain import level_weights
 from agvae.networks.layers import Block, Depthwise, Pointwise
 from agvae.networks.model import EntropyModel
+from agvae.networks.presets import BORDERS
 from tests.helpers import TINY, settings_that_must_not_matter, started
 
 
@@ -86,13 +87,15 @@ def test_pointwise_is_the_exact_rational_result_in_any_order() -> None:
     assert torch.equal(permuted, expected)
 
 
-def test_depthwise_equals_torchs_own_convolution() -> None:
-    layer = Depthwise(5)
+@pytest.mark.parametrize("border", BORDERS)
+def test_depthwise_equals_torchs_own_convolution(border: str) -> None:
+    layer = Depthwise(5, border)
     freeze(layer)
     x = fix(torch.randn(2, 7, 9, 5, dtype=torch.float64) * 10)
-    nchw = x.permute(0, 3, 1, 2)
+    mode = {"zeros": "constant", "replicate": "replicate"}[border]
+    nchw = torch.nn.functional.pad(x.permute(0, 3, 1, 2), (1, 1, 1, 1), mode)
     for source in (nchw.contiguous(), nchw.contiguous(memory_format=torch.channels_last)):
-        y = torch.nn.functional.conv2d(source, layer.weight, layer.bias, padding=1, groups=5)
+        y = torch.nn.functional.conv2d(source, layer.weight, layer.bias, groups=5)
         assert torch.equal(fix(y.permute(0, 2, 3, 1).contiguous()), layer(x))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from agvae.networks import AGVAE, PRESETS
+from agvae.networks import AGVAE, PRESETS, ModelConfig
 from agvae.networks.autoencoder import StepParameters, follow
 from agvae.networks.context import STEPS, join_steps, quarters_of_step, split_steps
 from agvae.networks.gain import level_weights
@@ -97,8 +99,9 @@ def test_rate_and_quality_rise_with_the_level() -> None:
     assert errors == sorted(errors, reverse=True)
 
 
-def test_gradients_reach_every_parameter() -> None:
-    model = started().train()
+@pytest.mark.parametrize("config", [TINY, replace(TINY, border="replicate")])
+def test_gradients_reach_every_parameter(config: ModelConfig) -> None:
+    model = started(config).train()
     torch.nn.init.constant_(model.hyper_gain.log2, 6.0)  # so that z is not all zero at the start
     output = model(crops(), torch.tensor([0.5, 4.0]))
     (output.y_bits.sum() + output.z_bits.sum() + 1e4 * (output.x_hat - crops()).square().mean()).backward()
@@ -106,9 +109,10 @@ def test_gradients_reach_every_parameter() -> None:
     assert missing == []
 
 
-def test_halos_cover_the_receptive_fields() -> None:
+@pytest.mark.parametrize("config", [TINY, replace(TINY, border="replicate")])
+def test_halos_cover_the_receptive_fields(config: ModelConfig) -> None:
     """Changing a pixel or latent one step outside the halo leaves the region as it is."""
-    model = started()
+    model = started(config)
     weights = level_weights(torch.tensor([3.0]), TINY.levels)
     halo = model.analysis.halo()
     x = torch.rand(1, 256, 256, 3)
@@ -127,3 +131,11 @@ def test_presets_build_on_the_meta_device(name: str) -> None:
     with torch.device("meta"):
         model = AGVAE(PRESETS[name])
     assert sum(p.numel() for p in model.parameters()) > 1e6
+
+
+def test_latents_of_a_flat_picture_are_flat_up_to_its_edges_where_borders_repeat() -> None:
+    model = started(replace(TINY, border="replicate"))
+    with torch.no_grad():
+        flat = torch.tensor([-0.5, 0.5, -0.5]).expand(1, 96, 128, 3)
+        y = model.analysis(flat, level_weights(torch.tensor([3.0]), TINY.levels))
+    torch.testing.assert_close(y, y[:, :1, :1].expand_as(y))

@@ -461,6 +461,7 @@ def hostile_model_files() -> dict[str, bytes]:
         "negative": with_config(latent=-4),
         "not in quarters": with_config(latent=6),
         "truth": with_config(analysis8=True),
+        "border": with_config(border="mirror"),
         "fraction": with_config(width16=4.0),
         "text": with_config(hyper_latent="4"),
         "wide entropy model": with_config(entropy_width=2),
@@ -494,7 +495,12 @@ def test_model_file_restores_tensors(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     path.write_bytes(model_bytes())
     model = weights.read_model_file(path)
-    assert model.config.to_dict() == {**CONFIG, "betas": (0.1, 0.2), "asymmetric": True}
+    assert model.config.to_dict() == {
+        **CONFIG,
+        "betas": (0.1, 0.2),
+        "asymmetric": True,
+        "border": "zeros",
+    }
     assert model.card == {"data": "none"}
     assert model.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     expected = {

@@ -339,7 +339,7 @@ def _check_tables(tables: dict[str, Tensor], config: AnyConfig) -> None:
 def _check_config(config: AnyConfig, weights: int) -> None:
     """Bound the network of a configuration by the number of weights that came with it."""
     from agvae.networks import ModelConfig, ReferenceConfig
-    from agvae.networks.presets import BACKBONES, RATES
+    from agvae.networks.presets import BACKBONES, BORDERS, RATES
 
     c = config
     numbers = all(type(beta) in (int, float) and math.isfinite(beta) for beta in c.betas)
@@ -353,6 +353,7 @@ def _check_config(config: AnyConfig, weights: int) -> None:
         sizes = (c.width8, c.width16, c.latent, c.hyper_latent, c.entropy_width)
         depths = (c.analysis8, c.analysis16, c.synthesis16, c.synthesis8)
         _require(all(type(depth) is int and 0 <= depth <= 64 for depth in depths), "numbers of blocks must be 0 to 64")
+        _require(c.border in BORDERS, "unknown border")
     _require(all(type(size) is int and 1 <= size <= 1024 for size in sizes), "numbers of channels must be 1 to 1024")
     if isinstance(c, ModelConfig):
         transforms = (c.analysis8 + c.synthesis8) * c.width8**2 + (c.analysis16 + c.synthesis16) * c.width16**2

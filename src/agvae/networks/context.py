@@ -80,7 +80,7 @@ class ContextModel(nn.Module):
         width, latent = config.entropy_width, config.latent
         self.first = ParameterHead(width, latent)
         self.adapt = nn.ModuleList(Pointwise(width + latent, width) for _ in range(STEPS - 1))
-        self.block = Block(width)
+        self.block = Block(width, config.border)
         self.head = ParameterHead(width, latent)
 
     def forward(self, features: Tensor, decoded: list[Tensor]) -> Tensor:

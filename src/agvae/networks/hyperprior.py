@@ -36,9 +36,9 @@ class HyperSynthesis(nn.Module):
         super().__init__()
         width = config.entropy_width
         self.up1 = Pointwise(config.hyper_latent, 4 * width)
-        self.block1 = Block(width)
+        self.block1 = Block(width, config.border)
         self.up2 = Pointwise(width, 4 * width)
-        self.block2 = Block(width)
+        self.block2 = Block(width, config.border)
 
     def forward(self, z: Tensor, level_bias: Tensor) -> Tensor:
         """`level_bias` (B, 1, 1, entropy_width) tells the network the level."""

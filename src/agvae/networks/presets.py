@@ -24,6 +24,7 @@ class ModelConfig:
         analysis8, analysis16, synthesis16, synthesis8: residual blocks of g_a and g_s at each resolution.
         betas: the Lagrange multipliers B of section 4.1, ascending; their number is n, the gain vectors.
         asymmetric: sigma_l and sigma_r (equation 10), or one sigma (equation 9).
+        border: what convolutions find around a map, "zeros" or the nearest values, "replicate".
     """
 
     preset: str
@@ -38,6 +39,7 @@ class ModelConfig:
     synthesis8: int
     betas: tuple[float, ...]
     asymmetric: bool = True
+    border: str = "zeros"
 
     @property
     def levels(self) -> int:
@@ -47,6 +49,7 @@ class ModelConfig:
         return asdict(self)
 
 
+BORDERS = ("zeros", "replicate")
 BACKBONES = ("agvae2021", "minnen2018", "balle2018")
 RATES = ("hcvr", "cvr", "bottleneck", "conditional")
 
@@ -128,15 +131,16 @@ PRESETS: dict[str, AnyConfig] = {
     "base": ModelConfig(
         preset="base",
         width8=256,
-        width16=384,
-        latent=320,
-        hyper_latent=192,
-        entropy_width=256,
-        analysis8=4,
-        analysis16=6,
-        synthesis16=6,
-        synthesis8=8,
-        betas=DEFAULT_BETAS,
+        width16=512,
+        latent=512,
+        hyper_latent=128,
+        entropy_width=224,
+        analysis8=2,
+        analysis16=4,
+        synthesis16=4,
+        synthesis8=4,
+        betas=log_uniform_betas(0.0008, 0.5, 6),
+        border="replicate",
     ),
     "agvae2021": ReferenceConfig("agvae2021", "agvae2021", 192, 192, "hcvr", True, B_MSE),
     "minnen2018-gained": ReferenceConfig("minnen2018-gained", "minnen2018", 192, 192, "hcvr", False, B_MSE),

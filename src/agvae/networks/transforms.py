@@ -23,11 +23,11 @@ class AnalysisTransform(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        c8, c16, n = config.width8, config.width16, config.levels
+        c8, c16 = config.width8, config.width16
         self.embed = Pointwise(3 * PATCH * PATCH, c8)
-        self.blocks8 = nn.ModuleList(GainedBlock(c8, n) for _ in range(config.analysis8))
+        self.blocks8 = _blocks(config.analysis8, c8, config)
         self.down = Pointwise(4 * c8, c16)
-        self.blocks16 = nn.ModuleList(GainedBlock(c16, n) for _ in range(config.analysis16))
+        self.blocks16 = _blocks(config.analysis16, c16, config)
         self.head = Pointwise(c16, config.latent)
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
@@ -49,11 +49,11 @@ class SynthesisTransform(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        c8, c16, n = config.width8, config.width16, config.levels
+        c8, c16 = config.width8, config.width16
         self.embed = Pointwise(config.latent, c16)
-        self.blocks16 = nn.ModuleList(GainedBlock(c16, n) for _ in range(config.synthesis16))
+        self.blocks16 = _blocks(config.synthesis16, c16, config)
         self.up = Pointwise(c16, 4 * c8)
-        self.blocks8 = nn.ModuleList(GainedBlock(c8, n) for _ in range(config.synthesis8))
+        self.blocks8 = _blocks(config.synthesis8, c8, config)
         self.head = Pointwise(c8, 3 * PATCH * PATCH)
 
     def forward(self, y: Tensor, weights: Tensor) -> Tensor:
@@ -68,6 +68,10 @@ class SynthesisTransform(nn.Module):
     def halo(self) -> int:
         """Pixels around a region on which its reconstruction depends, a multiple of 16."""
         return _halo(len(self.blocks8), len(self.blocks16))
+
+
+def _blocks(count: int, channels: int, config: ModelConfig) -> nn.ModuleList:
+    return nn.ModuleList(GainedBlock(channels, config.levels, config.border) for _ in range(count))
 
 
 def _halo(blocks8: int, blocks16: int) -> int:
