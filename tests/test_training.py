@@ -11,9 +11,11 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ import torch
 from PIL import Image
 from torch.utils import backend_registration
 
+import pillow_agvae  # noqa: F401  # so that .agv files can be read and written
 from agvae.cli import main
 from agvae.engine import Latents, Model
 from agvae.networks import PRESETS
@@ -34,6 +37,7 @@ from agvae.training.loop import DivergedError, Trainer, TrainingOptions
 from agvae.training.loss import interpolated_betas, random_levels
 from agvae.training.muon import Muon, orthogonalized
 from agvae.training.validate import FLAT, load_kinds, validate
+from agvae.weights import read_model_file
 from tests.helpers import TINY, picture
 
 
@@ -174,6 +178,19 @@ def test_an_export_that_cannot_be_written_is_an_os_error(tiny_checkpoint: Path, 
         export_checkpoint(tiny_checkpoint, tmp_path / "missing" / "m.safetensors", "tiny")
 
 
+def test_an_export_replaces_nothing_unasked(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny_weights: Path
+) -> None:
+    words = ["export", str(tiny_checkpoint), str(tmp_path / "m.safetensors")]
+    (tmp_path / "m.safetensors").write_bytes(b"another model")
+    for name, reason in (("mine", "m.safetensors: exists already"), ("tiny", "a model 'tiny' exists")):
+        assert main([*words, "--name", name]) == 1
+        assert reason in capsys.readouterr().err
+        assert (tmp_path / "m.safetensors").read_bytes() == b"another model"
+    assert main([*words, "--name", "tiny", "--force"]) == 0
+    assert read_model_file(tmp_path / "m.safetensors").card["name"] == "tiny"
+
+
 def test_a_failed_export_leaves_nothing(tiny_checkpoint: Path, tmp_path: Path) -> None:
     state = read_checkpoint(tiny_checkpoint)
     state["config"]["betas"] = (*TINY.betas[:-1], math.inf)
@@ -186,7 +203,7 @@ def test_a_failed_export_leaves_nothing(tiny_checkpoint: Path, tmp_path: Path) -
     export_checkpoint(tiny_checkpoint, folder / "m.safetensors", "tiny")
     before = (folder / "m.safetensors").read_bytes()
     with pytest.raises(ValueError, match="gives no model"):
-        export_checkpoint(tmp_path / "c.pt", folder / "m.safetensors", "tiny")
+        export_checkpoint(tmp_path / "c.pt", folder / "m.safetensors", "tiny", replace=True)
     assert [path.name for path in folder.iterdir()] == ["m.safetensors"]
     assert (folder / "m.safetensors").read_bytes() == before
 
@@ -373,8 +390,6 @@ def test_crops_larger_than_an_image_are_refused() -> None:
 
 
 def test_tar_archives_are_folders(tmp_path: Path) -> None:
-    import tarfile
-
     Image.fromarray(picture(40, 30)).save(tmp_path / "a.png")
     with tarfile.open(tmp_path / "shard.tar", "w") as archive:
         archive.add(tmp_path / "a.png", "a.png")
@@ -440,6 +455,41 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     (line,) = said
     assert "broken.png: cannot identify image file" in line
     assert "left out 2 other files (._*, .txt)" in line
+
+
+def test_what_pillow_reads_is_read(tmp_path: Path, tiny_weights: Path) -> None:
+    image = Image.fromarray(picture(20, 16))
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("a.GIF", "b.jp2", "d.tga", "e.agv"):
+        image.save(folder / name)
+    image.save(folder / "f.tiff", save_all=True, append_images=[image])
+    inside = tmp_path / "elsewhere"
+    inside.mkdir()
+    (folder / "link").symlink_to(inside)
+    (inside / "back").symlink_to(folder)
+    (inside / "g.png").symlink_to(folder / "f.tiff")
+    with tarfile.open(inside / "h.tar.gz", "w:gz") as archive:
+        archive.add(folder / "a.GIF", "a.gif")
+        archive.add(folder / "a.GIF", "._a.gif")
+    said: list[str] = []
+    assert len(load_images(folder, said.append)) == 7
+    (line,) = said
+    assert "7 images" in line
+    assert "of 2 only the first of several frames" in line
+    assert "left out 1 other files (._*)" in line
+
+
+def test_a_damaged_archive_gives_what_is_before_the_damage(tmp_path: Path) -> None:
+    save_pictures(tmp_path / "images", [64, 64], 7)
+    whole = BytesIO()
+    with tarfile.open(fileobj=whole, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        archive.add(tmp_path / "images" / "0.png", "0.png")
+        archive.add(tmp_path / "images" / "1.png", "1.png")
+    (tmp_path / "a.tar").write_bytes(whole.getvalue()[:1200])
+    said: list[str] = []
+    assert len(load_images(tmp_path / "a.tar", said.append)) == 1
+    assert f"left out 1 that cannot be read ({tmp_path / 'a.tar'}: the end is missing)" in said[0]
 
 
 def test_drawn_crops_take_the_place_of_their_share() -> None:

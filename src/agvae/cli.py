@@ -611,6 +611,7 @@ def _form(kind: Any) -> dict[str, Any]:
 
 
 def _train(args: argparse.Namespace) -> int:
+    import pillow_agvae  # noqa: F401  # so that .agv files can be read
     from agvae.training.checkpoint import check_free
     from agvae.training.export import checkpoint_config, read_checkpoint
     from agvae.training.loop import Trainer, TrainingOptions
@@ -643,17 +644,23 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=_file, metavar="CHECKPOINT", help="written by agvae train")
     parser.add_argument("output", type=_file, nargs="?", metavar="OUT", help="default NAME.safetensors")
     parser.add_argument("--name", default="custom", help="name of the model in registry and files; default custom")
+    _add_force(parser)
 
 
 def _export(args: argparse.Namespace) -> int:
     from agvae.container import check_model_name
     from agvae.training.export import export_checkpoint
-    from agvae.weights import read_model_file
+    from agvae.weights import WeightsError, read_model_file, registry
 
     check_model_name(args.name)
+    with contextlib.suppress(WeightsError):  # that there is no registry yet is no fault
+        if args.name in registry()["models"] and not args.force:
+            msg = f"a model {args.name!r} exists, to which files refer by this name: choose another, or --force"
+            raise ValueError(msg)
     output: Path = args.output or Path(f"{args.name}.safetensors")
     output.parent.mkdir(parents=True, exist_ok=True)
-    export_checkpoint(args.checkpoint, output, args.name)
+    _check_paths(args.checkpoint, output, args.force)
+    export_checkpoint(args.checkpoint, output, args.name, replace=args.force)
     model = read_model_file(output)
     entry = {
         "preset": model.config.preset,

@@ -14,7 +14,7 @@ from PIL import Image
 
 from agvae.evaluation.metrics import MS_SSIM_MINIMUM_SIDE, decibels, ms_ssim, psnr
 from agvae.evaluation.peers import Codec
-from agvae.images import IMAGE_SUFFIXES, read_rgb
+from agvae.images import is_image_name, read_rgb
 
 Result = TypeVar("Result")
 
@@ -75,7 +75,7 @@ def find_images(folder: Path) -> list[Path]:
         ValueError: there is none.
         OSError: it is not a folder that can be read.
     """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    paths = sorted(path for path in folder.iterdir() if is_image_name(path) and path.is_file())
     if not paths:
         msg = f"no images in {folder}"
         raise ValueError(msg)

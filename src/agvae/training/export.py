@@ -16,7 +16,7 @@ from agvae.entropy.exact import freeze, grid_bits
 from agvae.entropy.tables import asymmetric_tables, factorized_tables
 from agvae.networks import AnyConfig, GainedAutoencoder, build, config_from_dict
 from agvae.weights import FILE_FORMAT, WeightsError, read_model_file
-from agvae.whole_file import write_whole
+from agvae.whole_file import check_target, write_whole
 
 _CHECKPOINT_KEYS = {"options", "config", "average", "step", "elapsed", "device"}
 
@@ -76,19 +76,23 @@ def checkpoint_config(path: Path, state: dict[str, Any]) -> AnyConfig:
         raise ValueError(msg) from error
 
 
-def export_checkpoint(checkpoint: Path, output: Path, name: str, card: dict[str, Any] | None = None) -> None:
+def export_checkpoint(
+    checkpoint: Path, output: Path, name: str, card: dict[str, Any] | None = None, *, replace: bool = False
+) -> None:
     """Write the averaged weights of a checkpoint as a safetensors model file with tables and model card.
 
     Args:
         checkpoint: written by `agvae.training.loop.Trainer`.
-        output: the file to write, replaced as a whole and only by one that `read_model_file` takes.
+        output: the file to write, whole and only if `read_model_file` takes it.
         name: the model's name in the registry.
         card: entries to add to the model card.
+        replace: whether a file that is there may be replaced; files coded with it can then be decoded no more.
 
     Raises:
         ValueError: the file is no checkpoint, or its network is none that a model file may hold.
-        OSError: it cannot be read, or the output cannot be written.
+        OSError: it cannot be read, or the output cannot be written, or is there and must not be replaced.
     """
+    check_target(output, replace=replace)
     state = read_checkpoint(checkpoint)
     model = build(checkpoint_config(checkpoint, state))
     model.load_state_dict(state["average"])
@@ -117,4 +121,4 @@ def export_checkpoint(checkpoint: Path, output: Path, name: str, card: dict[str,
         except WeightsError as error:
             msg = f"{checkpoint} gives no model that can be loaded: {error.__cause__}"
             raise ValueError(msg) from error
-    write_whole(output, data)
+    write_whole(output, data, replace=replace)

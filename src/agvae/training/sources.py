@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import lzma
@@ -19,9 +20,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from agvae.images import IMAGE_SUFFIXES, read_rgb
+from agvae.images import is_image_name, read_rgb
 
 _SOURCE = re.compile(r"(?P<path>.+?)(?::(?P<first>[1-9]\d*)-(?P<last>[1-9]\d*))?(?:=(?P<label>[^=]+))?", re.DOTALL)
 _TAR = re.compile(r"\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?", re.IGNORECASE)
@@ -82,6 +84,7 @@ class Tally:
     pixels: int = 0
     mirrored: int = 0
     small: int = 0
+    several: int = 0
     broken: list[str] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
 
@@ -89,6 +92,8 @@ class Tally:
         parts = [f"{self.used} images, {self.pixels / 1e6:.1f} Mpixel"]
         if self.mirrored:
             parts.append(f"{self.mirrored} of them smaller than a crop and mirrored")
+        if self.several:
+            parts.append(f"of {self.several} only the first of several frames")
         if self.small:
             parts.append(f"left out {self.small} smaller than half a crop")
         if self.others:
@@ -109,10 +114,11 @@ def read_images(source: Source, tally: Tally, crop: int = 1) -> Iterator[Tensor]
     files = source.files(tally)
     with ThreadPoolExecutor() as pool:
         while batch := list(islice(files, _AT_ONCE)):
-            for image in pool.map(_decode, batch):
-                if isinstance(image, str):
-                    tally.broken.append(image)
+            for found in pool.map(_decode, batch):
+                if isinstance(found, str):
+                    tally.broken.append(found)
                     continue
+                image, frames = found
                 height, width = image.shape[:2]
                 if 2 * min(height, width) < crop:
                     tally.small += 1
@@ -122,6 +128,7 @@ def read_images(source: Source, tally: Tally, crop: int = 1) -> Iterator[Tensor]
                     image = np.pad(image, ((0, below), (0, beside), (0, 0)), "symmetric")
                     tally.mirrored += 1
                 tally.used += 1
+                tally.several += frames > 1
                 tally.pixels += image.shape[0] * image.shape[1]
                 yield torch.from_numpy(image)
 
@@ -159,21 +166,29 @@ def _members(path: Path, tally: Tally) -> Iterator[tuple[str, bytes]]:
                 content = archive.extractfile(member) if member.isfile() else None
                 if content is not None and _is_image(Path(member.name), tally):
                     yield f"{path}/{member.name}", content.read()
+            if archive.fileobj is not None:  # tarfile takes half a header for the end
+                archive.fileobj.seek(archive.offset)
+                if archive.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+                    tally.broken.append(f"{path}: the end is missing")
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-        tally.broken.append(f"{path}: {error}")
+        tally.broken.append(f"{path}: {' '.join(str(error).split())}")
 
 
 def _is_image(path: Path, tally: Tally) -> bool:
-    good = path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    good = is_image_name(path)
     if not good:
         tally.others[path.suffix if not path.name.startswith(".") else f"{path.name[:2]}*"] += 1
     return good
 
 
-def _decode(image: tuple[str, bytes]) -> np.ndarray | str:
-    """Pixels, or what is wrong."""
-    name, content = image
+def _decode(file: tuple[str, bytes]) -> tuple[np.ndarray, int] | str:
+    """Pixels of the first frame and the number of frames, or what is wrong."""
+    name, content = file
     try:
-        return np.array(read_rgb(BytesIO(content), name))
+        pixels = np.array(read_rgb(BytesIO(content), name))
     except OSError as error:
         return str(error)
+    frames = 1
+    with contextlib.suppress(Exception), Image.open(BytesIO(content)) as image:  # only a later frame can be broken
+        frames = getattr(image, "n_frames", 1)
+    return pixels, frames
