@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+LEFTOVERS = ".agvae-*.part"
 _STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/")
 """Names of what the process was given to write to, which may be a regular file."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -29,9 +30,9 @@ def whole_file(path: str | os.PathLike[str], *, replace: bool = True) -> Iterato
     """A binary file to write, which gets its name when the block ends without an error.
 
     A file that was there keeps its permissions, owner and extended attributes, and symbolic links to it lead to the
-    new one.  The data are on the disk before the name is theirs: after a power cut it is that of the old file or of the
-    whole new one.  What a killed process leaves beside it is named `.agvae-*.part`, and nobody may read it who could
-    not read the file.  Streams (see `is_stream`) are written through.
+    new one.  The data are on the disk before the name is theirs, and the name is there when this returns: after a power
+    cut it is that of the old file or of the whole new one.  What a killed process leaves beside it is named as
+    `LEFTOVERS` says, and nobody may read it who could not read the file.  Streams (`is_stream`) are written through.
 
     Args:
         replace: whether a file that is there is replaced; one that comes while the block runs counts, too.
@@ -45,7 +46,7 @@ def whole_file(path: str | os.PathLike[str], *, replace: bool = True) -> Iterato
         return
     old = check_target(path, replace=replace)
     target = Path(os.path.realpath(path))
-    part = target.with_name(f".agvae-{secrets.token_hex(8)}.part")
+    part = target.with_name(LEFTOVERS.replace("*", secrets.token_hex(8)))
     try:
         with open(part, "xb", opener=_private if old else None) as file:
             yield file
@@ -57,6 +58,7 @@ def whole_file(path: str | os.PathLike[str], *, replace: bool = True) -> Iterato
             os.replace(part, target)  # noqa: PTH105
         else:
             _name(part, target)
+        _sync_folder(target.parent)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and (error.filename in (str(part), str(target)) or error.errno in _FULL):
@@ -118,6 +120,16 @@ def _take_over(old: os.stat_result, target: Path, part: Path) -> None:
             raise PermissionError(errno.EPERM, "belongs to someone else, who would lose it", str(target)) from error
     shutil.copystat(target, part)
     os.utime(part)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the name of a file last; systems that cannot open folders need no such thing."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _name(part: Path, target: Path) -> None:

@@ -495,13 +495,12 @@ def test_a_killed_process_leaves_the_old_file(path: Path) -> None:
     code = """
 import os, sys
 import numpy as np
-from agvae import output
 from napari_agvae import write_agv
 replace = os.replace
 def wait(*paths):
     print("writing", flush=True)
     sys.stdin.read()
-output.os.replace = wait
+os.replace = wait
 write_agv(sys.argv[1], [(np.zeros((40, 60, 3), np.uint8), {}, "image")])
 """
     process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
