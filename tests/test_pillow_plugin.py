@@ -1608,6 +1608,13 @@ def test_a_failed_save_over_itself_changes_nothing(frames_path: Path, frames_dat
         im.save(frames_path, "AGV", quality=7)
     assert frames_path.read_bytes() == frames_data
     assert list(frames_path.parent.iterdir()) == [frames_path]
+    link = alias(frames_path, "hard link")
+    with Image.open(frames_path) as im, pytest.raises(ValueError, match="quality"):
+        im.save(link, quality=7)
+    assert frames_path.read_bytes() == frames_data
+    with Image.open(frames_path) as im:
+        im.save(link)
+    assert frames_path.read_bytes() == link.read_bytes() != frames_data
 
 
 def test_saving_into_the_file_that_it_was_opened_from(frames_path: Path, frames_data: bytes, data: bytes) -> None:
@@ -1636,6 +1643,8 @@ def test_whole_files(photo: Image.Image, data: bytes, frames_path: Path, frames_
     with pytest.raises(OSError, match="cannot write mode"):
         pillow_agvae.save(photo.convert("CMYK"), frames_path)
     assert frames_path.read_bytes() == frames_data
+    with pytest.raises(ValueError, match=r"x\.png: this is a name for PNG, not for AGV"):
+        pillow_agvae.save(photo, tmp_path / "x.png")
     (tmp_path / "link.agv").hardlink_to(frames_path)
     with pytest.raises(OSError, match="hard links"):
         pillow_agvae.save(photo, frames_path)

@@ -54,8 +54,8 @@ def encode(
         target_size, target_bpp: instead of quality, the most bytes that the file may have, or bits per pixel of a
             frame; it has at most 1 % less, unless the best quality or the coarseness of a tiny file ends lower.
         target_psnr: instead of quality, the PSNR in dB of grey or colour over all frames, met within 0.05 dB, or
-            exceeded where no quality meets it; the peak is 255, for 16 bits the range of the frame's values, and pixels of
-            alpha 0 do not count.  Targets take about four times as long.
+            exceeded where no quality meets it; the peak is 255, for 16 bits the range of the frame's values, and pixels
+            of alpha 0 do not count.  Targets take about four times as long.
         metadata: what to store besides the pixels.
         model: name of the model to code with; the default one if not given.
         thumbnail: store a thumbnail as well, of 384 pixels on its longer side, if the image is larger.

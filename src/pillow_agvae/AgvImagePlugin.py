@@ -18,7 +18,7 @@ from PIL import Image, ImageFile
 
 from agvae.container import SIGNATURE, Reader
 from agvae.errors import NotAgvError
-from pillow_agvae.saving import checked_images, locked, same_file, save, save_all, save_whole
+from pillow_agvae.saving import checked_images, locked, same_file, save, save_all, save_over
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
@@ -222,7 +222,7 @@ class AgvImageFile(ImageFile.ImageFile):
                     self._release()
 
     def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
-        """As `Image.save`; as .agv, a file without other hard links is written whole or not at all.
+        """As `Image.save`; as .agv, nothing is written before all is read and coded, so that a failure costs no file.
 
         Meanwhile other threads cannot change the image, nor .agv images in append_images.
         """
@@ -230,13 +230,13 @@ class AgvImageFile(ImageFile.ImageFile):
             params["append_images"] = checked_images(params["append_images"])
         images = [self, *params.get("append_images", ())]
         with locked(images):
-            if isinstance(fp, str | bytes | os.PathLike) and _is_own(fp, format) and not _has_other_names(fp):
-                save_whole(self, fp, **params)
-                return
             for image in images:
                 if isinstance(image, AgvImageFile) and image._reader is not None and same_file(image.fp, fp):
                     image._detach(image._reader)
-            super().save(fp, format, **params)
+            if isinstance(fp, str | bytes | os.PathLike) and _is_own(fp, format):
+                save_over(self, fp, params)
+            else:
+                super().save(fp, format, **params)
 
     def _detach(self, reader: Reader) -> None:
         """Read what is needed of the file and let go of it."""
@@ -260,14 +260,6 @@ def _is_own(path: str | bytes | os.PathLike[Any], format: str | None) -> bool:
     """Whether `Image.save` would write .agv to a path."""
     suffix = os.path.splitext(os.fsdecode(path))[1]  # noqa: PTH122 - a Path may be of Pillow's bytes
     return (format or Image.EXTENSION.get(suffix.lower(), "")).upper() == AgvImageFile.format
-
-
-def _has_other_names(path: str | bytes | os.PathLike[Any]) -> bool:
-    """Whether there are several hard links to the file at a path, all of which are to name what is saved."""
-    try:
-        return os.stat(path).st_nlink > 1  # noqa: PTH116
-    except OSError:
-        return False
 
 
 def register() -> None:

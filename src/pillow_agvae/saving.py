@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import warnings
@@ -40,19 +41,46 @@ _REFUSED = {
 }
 
 
-def save_whole(image: Image.Image, path: str | bytes | os.PathLike[str], **options: Any) -> None:
+def save_whole(image: Image.Image, path: str | bytes | os.PathLike[Any], **options: Any) -> None:
     """Save an image as .agv, as `image.save(path, "AGV", **options)` does, but whole or not at all.
 
     A file that is at the path stays what it is until the new one is complete, so a save may fail, and the image or
     those of append_images may come from that very file, or from a link to it.
 
     Raises:
-        What `Image.save` does, or OSError since the file that is there has other hard links; it is unchanged then.
+        ValueError: the path has the suffix of another format.
+        OSError: the file that is there cannot be replaced, as it is read-only or has other hard links.
+        What `Image.save` raises.  A file that was there is unchanged.
     """
-    file = _NamedFile(os.fsdecode(path))
-    check_target(file.name)
+    name = os.fsdecode(path)
+    other = Image.registered_extensions().get(os.path.splitext(name)[1].lower(), "AGV")  # noqa: PTH122
+    if other != "AGV":
+        msg = f"{name}: this is a name for {other}, not for AGV"
+        raise ValueError(msg)
+    check_target(name)
+    write_whole(name, _file_of(image, name, options))
+
+
+def save_over(image: Image.Image, path: str | bytes | os.PathLike[Any], options: Mapping[str, Any]) -> None:
+    """`image.save(path, "AGV", **options)` with nothing written before all is read and coded.
+
+    The file is written whole or not at all if it can be replaced; otherwise, as where it has several hard links, it
+    gets new content.
+    """
+    name = os.fsdecode(path)
+    data = _file_of(image, name, options)
+    try:
+        write_whole(name, data)
+    except OSError as error:
+        if not isinstance(error, PermissionError) and error.errno != errno.EMLINK:
+            raise
+        Path(name).write_bytes(data)
+
+
+def _file_of(image: Image.Image, name: str, options: Mapping[str, Any]) -> bytes:
+    file = _NamedFile(name)
     image.save(file, "AGV", **options)
-    write_whole(file.name, file.getvalue())
+    return file.getvalue()
 
 
 class _NamedFile(BytesIO):
