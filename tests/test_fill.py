@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image, ImageFilter
 
 import agvae
 import pillow_agvae  # noqa: F401
+from agvae.cli import main
 from agvae.fill import filled
 from agvae.frames import Frames
 
@@ -116,3 +118,14 @@ def test_target_psnr_is_of_what_is_visible() -> None:
     visible = image[..., 3] > 0
     error = np.square(decoded.astype(float) - image)[visible][:, :3].mean()
     assert 10 * np.log10(255**2 / error) == pytest.approx(38, abs=0.06)
+
+
+def test_exact_on_the_command_line(tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(logo(NOISE)).save(tmp_path / "logo.png")
+    for name, *options in (("plain.agv",), ("exact.agv", "--exact")):
+        assert main(["encode", str(tmp_path / "logo.png"), str(tmp_path / name), *options]) == 0
+    assert (tmp_path / "plain.agv").stat().st_size < (tmp_path / "exact.agv").stat().st_size
+    assert not capsys.readouterr().err
+    Image.fromarray(NOISE).convert("P").save(tmp_path / "palette.png")
+    assert main(["encode", str(tmp_path / "palette.png"), str(tmp_path / "palette.agv")]) == 0
+    assert "palette.png: its few colours become any" in capsys.readouterr().err

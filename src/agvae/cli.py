@@ -204,6 +204,7 @@ def _encode_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("others", type=_file, nargs="*", help=argparse.SUPPRESS)
     _add_quality(parser)
     parser.add_argument("--model", metavar="NAME", help="weights to use; see agvae weights list")
+    parser.add_argument("--exact", action="store_true", help="keep the colour of fully transparent pixels")
     _add_force(parser)
     parser.set_defaults(usage_error=parser.error)
 
@@ -224,7 +225,7 @@ def _encode(args: argparse.Namespace) -> int:
         lost, all_frames = parts_lost(image)
         image.load()
         coded = BytesIO()
-        options = {"quality": args.quality, "model": args.model, **metadata_of(image)}
+        options = {"quality": args.quality, "model": args.model, "exact": args.exact, **metadata_of(image)}
         image.save(coded, "AGV", save_all=all_frames, **options)
     for sentence in lost:
         _say("warning", f"{args.input}: {sentence}")
