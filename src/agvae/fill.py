@@ -25,29 +25,39 @@ def filled(colour: NDArray[np.uint8], visible: NDArray[np.bool_]) -> NDArray[np.
     """
     if not visible.any():
         return np.full_like(colour, _NOTHING_VISIBLE)
-    weights = [Image.fromarray(visible.astype(np.float32))]
-    while weights[-1].getextrema()[0] == 0:
-        weights.append(weights[-1].reduce(2))
-    result = colour.copy()
+    shares = [_halved(visible)]
+    while shares[-1].getextrema()[0] == 0:
+        shares.append(shares[-1].reduce(2))
+    size, hidden, result = (visible.shape[1], visible.shape[0]), ~visible, colour.copy()
     for band in range(colour.shape[2]):
-        plane = _continued((colour[..., band] * visible).astype(np.float32), weights)
-        result[..., band][~visible] = np.rint(plane[~visible])
+        sums = [_halved(colour[..., band] * visible)]
+        for _ in shares[1:]:
+            sums.append(sums[-1].reduce(2))
+        result[..., band][hidden] = np.rint(np.asarray(_finer(_continued(sums, shares), size))[hidden])
     return result
 
 
-def _continued(plane: NDArray[np.float32], weights: list[Image.Image]) -> NDArray[np.float32]:
-    """A plane that is 0 where it is not visible, continued; `weights` are the shares of visible pixels by level."""
-    sums = [Image.fromarray(plane)]
-    for _ in weights[1:]:
-        sums.append(sums[-1].reduce(2))
-    found: NDArray[Any] | None = None
-    for total, weight in zip(reversed(sums), reversed(weights), strict=True):
-        share = np.asarray(weight)
+def _halved(plane: NDArray[Any]) -> Image.Image:
+    """The means of 2 x 2 pixels."""
+    return Image.fromarray(plane.astype(np.float32)).reduce(2)
+
+
+def _continued(sums: list[Image.Image], shares: list[Image.Image]) -> Image.Image:
+    """The lowest level of a plane without gaps.
+
+    Args:
+        sums: by level, means of the plane, which is 0 where it is not visible.
+        shares: by level, how much of that is visible; of the last one, some everywhere.
+    """
+    found: Image.Image | None = None
+    for total, share in zip(reversed(sums), map(np.asarray, reversed(shares)), strict=True):
         mean = np.asarray(total) / np.where(share > 0, share, np.float32(1))
         if found is not None:
-            half = (0, 0, total.width / 2, total.height / 2)
-            coarse = Image.fromarray(found).resize(total.size, Image.Resampling.BILINEAR, half)
-            mean = np.where(share > 0, mean, np.asarray(coarse))
-        found = mean
+            mean = np.where(share > 0, mean, np.asarray(_finer(found, total.size)))
+        found = Image.fromarray(mean)
     assert found is not None
     return found
+
+
+def _finer(plane: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return plane.resize(size, Image.Resampling.BILINEAR, (0, 0, size[0] / 2, size[1] / 2))

@@ -1,6 +1,6 @@
 """The .agv format for Pillow.
 
-Opening reads the header and metadata.  NumPy, PyTorch and the weights are loaded when pixels are first decoded or
+Opening looks at the header and metadata.  NumPy, PyTorch and the weights are loaded when pixels are first decoded or
 encoded.
 """
 
