@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -18,8 +19,10 @@ from PIL import Image, ImageFilter
 import agvae
 import pillow_agvae  # noqa: F401
 from agvae.cli import main
+from agvae.files import psnr
 from agvae.fill import filled
 from agvae.frames import Frames
+from napari_agvae.measure import similarity
 
 NOISE = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
 
@@ -118,6 +121,15 @@ def test_target_psnr_is_of_what_is_visible() -> None:
     visible = image[..., 3] > 0
     error = np.square(decoded.astype(float) - image)[visible][:, :3].mean()
     assert 10 * np.log10(255**2 / error) == pytest.approx(38, abs=0.06)
+
+
+def test_napari_measures_what_is_visible() -> None:
+    image = logo(NOISE)
+    data = agvae.encode(image)
+    measured, _ = similarity(image, agvae.decode(data))
+    assert measured == pytest.approx(psnr(data, Frames([image])), abs=1e-3)
+    image[..., 3] = 0
+    assert math.isinf(similarity(image, 255 - image)[0])
 
 
 def test_exact_on_the_command_line(tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

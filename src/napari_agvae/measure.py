@@ -55,11 +55,17 @@ def similarity(
 
     Args:
         bounds: of parts of a uint16 frame its lowest and highest value; else those of the original.
-        original, decoded: (H, W), (H, W, 3) or (H, W, 4), whose alpha is left out; uint8, or uint16 (H, W).
+        original, decoded: (H, W), (H, W, 3) or (H, W, 4), whose alpha and what that hides is left out; uint8, or
+            uint16 (H, W).
     """
     x, y = (np.atleast_3d(pixels)[..., :3] for pixels in (original, decoded))
     if x.dtype == np.uint8:
+        hidden = np.atleast_3d(original)[..., 3:] == 0
+        if hidden.any():
+            y = np.where(hidden, x, y)
         psnr = metrics.psnr(x, y)
+        if math.isfinite(psnr) and hidden.size:
+            psnr += 10 * math.log10(1 - hidden.mean())
     else:
         low, high = bounds or (int(x.min()), int(x.max()))
         scale = 1 / max(high - low, 1)
