@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageCms, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 import agvae
 from agvae import weights
@@ -690,6 +691,32 @@ class TestNothingIsLost:
         Image.fromarray(picture(24, 16)).save(tmp_path / "a.agv", icc_profile=profile, comment="hello")
         assert run("decode", tmp_path / "a.agv", tmp_path / "a.ppm") == 0
         assert "a.ppm: without its colour profile and comment, which PPM cannot hold" in capsys.readouterr().err
+
+    def test_metadata_that_agv_cannot_hold_are_named(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        text = PngInfo()
+        text.add_text("prompt", "a cat")
+        Image.new("RGB", (16, 16)).save(tmp_path / "a.png", pnginfo=text)
+        assert "a.png: without its text prompt" in self.encoded(tmp_path / "a.png", capsys)[1]
+        arrays = json.dumps({"layers": [{"name": "cells"}]}).encode()
+        (tmp_path / "b.agv").write_bytes(agvae.encode(picture(16, 16), metadata=Metadata(arrays=arrays)))
+        for command, name in (("encode", "c.agv"), ("decode", "c.png")):
+            assert run(command, tmp_path / "b.agv", tmp_path / name) == 0
+            assert "without what it says of arrays" in capsys.readouterr().err
+
+    def test_tags_of_tiff_are_exif_data(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        exif = Image.Exif()
+        exif[0x010F], exif[0x0112] = "a camera", 6
+        exif[0x8825], exif[0x8769] = {1: "N", 2: (1.0, 2.0, 3.0)}, {0x829A: 0.5}
+        Image.fromarray(picture(40, 24)).save(tmp_path / "a.tif", exif=exif)
+        found, error = self.encoded(tmp_path / "a.tif", capsys)
+        assert (found["width"], found["height"], error) == (24, 40, "")  # Pillow has turned it
+        with Image.open(tmp_path / "a.agv") as image:
+            kept = image.getexif()
+        assert dict(kept)[0x010F] == "a camera"
+        assert 0x0112 not in kept
+        assert 0x0111 not in kept  # where the rows lie in the file
+        assert kept.get_ifd(0x8825)[2] == (1.0, 2.0, 3.0)
+        assert kept.get_ifd(0x8769)[0x829A] == 0.5
 
     def test_lost_tiles_are_counted(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         coded = tmp_path / "a.agv"

@@ -106,6 +106,8 @@ def test_every_figure_is_drawn(name: str, folder: Path, images: Path, out: Path,
     with Image.open(out / f"{name}.png") as drawn:
         assert drawn.format == "PNG"
         assert len(np.unique(np.asarray(drawn))) > 10
+    assert cli.main(arguments) == 1
+    assert "exists already, and is replaced only with --force" in capsys.readouterr().err
 
 
 def test_curves_are_those_of_real_files(folder: Path, images: Path, out: Path) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agvae.container import Metadata, Reader
 
 DEMO_PHOTOGRAPH = "chelsea.png"
+_NO_ARRAYS = "without what it says of arrays (axes, values, units), which napari keeps"
 _EXTRAS = {"scipy": "eval", "matplotlib": "eval", "compressai": "train", "pytorch_msssim": "train"}
 
 
@@ -214,7 +215,7 @@ def _encode(args: argparse.Namespace) -> int:
 
     import agvae
     import pillow_agvae  # noqa: F401  # so that .agv files can be read and written
-    from agvae.originals import metadata_of, parts_lost
+    from agvae.originals import metadata_lost, metadata_of, parts_lost
 
     _refuse_others(args)
     if args.output.suffix.lower() != ".agv" and not is_stream(args.output):
@@ -222,8 +223,10 @@ def _encode(args: argparse.Namespace) -> int:
         raise ValueError(msg)
     _check_paths(args.input, args.output, args.force)
     with _about(args.input), Image.open(args.input) as image:
+        arrays = image.format == "AGV" and "arrays" in agvae.read_info(args.input)["metadata"]
         lost, all_frames = parts_lost(image)
         image.load()
+        lost += metadata_lost(image) + [_NO_ARRAYS] * arrays
         coded = BytesIO()
         options = {"quality": args.quality, "model": args.model, "exact": args.exact, **metadata_of(image)}
         image.save(coded, "AGV", save_all=all_frames, **options)
@@ -267,6 +270,8 @@ def _decode(args: argparse.Namespace) -> int:
     with _about(args.input):
         reader, frames = _decoded(args.input, form in Image.SAVE_ALL, args.damaged_ok, lost)
     with _about(args.output):
+        if reader.metadata.arrays is not None:
+            lost.append(_NO_ARRAYS)
         fit, info, unfit = fitted(frames, reader.metadata.to_info(), form)
         options = _animation(reader.metadata, fit[1:]) if len(fit) > 1 else {}
         coded = BytesIO()
@@ -560,6 +565,7 @@ def _reproduce_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="of fig2, fig3, fig4, supp-fig1 and supp-fig2 alone; default agvae, the run with the paper's network",
     )
+    _add_force(parser)
 
 
 def _reproduce(args: argparse.Namespace) -> int:
@@ -568,6 +574,8 @@ def _reproduce(args: argparse.Namespace) -> int:
 
     if args.model is not None and args.experiment not in OF_ONE_MODEL:
         args.usage_error(f"{args.experiment} has models of its own: --model is for {', '.join(OF_ONE_MODEL)}")
+    for path in args.out.glob(f"{args.experiment}.*"):
+        _check_target(path, args.force)
     weights, model = args.weights or WEIGHTS, args.model or DEFAULT_MODEL
     request = Request(args.experiment, args.out, weights, args.images, args.image, model, args.command_line)
     result = reproduce(request, lambda line: print(line, file=sys.stderr, flush=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import IO, Any
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from agvae.container import EXIF_PREFIX, Metadata
 
@@ -12,6 +12,12 @@ _HEAD = 1 << 16
 """Bytes at the start of a file in which its header is."""
 _BITS, _RESOLUTION = 258, 282
 """Tags of TIFF."""
+_DESCRIPTIVE = [
+    getattr(ExifTags.Base, name)
+    for name in ["ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright"]
+]
+_HELD_TEXT = ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type icc", "Raw profile type xmp", "comment")
+"""Keys of text in PNG files that Pillow has in `info` under names that are kept."""
 
 
 def metadata_of(image: Image.Image) -> dict[str, Any]:
@@ -23,6 +29,10 @@ def metadata_of(image: Image.Image) -> dict[str, Any]:
             value = value.encode()
         if isinstance(value, bytes) and value:
             found[name] = value.removeprefix(EXIF_PREFIX) if name == "exif" else value
+    if image.format == "TIFF":
+        exif = _exif_of_tags(image.getexif())
+        if len(exif):
+            found["exif"] = exif
     if image.format == "TIFF" and _RESOLUTION not in image.tag_v2:  # type: ignore[attr-defined]
         return found  # Pillow says 1 pixel per inch where a file says nothing
     try:
@@ -31,6 +41,26 @@ def metadata_of(image: Image.Image) -> dict[str, Any]:
     except (TypeError, ValueError):  # Pillow hands on whatever resolution a file claims
         pass
     return found
+
+
+def _exif_of_tags(tags: Image.Exif) -> Image.Exif:
+    """Exif data of the tags of a TIFF file, without those that say how its pixels lie in it."""
+    exif = Image.Exif()
+    exif.update({tag: tags[tag] for tag in _DESCRIPTIVE if tag in tags})
+    for name in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        values = tags.get_ifd(name)
+        if values:
+            exif[name] = dict(values)
+    return exif
+
+
+def metadata_lost(image: Image.Image) -> list[str]:
+    """A sentence about metadata of a loaded image that an .agv file will not have."""
+    names = [name for name in getattr(image, "text", ()) if name not in _HELD_TEXT]
+    lost = [f"without its text {', '.join(names)}"] if names else []
+    if image.info.get("photoshop"):
+        lost.append("without its Photoshop (IPTC) data")
+    return lost
 
 
 def parts_lost(image: Image.Image) -> tuple[list[str], bool]:
