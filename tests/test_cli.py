@@ -707,7 +707,7 @@ class TestNothingIsLost:
         exif = Image.Exif()
         exif[0x010F], exif[0x0112] = "a camera", 6
         exif[0x8825], exif[0x8769] = {1: "N", 2: (1.0, 2.0, 3.0)}, {0x829A: 0.5}
-        Image.fromarray(picture(40, 24)).save(tmp_path / "a.tif", exif=exif)
+        Image.fromarray(picture(40, 24)).save(tmp_path / "a.tif", exif=exif.tobytes())
         found, error = self.encoded(tmp_path / "a.tif", capsys)
         assert (found["width"], found["height"], error) == (24, 40, "")  # Pillow has turned it
         with Image.open(tmp_path / "a.agv") as image:

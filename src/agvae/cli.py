@@ -511,7 +511,7 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         "--peers",
         nargs="*",
         metavar="NAME",
-        help="other codecs to measure: jpeg webp avif avif-psnr heic heic-psnr jxl; default all that are installed",
+        help="other codecs to measure: jpeg webp avif avif-psnr heic heic-420 heic-psnr jxl; default those installed",
     )
     parser.add_argument(
         "--anchors",

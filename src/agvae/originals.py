@@ -32,7 +32,7 @@ def metadata_of(image: Image.Image) -> dict[str, Any]:
     if image.format == "TIFF":
         exif = _exif_of_tags(image.getexif())
         if len(exif):
-            found["exif"] = exif
+            found["exif"] = exif.tobytes().removeprefix(EXIF_PREFIX)
     if image.format == "TIFF" and _RESOLUTION not in image.tag_v2:  # type: ignore[attr-defined]
         return found  # Pillow says 1 pixel per inch where a file says nothing
     try:

@@ -71,6 +71,7 @@ _PEERS = {
         "AVIF 4:4:4, speed 6, tune=psnr", "AVIF", _AVIF_SETTINGS, {**_AVIF, "advanced": {"tune": "psnr"}}, "avif"
     ),
     "heic": _Peer("HEIC 4:4:4", "HEIF", _HEIC_SETTINGS, _HEIC, plugin="pillow_heif"),
+    "heic-420": _Peer("HEIC 4:2:0", "HEIF", _HEIC_SETTINGS, {"chroma": "420"}, plugin="pillow_heif"),
     "heic-psnr": _Peer("HEIC 4:4:4, slower, tune=psnr", "HEIF", _HEIC_SETTINGS, _X265_PSNR, plugin="pillow_heif"),
     "jxl": _Peer("JPEG XL, effort 7", "JXL", (5, 15, 30, 45, 60, 75, 86), {"effort": 7}, plugin="pillow_jxl"),
 }
