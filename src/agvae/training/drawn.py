@@ -9,23 +9,23 @@ _BLOBS = 4
 
 
 def with_drawn(crops: Tensor, count: int, share: float, generator: torch.Generator, part: slice) -> Tensor:
-    """Crops, about a `share` of which gave way to drawn ones.
+    """The crops, about a `share` of which give way, in place, to drawn ones.
 
     Args:
-        crops: (b, 3, size, size) in [0, 1], those of `part` of a batch.
+        crops: (b, 3, size, size) in [0, 1], those of `part` of a batch; overwritten.
         count: crops of the whole batch, for all of which random numbers are drawn.
         share: 0 to 1.
         generator: on the device of the crops.
         part: of the batch.
     """
     size, device = crops.shape[-1], crops.device
-    chosen = torch.rand(count, generator=generator, device=device)[part]
-    u = torch.rand(count, 7 + 3 * _BLOBS, generator=generator, device=device)[part]
-    colours = torch.rand(count, 2, 3, generator=generator, device=device)[part]
-    noise = torch.randn(count, 1, size, size, generator=generator, device=device)[part]
+    chosen = (torch.rand(count, generator=generator, device=device)[part] < share).nonzero()[:, 0]
+    u = torch.rand(count, 7 + 3 * _BLOBS, generator=generator, device=device)[part][chosen]
+    colours = torch.rand(count, 2, 3, generator=generator, device=device)[part][chosen]
+    noise = torch.randn(size, size, generator=generator, device=device)
     kind = u[:, :1, None, None]
-    drawn = torch.where(kind < 0.4, _dark(u[:, 1:], noise), _gradient(u[:, 1:], colours, size, kind < 0.8))
-    return torch.where(chosen[:, None, None, None] < share, drawn, crops).contiguous(memory_format=torch.channels_last)
+    crops[chosen] = torch.where(kind < 0.4, _dark(u[:, 1:], noise), _gradient(u[:, 1:], colours, size, kind < 0.8))
+    return crops
 
 
 def _gradient(u: Tensor, colours: Tensor, size: int, flat: Tensor) -> Tensor:
