@@ -13,6 +13,9 @@ import numpy as np
 OWN_METADATA = ("agv", "agvae")
 """Keys of layer metadata that are about files and made anew: facts of the file opened, wishes for the one saved."""
 
+MAX_DOCUMENT = 2**22
+"""Bytes of the JSON of a file; what a reader is willing to parse."""
+
 _BLENDING = {"opaque", "translucent", "translucent_no_depth", "additive", "minimum", "multiplicative"}
 _INTERPOLATION = {"nearest", "linear", "cubic", "lanczos", "spline36", "bicubic", "gaussian", "hanning", "hamming"}
 _DEFAULTS = {"opacity": 1, "gamma": 1, "blending": "translucent_no_depth", "interpolation2d": "nearest"}
@@ -191,29 +194,46 @@ def _plain_metadata(attributes: Mapping[str, Any]) -> dict[str, Any]:
         if key in OWN_METADATA:
             continue
         try:
-            kept[_text_key(key)] = _plain(value)
+            kept[_text_key(key)] = _Plain().of(value)
         except TypeError as error:
             warnings.warn(f"metadata {key!r} of layer {attributes.get('name')!r} is not saved: {error}", stacklevel=2)
     return kept
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
-    """The value in types that JSON has; tuples and arrays become lists."""
-    if depth > _MAX_DEPTH:
-        msg = "it is nested too deeply"
+class _Plain:
+    """A value in types that JSON has; tuples and arrays become lists.
+
+    It counts what the text will have at least, so that nothing large is gone through in vain.
+    """
+
+    def __init__(self) -> None:
+        self._left = MAX_DOCUMENT
+
+    def of(self, value: Any, depth: int = 0) -> Any:
+        if depth > _MAX_DEPTH:
+            msg = "it is nested too deeply"
+            raise TypeError(msg)
+        if isinstance(value, np.generic | np.ndarray):
+            self._check(2 * value.size)
+            value = value.tolist()
+        size = 2 + len(value) if isinstance(value, str) else 2  # quotes, or a digit and a comma
+        self._check(size)
+        self._left -= size
+        if value is None or isinstance(value, str | bool) or (isinstance(value, int) and abs(value) <= 2**63):
+            return value
+        if isinstance(value, float) and math.isfinite(value):
+            return value
+        if isinstance(value, Mapping):
+            return {_text_key(key): self.of(part, depth + 1) for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.of(part, depth + 1) for part in value]
+        msg = f"JSON has no {type(value).__name__}" + (f" like {value}" if isinstance(value, float) else "")
         raise TypeError(msg)
-    if isinstance(value, np.generic | np.ndarray):
-        value = value.tolist()
-    if value is None or isinstance(value, str | bool) or (isinstance(value, int) and abs(value) <= 2**63):
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    if isinstance(value, Mapping):
-        return {_text_key(key): _plain(part, depth + 1) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part, depth + 1) for part in value]
-    msg = f"JSON has no {type(value).__name__} like {value!r:.40}"
-    raise TypeError(msg)
+
+    def _check(self, size: int) -> None:
+        if size > self._left:
+            msg = f"it is too large: all that a file says of its layers has at most {MAX_DOCUMENT} bytes"
+            raise TypeError(msg)
 
 
 def _text_key(key: object) -> str:

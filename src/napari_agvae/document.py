@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from agvae.container import Header
-from napari_agvae.attributes import from_json, geometry, to_json
+from napari_agvae.attributes import MAX_DOCUMENT, from_json, geometry, to_json
 from napari_agvae.frames import LayerFrames
 from napari_agvae.values import FrameMaps
 
 LayerData = tuple[Any, dict[str, Any], str]
 """(data, attributes, "image"), as napari has it."""
 
-MAX_DOCUMENT = 2**22
-"""Bytes; what a reader is willing to parse."""
 MAX_LAYERS = 1024
 MAX_NAME = 1000
 MAX_AXES = 32
@@ -88,22 +86,58 @@ def describe_layer(
     return member
 
 
-def pack_layers(layers: Sequence[dict[str, Any]]) -> bytes | None:
+def pack_layers(layers: Sequence[dict[str, Any]], names: Sequence[str]) -> bytes | None:
     """The document of layers, each as `describe_layer` gives it; None where there is nothing to say.
 
+    Metadata that are too large are left out, the largest first, with a warning.
+
+    Args:
+        names: of the layers, for messages.
+
     Raises:
-        TypeError: there are more than 1024 layers, or it would have more than 4 MiB.
+        TypeError: there are more than 1024 layers, or it would have more than 4 MiB without any metadata.
     """
     if len(layers) > MAX_LAYERS:
         msg = f"a .agv file holds at most {MAX_LAYERS} layers, not {len(layers)}: stack them, or save them one by one"
         raise TypeError(msg)
     if not any(layers):
         return None
-    data = json.dumps({"layers": list(layers)}, allow_nan=False, separators=(",", ":")).encode()
+    data = _dumps({"layers": list(layers)})
     if len(data) > MAX_DOCUMENT:
-        msg = f"metadata of the layers take {len(data)} bytes, of which {MAX_DOCUMENT} can be saved: remove some"
+        data = _dumps({"layers": _within(MAX_DOCUMENT - len(data), layers, names)})
+    if len(data) > MAX_DOCUMENT:
+        size, name = max((len(_dumps(layer)), name) for layer, name in zip(layers, names, strict=True))
+        msg = (
+            f"the description of the layers takes {len(data)} bytes, of which {MAX_DOCUMENT} can be saved, and that of "
+            f"layer {name!r} {size} of them: save fewer layers or frames in one file"
+        )
         raise TypeError(msg)
     return data
+
+
+def _within(room: int, layers: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """The layers without their largest metadata, until there is room."""
+    kept = [{**layer, "metadata": dict(layer["metadata"])} if "metadata" in layer else layer for layer in layers]
+    sizes = [
+        (len(_dumps({key: value})), number, key)
+        for number, layer in enumerate(kept)
+        for key, value in layer.get("metadata", {}).items()
+    ]
+    for size, number, key in sorted(sizes, reverse=True):
+        if room >= 0:
+            break
+        del kept[number]["metadata"][key]
+        room += size - 1
+        warnings.warn(
+            f"metadata {key!r} of layer {names[number]!r} is not saved: it has {size} bytes, and what a file says of "
+            f"its layers at most {MAX_DOCUMENT}",
+            stacklevel=4,
+        )
+    return kept
+
+
+def _dumps(value: Any) -> bytes:
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
 
 def plain_layer(header: Header) -> StoredLayer:

@@ -43,7 +43,7 @@ class LayerFrames:
         multiscale = attributes.get("multiscale") or (isinstance(data, list | tuple) and hasattr(data[0], "shape"))
         self._data = data[0] if multiscale else data
         if not hasattr(self._data, "dtype"):
-            self._data = np.asarray(self._data)
+            self._data = np.asanyarray(self._data)
         self.dtype = np.dtype(self._data.dtype)
         size = tuple(map(int, self._data.shape))
         rgb = attributes.get("rgb")
@@ -73,6 +73,8 @@ class LayerFrames:
         """(Y, X) or (Y, X, bands), by the number of the frame in the order of the file."""
         checkpoint()
         frame = self._data[tuple(map(int, np.unravel_index(number, self.shape)))] if self.shape else self._data
+        if hasattr(frame, "compute"):  # of dask and the like, whose masks are lost on the way through `asarray`
+            frame = frame.compute()
         if np.ma.is_masked(frame):
             self._refuse("holds masked values: fill them first, as in layer.data = layer.data.filled(0)")
         return np.asarray(frame)

@@ -72,7 +72,7 @@ class LayerSlice:
         with warnings.catch_warnings():  # the writer's are of what is saved
             warnings.simplefilter("ignore")
             maps = None if self.value_map is None else FrameMaps((self.value_map,))
-            return pack_layers([describe_layer(self._own, self._attributes, maps)])
+            return pack_layers([describe_layer(self._own, self._attributes, maps)], [self._own.name])
 
     def to_values(self, codes: NDArray[Any]) -> NDArray[Any]:
         """Decoded codes as values of the layer."""

@@ -83,26 +83,35 @@ def write_agv(
 
     Raises:
         TypeError: a layer is not an image that can be coded, or layers do not fit in one file; the text says why.
-        ValueError: the quality is outside its range, or there is no such range of values.
+        ValueError: the quality is outside its range, there is no such range of values, or the path has no name.
         OSError: the file cannot be written, or the model is not to be had.
     """
     rate = parse_quality(quality)
     if value_range not in RANGES:
         msg = f"value_range must be one of {', '.join(map(repr, RANGES))}, not {value_range!r}"
         raise ValueError(msg)
-    target = Path(path)
-    if target.suffix.lower() != ".agv":
-        target = target.with_name(f"{target.name}.agv")
+    target = _target(path)
     parts = _parts(layers, value_range)
     frames = Frames(_Pictures(parts))
     document = pack_layers(
         [
             describe_layer(part.frames, attributes, part.values, alone=len(parts) == 1)
             for part, (_, attributes, _) in zip(parts, layers, strict=True)
-        ]
+        ],
+        [part.frames.name for part in parts],
     )
     write_whole(target, encode_frames(frames, rate, Metadata(arrays=document), model))
     return str(target)
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """The path to write, with .agv added where it was missing."""
+    name = os.path.basename(path)  # noqa: PTH119 - of "folder/" pathlib takes the folder
+    if not name.lower().removesuffix(".agv"):
+        msg = f"{os.fspath(path)!r} names no file: give it a name before .agv"
+        raise ValueError(msg)
+    target = Path(path)
+    return target if target.suffix.lower() == ".agv" else target.with_name(f"{target.name}.agv")
 
 
 class _Pictures:

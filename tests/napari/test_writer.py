@@ -291,6 +291,40 @@ def test_metadata_that_json_has_no_types_for_are_named(path: Path) -> None:
     assert attributes["metadata"]["good"] == 1
 
 
+def test_metadata_that_are_too_large_are_named_and_left_out_at_once(path: Path) -> None:
+    huge = np.broadcast_to(np.float64(1), (10**9,))
+    metadata = {"huge": huge, "deep": {"er": [huge]}, "text": "x" * 2**23, "good": {"a": [1, 2.5, "b"]}}
+    with pytest.warns(UserWarning, match=r"metadata '\w+' of layer 'a' is not saved: it is too large") as caught:
+        _, attributes = back(path, picture(20, 10), name="a", metadata=metadata)
+    assert len(caught) == 3
+    assert attributes["metadata"]["good"] == metadata["good"]
+    assert attributes["metadata"].keys() == {"good", "agv"}
+
+
+def test_of_metadata_that_are_too_large_together_the_largest_are_left_out(path: Path) -> None:
+    layers = [
+        (picture(20, 10), {"name": "a", "metadata": {"one": "x" * 2**21, "small": 1}}, "image"),
+        (picture(20, 10), {"name": "b", "metadata": {"two": "y" * (2**21 + 9), "three": "z" * 99}}, "image"),
+    ]
+    with pytest.warns(UserWarning, match="metadata 'two' of layer 'b' is not saved: it has 2097") as caught:
+        write_agv(path, layers)
+    assert len(caught) == 1
+    (_, first, _), (_, second, _) = read_agv(path)
+    assert (len(first["metadata"]["one"]), first["metadata"]["small"]) == (2**21, 1)
+    assert second["metadata"].keys() == {"three", "agv"}
+
+
+@pytest.mark.parametrize("name", ["folder/", "", ".agv", "folder/.agv", ".AGV"])
+def test_a_path_without_a_name_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match="names no file"):
+        write_agv(name, [(picture(20, 10), {}, "image")])
+    with pytest.raises(TypeError, match="names no file"):
+        write_image(name, picture(20, 10), {})
+    assert [each.name for each in tmp_path.rglob("*")] == ["folder"]
+
+
 def test_several_layers(viewer: Any, path: Path) -> None:
     photo, mask = picture(60, 40), picture(60, 40, 1)[..., 0]
     stack = np.stack([picture(60, 40, seed)[..., 0] for seed in range(2)])
@@ -394,6 +428,12 @@ REFUSED = {
     "huge": (np.array([[-1e308, 1e308]]), "'a' .* cannot be mapped exactly"),
     "64 bits": (np.array([[0, 2**60]]), "'a' .* cannot be mapped exactly"),
     "masked": (np.ma.masked_array(np.zeros((4, 5), np.uint8), np.eye(4, 5)), "'a' .* masked values"),
+    "masked dask": (
+        da.ma.masked_array(
+            da.zeros((2, 4, 5), np.float32, chunks=(1, 4, 5)), da.ones((2, 4, 5), bool, chunks=(1, 4, 5))
+        ),
+        "'a' .* masked values",
+    ),
     "empty": (np.zeros((0, 5), np.uint8), "'a' .* has the shape"),
     "line": (np.zeros(5, np.uint8), "'a' .* has the shape"),
 }
