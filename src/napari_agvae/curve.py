@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import agvae
 from agvae.container import Box
 from agvae.evaluation.metrics import decibels
 from agvae.progress import watched
@@ -80,7 +81,7 @@ def work(request: Request, turn: Turn, tell: tuple[Callable[[Any], None], Callab
     """
     shown, status = tell
     turn.yielding = True
-    with watched(turn.check), few_threads():
+    with agvae.options.using(device=request.device), watched(turn.check), few_threads():
         load(request.model, status)
         found = LayerSlice(request.data, request.attributes, request.index, request.value_range)
         for point in points(found, request.visible, levels(request.level), request.model):

@@ -7,10 +7,9 @@ from weakref import WeakSet
 
 import numpy as np
 
-from agvae.container import Box
 from agvae.quality import level_to_quality
 from napari_agvae.canvas import PreviewCanvas
-from napari_agvae.regions import visible_box
+from napari_agvae.on_view import OnView
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -20,7 +19,10 @@ PREVIEW, DIFFERENCE, CURTAIN = "AGVAE preview", "AGVAE difference", "AGVAE curta
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _NAMES = ("preview", "difference", "curtain")
 _own: WeakSet[Any] = WeakSet()
-_LOOK = ("contrast_limits", "colormap", "gamma", "interpolation2d")
+_LOOK = ("contrast_limits", "colormap", "gamma", "interpolation2d", "blending", "opacity")
+_LOOK_OF_COLOUR = ("interpolation2d", "blending", "opacity")
+_COVER = ("blending", "opacity", "colormap")
+_COVERING = ("opaque", "translucent", "translucent_no_depth")
 _FOLLOWED = (*_PLACE, *_LOOK, "visible")
 
 
@@ -35,20 +37,21 @@ def is_own(layer: Any) -> bool:
     return layer in _own
 
 
-class PreviewLayers:
+class PreviewLayers(OnView):
     """The layers of one source in one viewer.
 
     They hold one slice and lie where that is in the source: at other positions of the sliders the source is seen.
-    They follow its place, look, name and visibility, not the other way: their own eyes hide them alone.
+    They follow its place, look, name and visibility, not the other way: their own eyes hide them alone.  A source that
+    would shine through its reconstruction (of additive channels, say) is hidden as long as that is on view.
 
     Attributes:
-        source, preview, difference, curtain: layers, None as long as there is nothing to show.
+        preview, difference, curtain: layers, None as long as there is nothing to show.
         gain: of the difference layer, None for no such layer.
         share: of the width that the curtain covers with the original, None for no curtain.
     """
 
     def __init__(self, viewer: ViewerModel, source: Image) -> None:
-        self.viewer, self.source = viewer, source
+        super().__init__(viewer, source)
         self.preview: Image | None = None
         self.difference: Image | None = None
         self.gain: float | None = None
@@ -58,65 +61,13 @@ class PreviewLayers:
         self._index: tuple[int, ...] = ()
         self._name = source.name
         self._hidden: list[Image] = []
-        self._kind = self._kind_now
+        self._replaced = self._busy = False
         for name in _FOLLOWED:
             if hasattr(source.events, name):
                 getattr(source.events, name).connect(self._follow)
         source.events.name.connect(self._rename)
-
-    @property
-    def fits(self) -> bool:
-        """Whether the source has the axes and the type that it had when this was made."""
-        return self._kind == self._kind_now
-
-    @property
-    def obstacle(self) -> str:
-        """Why there is no `index`; empty if there is one."""
-        if not self._flat:
-            return "Only rows and columns of a layer can be coded: show these, in two dimensions."
-        return "" if self.index is not None else "The viewer's sliders are outside this layer."
-
-    @property
-    def index(self) -> tuple[int, ...] | None:
-        """Of the slice on view, or None where no rows and columns of the source are on view."""
-        if not self._flat:
-            return None
-        ndim = self.source.ndim
-        position = self.source.world_to_data(self.viewer.dims.point[-ndim:])[: ndim - 2]
-        index = tuple(int(np.rint(value)) for value in position)
-        shape = self._shape[: ndim - 2]
-        return index if all(0 <= k < n for k, n in zip(index, shape, strict=True)) else None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of a slice."""
-        height, width = self._shape[self.source.ndim - 2 : self.source.ndim]
-        return width, height
-
-    @property
-    def visible(self) -> Box:
-        """What of a slice is on view."""
-        corners = np.asarray(self.source.corner_pixels, float)[:, -2:]
-        if (corners[0] == corners[1]).any():  # not drawn yet
-            return (0, 0, *self.size)
-        factor = 1.0
-        if self.source.multiscale:
-            factor = float(self.source.downsample_factors[self.source.data_level][self.source.ndim - 1])
-        return visible_box(corners.tolist(), factor, self.size)
-
-    @property
-    def _flat(self) -> bool:
-        """Whether rows and columns are what the viewer shows, in two dimensions."""
-        dims = self.viewer.dims
-        return dims.ndisplay == 2 and tuple(dims.displayed) == (dims.ndim - 2, dims.ndim - 1)
-
-    @property
-    def _kind_now(self) -> tuple[Any, ...]:
-        return self._shape, self.source.dtype, self.source.rgb
-
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        return tuple(self.source.data[0].shape if self.source.multiscale else self.source.data.shape)
+        viewer.dims.events.current_step.connect(self._see_to_source)
+        viewer.layers.events.reordered.connect(self._see_to_order)
 
     def show(self, canvas: PreviewCanvas, level: int, index: tuple[int, ...]) -> None:
         """Show what is on a canvas now, of the slice at an index."""
@@ -124,8 +75,7 @@ class PreviewLayers:
         if canvas is not self._canvas:
             self._canvas = canvas
             if self.preview is not None:
-                self._place(self.preview)
-                self.preview.data = canvas.layer_data(len(index))
+                self._lay_preview()
             if self.difference is not None:
                 self._place(self.difference)
                 self.difference.data = canvas.difference(len(index))
@@ -140,6 +90,7 @@ class PreviewLayers:
         self.show_difference(self.gain)
         if self.curtain is None:
             self.show_curtain(self.share)
+        self._see_to_source()
 
     def show_difference(self, gain: float | None) -> None:
         """Show |original - reconstruction| times a gain, None for not at all."""
@@ -157,15 +108,17 @@ class PreviewLayers:
     def show_curtain(self, share: float | None) -> None:
         """Show the original left of a share (0 .. 1) of the width; None for nowhere."""
         self.share = share
-        columns = 0 if share is None else round(share * self.size[0])
+        columns = self._columns
         if not columns or self._canvas is None:
             self._remove("curtain")
-            return
-        data = self._canvas.layer_data(len(self._index), self._canvas.original[:, :columns])
-        if self.curtain is None:
-            self.curtain = self._added(CURTAIN, data, self._look())
         else:
-            self.curtain.data = data
+            data = self._canvas.layer_data(len(self._index), self._canvas.original[:, :columns])
+            if self.curtain is None:
+                self.curtain = self._added(CURTAIN, data, self._look())
+            else:
+                self.curtain.data = data
+        if self._canvas is not None and self.preview is not None and not self._covering:
+            self._lay_preview()
 
     def toggle(self) -> None:
         """Show the original in place of all that the preview shows, or that again."""
@@ -189,7 +142,8 @@ class PreviewLayers:
         if name == "difference":
             self.gain = None
         elif name == "curtain":
-            self.share = None
+            self.show_curtain(None)
+        self._see_to_source()
         return name
 
     def unfollow(self) -> None:
@@ -198,7 +152,10 @@ class PreviewLayers:
             if hasattr(self.source.events, name):
                 getattr(self.source.events, name).disconnect(self._follow)
         self.source.events.name.disconnect(self._rename)
+        self.viewer.dims.events.current_step.disconnect(self._see_to_source)
+        self.viewer.layers.events.reordered.disconnect(self._see_to_order)
         self._canvas = None
+        self._see_to_source()
 
     def remove(self) -> None:
         """Remove the layers."""
@@ -215,17 +172,64 @@ class PreviewLayers:
         layers = (self.preview, self.difference, self.curtain)
         return [layer for layer in layers if layer is not None]
 
-    def _place(self, layer: Image) -> None:
-        """Put a layer where the slice is that it holds."""
+    @property
+    def _columns(self) -> int:
+        """Of the curtain."""
+        return 0 if self.share is None else round(self.share * self.size[0])
+
+    @property
+    def _covering(self) -> bool:
+        """Whether a layer that looks as the source does hides what is below it."""
+        source = self.source
+        if source.blending not in _COVERING or source.opacity < 1:
+            return False
+        if source.rgb:
+            return bool(self.shape[-1] == 3)
+        return bool((np.asarray(source.colormap.colors)[:, 3] == 1).all())
+
+    def _see_to_source(self, _: Any = None) -> None:
+        """Hide the source where it would shine through its reconstruction; show it where that is not on view."""
+        seen = self._canvas is not None and self.preview is not None and self.preview.visible
+        replaced = seen and self._index == self.index and not self._covering
+        if replaced != self._replaced and (self._replaced or self.source.visible):
+            self._replaced = replaced
+            self._busy = True
+            try:
+                self.source.visible = not replaced
+            finally:
+                self._busy = False
+
+    def _see_to_order(self, _: Any = None) -> None:
+        """Keep the layers right above the source."""
+        layers = self.viewer.layers
+        if self._busy or self.source not in layers:
+            return
+        self._busy = True
+        try:
+            for above, layer in enumerate((layer for layer in self._there if layer in layers), 1):
+                wanted = layers.index(self.source) + above
+                if layers.index(layer) != wanted:
+                    layers.move(layers.index(layer), wanted)
+        finally:
+            self._busy = False
+
+    def _lay_preview(self) -> None:
+        """Show the canvas; where it hides nothing below it, beside the curtain."""
+        assert self.preview is not None
+        assert self._canvas is not None
+        left = 0 if self._covering or self.curtain is None else min(self._columns, self.size[0] - 1)
+        self._place(self.preview, left)
+        self.preview.data = self._canvas.layer_data(len(self._index), self._canvas.pixels[:, left:])
+
+    def _place(self, layer: Image, left: int = 0) -> None:
+        """Put a layer, which begins so many columns from the left, where the slice is that it holds."""
         from napari.utils.transforms import Affine
 
         place = {name: getattr(self.source, name) for name in ("scale", "translate", "rotate", "shear")}
-        layer.translate = Affine(**place)((*self._index, 0, 0))
+        layer.translate = Affine(**place)((*self._index, 0, left))
 
     def _look(self) -> dict[str, Any]:
-        if self.source.rgb:
-            return {"interpolation2d": self.source.interpolation2d}
-        return {name: getattr(self.source, name) for name in _LOOK}
+        return {name: getattr(self.source, name) for name in (_LOOK_OF_COLOUR if self.source.rgb else _LOOK)}
 
     def _added(self, kind: str, data: Any, look: dict[str, Any]) -> Image:
         from napari.layers import Image
@@ -240,6 +244,7 @@ class PreviewLayers:
         )
         _own.add(layer)
         self._place(layer)
+        layer.events.visible.connect(self._see_to_source)
         active = self.viewer.layers.selection.active
         below = {PREVIEW: 1, DIFFERENCE: 2, CURTAIN: 2 if self.difference is None else 3}
         self.viewer.layers.insert(self.viewer.layers.index(self.source) + below[kind], layer)
@@ -247,12 +252,22 @@ class PreviewLayers:
         return layer
 
     def _follow(self, event: Any) -> None:
+        if self._busy:
+            return
+        if event.type == "visible" and self._replaced:  # by the user, who wants to see it instead
+            self._replaced = False
+            for layer in self._there:
+                layer.visible = False
+            return
         for layer in self._there:
             if event.type not in _LOOK or layer is not self.difference:
                 if event.type != "translate":
                     setattr(layer, event.type, getattr(self.source, event.type))
                 if event.type in _PLACE:
                     self._place(layer)
+        if self.preview is not None and self._canvas is not None and event.type in (*_PLACE, *_COVER):
+            self._lay_preview()
+        self._see_to_source()
 
     def _rename(self) -> None:
         """Give the layers the name of the source, but for those that the user has named."""
@@ -267,6 +282,7 @@ class PreviewLayers:
             setattr(self, name, None)
             if layer is not None and layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
+        self._see_to_source()
 
 
 def _named(source: str, kind: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+import agvae
 from agvae.container import Box, Metadata
 from agvae.progress import watched
 from napari_agvae.canvas import PreviewCanvas
@@ -41,6 +42,7 @@ class Request:
         visible: the box on view, in pixels of the slice.
         whole: whether to go on to the whole slice.
         model: name of the model; the default one if None.
+        device: where the networks run; None leaves it to `agvae.options`.
         value_range: how values become codes.
     """
 
@@ -52,6 +54,7 @@ class Request:
     visible: Box
     whole: bool
     model: str | None = None
+    device: str | None = None
     value_range: str = VALUES
     token: int = 0
 
@@ -95,7 +98,7 @@ class Live:
 
     def work(self, request: Request, turn: Turn) -> None:
         """Show the stages of a request; raises what coding raises, and MissingModelError."""
-        with watched(turn.check), few_threads():
+        with agvae.options.using(device=request.device), watched(turn.check), few_threads():
             self._prepare(request, turn)
             assert self._slice is not None
             size = self._slice.size
@@ -180,8 +183,6 @@ def load(model: str | None, status: Callable[[str], None]) -> None:
 def few_threads() -> Iterator[None]:
     """Leave a core to the event loop, unless `agvae.options.threads` says what to do."""
     import torch
-
-    import agvae
 
     if agvae.options.threads is not None:
         yield

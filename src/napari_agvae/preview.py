@@ -20,7 +20,7 @@ from napari_agvae.form import PreviewForm
 from napari_agvae.layers import PreviewLayers, bare, is_own
 from napari_agvae.live import Live, MissingModelError, Request, Shown
 from napari_agvae.measure import described
-from napari_agvae.settings import VALUES, plugin_settings, use_device
+from napari_agvae.settings import VALUES, plugin_settings
 from napari_agvae.state import Choice, session
 from napari_agvae.tasks import Task, find_quality, get_model, save_layer
 from napari_agvae.writer import wanted_quality
@@ -93,7 +93,6 @@ class PreviewDock(PreviewForm):
     def _use(self) -> None:
         """Let saving do as this dock does."""
         session.use(id(self), Choice(level_to_quality(self.editor.level), self.model.value, self.device.value))
-        use_device(plugin_settings())
 
     def _moved(self) -> None:
         if self._previewing:
@@ -259,6 +258,7 @@ class PreviewDock(PreviewForm):
             visible=self._layers.visible,
             whole=whole,
             model=self.model.value or None,
+            device=None if self.device.value == "auto" else self.device.value,
             value_range=value_range,
         )
 
@@ -280,7 +280,6 @@ class PreviewDock(PreviewForm):
     def _preview_again(self, *, whole: bool = True) -> None:
         self._soon.stop()
         self._previewing = True
-        use_device(plugin_settings())
         request = self._new_request(whole=whole)
         if request is None:
             self._wanted = NOTHING

@@ -19,7 +19,7 @@ from napari_agvae.engine import Engine
 from napari_agvae.layers import PreviewLayers, bare, is_own
 from napari_agvae.live import Request
 from napari_agvae.plot import Plot
-from napari_agvae.settings import plugin_settings, use_device, wanted_model
+from napari_agvae.settings import plugin_settings, wanted_device, wanted_model
 from napari_agvae.state import session
 from napari_agvae.texts import TOOLTIPS
 
@@ -71,7 +71,6 @@ class RateCurveDock(Dock):
             self.status.say(layers.obstacle if layers is not None else "Select an image layer.")
             return
         settings = plugin_settings()
-        use_device(settings)
         level = self._level = _level_now()
         self._token += 1
         box = part(layers.visible, layers.size)
@@ -85,6 +84,7 @@ class RateCurveDock(Dock):
             visible=box,
             whole=False,
             model=wanted_model(settings),
+            device=wanted_device(settings),
             value_range=settings.value_range,
             token=self._token,
         )

@@ -6,7 +6,6 @@ import sys
 from dataclasses import dataclass, fields
 from typing import Any
 
-import agvae
 from agvae.quality import DEFAULT_QUALITY
 from napari_agvae.state import session
 
@@ -44,10 +43,10 @@ def wanted_model(settings: Settings) -> str | None:
     return (settings.model if model is None else model) or None
 
 
-def use_device(settings: Settings) -> None:
-    """Let the codec run where the dock says, else the settings; "auto" leaves it to the variable AGVAE_DEVICE."""
+def wanted_device(settings: Settings) -> str | None:
+    """Where the dock says that networks run, else the settings; None leaves it to `agvae.options`."""
     device = session.choice.device or settings.device
-    agvae.options.device = None if device == "auto" else device
+    return None if device == "auto" else device
 
 
 def _napari_settings() -> Any:

@@ -18,14 +18,14 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
-from agvae import read_info
+from agvae import options, read_info
 from agvae.progress import checkpoint, watched
 from napari_agvae.controls import ask_for_file
 from napari_agvae.latest import Stopped
 from napari_agvae.live import Request
 from napari_agvae.loading import import_codec
 from napari_agvae.progress import saving
-from napari_agvae.settings import plugin_settings
+from napari_agvae.settings import plugin_settings, wanted_device
 from napari_agvae.texts import plain
 
 if TYPE_CHECKING:
@@ -187,11 +187,13 @@ def writing(layer: Image, path: Path, quality: float, model: str | None) -> Task
     from napari_agvae.writer import write_agv
 
     data, attributes, kind = layer.as_layer_data_tuple()
-    value_range = plugin_settings().value_range
+    settings = plugin_settings()
+    value_range, device = settings.value_range, wanted_device(settings)
 
     def work() -> str:
         import_codec()
-        return write_agv(path, [(data, attributes, kind)], quality, model=model, value_range=value_range)
+        with options.using(device=device):
+            return write_agv(path, [(data, attributes, kind)], quality, model=model, value_range=value_range)
 
     def done(written: str) -> None:
         from napari.utils.notifications import show_info
@@ -244,7 +246,8 @@ def find_quality(request: Request, pixels: int, value: float, unit: str, found: 
         codes = LayerSlice(request.data, request.attributes, request.index, request.value_range).codes
         name, factor = {"kB": ("target_size", 1000), "bpp": ("target_bpp", 1), "dB": ("target_psnr", 1)}[unit]
         target: dict[str, Any] = {name: value * factor}
-        return parse_quality(read_info(encode(codes, model=request.model, **target))["quality"])
+        with options.using(device=request.device):
+            return parse_quality(read_info(encode(codes, model=request.model, **target))["quality"])
 
     return Task(f"Looking for {value:g} {unit}", work, _SEARCH * pixels, found)
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from numpy.typing import NDArray
 
+import agvae
 from agvae.api import encode_frames
 from agvae.container import Metadata
 from agvae.frames import Frames
@@ -19,7 +20,7 @@ from napari_agvae.document import LayerData, describe_layer, pack_layers
 from napari_agvae.frames import LayerCodes, LayerFrames
 from napari_agvae.loading import import_codec
 from napari_agvae.progress import in_activity_dock, saving
-from napari_agvae.settings import RANGES, VALUES, Settings, plugin_settings, use_device, wanted_model
+from napari_agvae.settings import RANGES, VALUES, Settings, plugin_settings, wanted_device, wanted_model
 from napari_agvae.state import session
 
 
@@ -31,13 +32,13 @@ def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 def write_images(path: str, layers: Sequence[LayerData]) -> list[str]:
     """Save image layers in one file, as napari calls it; returns the path written."""
     settings = plugin_settings()
-    use_device(settings)
     quality = wanted_quality(layers, settings)
     model = wanted_model(settings)
     sizes = [LayerFrames(data, attributes) for data, attributes, kind in layers if kind == "image"]
     pixels = sum(frames.count * frames.height * frames.width for frames in sizes)
     try:
-        with in_activity_dock(f"Saving {Path(path).name}", saving(pixels)):
+        using = agvae.options.using(device=wanted_device(settings))
+        with using, in_activity_dock(f"Saving {Path(path).name}", saving(pixels)):
             import_codec()
             return [write_agv(path, layers, quality, model=model, value_range=settings.value_range)]
     except InterruptedError as error:

@@ -183,7 +183,7 @@ def damaged(data: bytes) -> dict[str, tuple[bytes, str]]:
     flipped = bytearray(data)
     flipped[-10] ^= 1
     return {
-        "empty": (b"", "not an AGV file"),
+        "empty": (b"", "it is empty"),
         "other": (b"\x89PNG" + data[4:], "not an AGV file"),
         "header": (data[:40], "Truncated"),
         "tile": (data[:-20], "truncated"),
@@ -246,6 +246,34 @@ def test_a_later_version_asks_for_a_newer_agvae(photo: Path) -> None:
         OSError, match=r"photo.agv cannot be opened: unsupported AGV version 9 .* install a newer agvae"
     ):
         read_agv(photo)
+
+
+def test_an_empty_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.agv").touch()
+    with pytest.raises(OSError, match=r"empty\.agv cannot be opened: it is empty"):
+        read_agv(tmp_path / "empty.agv")
+
+
+def test_a_folder_is_a_stack_of_its_files_in_order(viewer: Any, tmp_path: Path) -> None:
+    assert get_reader(tmp_path) is None
+    for number in (10, 9, 1):
+        (tmp_path / f"t{number}.agv").write_bytes(agvae.encode(np.full((10, 20), number * 20, np.uint8), 4))
+    (tmp_path / "notes.txt").touch()
+    (layer,) = viewer.open(tmp_path, plugin="agvae")
+    assert (layer.data.shape, layer.name) == ((3, 10, 20), tmp_path.name)
+    assert [round(float(np.asarray(frame).mean()) / 20) for frame in layer.data] == [1, 9, 10]
+
+
+def test_a_folder_of_files_of_several_sizes_is_several_layers(tmp_path: Path) -> None:
+    for name, size in (("b.agv", (20, 10)), ("a.agv", (30, 10))):
+        (tmp_path / name).write_bytes(agvae.encode(picture(*size), 1))
+    assert [(data.shape, attributes["name"]) for data, attributes, _ in read_agv(tmp_path)] == [
+        ((10, 30, 3), "a"),
+        ((10, 20, 3), "b"),
+    ]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(OSError, match=r"holds no \.agv files"):
+        read_agv(tmp_path / "empty")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import agvae
-from napari_agvae.settings import Settings, plugin_settings, use_device
+from napari_agvae.reader import read_agv, viewer_layers
+from napari_agvae.settings import Settings, plugin_settings, wanted_device
 from napari_agvae.state import Choice, session
-from napari_agvae.writer import write_image
+from napari_agvae.writer import write_agv, write_image
 from tests.helpers import picture
 
 
@@ -47,13 +49,25 @@ def test_limits_hold(settings_page: Any) -> None:
 
 
 def test_device() -> None:
-    use_device(Settings(device="cpu"))
-    assert agvae.options.device == "cpu"
-    use_device(Settings())
+    assert wanted_device(Settings(device="cpu")) == "cpu"
+    assert wanted_device(Settings()) is None
+    session.use(1, Choice(device="cuda"))
+    assert wanted_device(Settings(device="cpu")) == "cuda"
+    session.use(1, Choice(device="auto"))
+    assert wanted_device(Settings(device="cpu")) is None
+
+
+def test_the_device_of_the_dock_holds_for_our_own_work_alone(tmp_path: Path) -> None:
+    path = write_agv(tmp_path / "x.agv", [(np.stack([picture(20, 10)] * 2), {"rgb": True}, "image")])
+    ((lazy, _, _),) = viewer_layers(path)
+    session.use(1, Choice(device="cuda:99"))
+    for work in (
+        lambda: write_image(str(tmp_path / "y.agv"), picture(20, 10), {"rgb": True}),
+        lambda: lazy[0].compute(),
+        lambda: viewer_layers(write_agv(tmp_path / "z.agv", [(picture(20, 10), {"rgb": True}, "image")])),
+    ):
+        with pytest.raises((TypeError, OSError), match="cannot use the device 'cuda:99'"):
+            work()
     assert agvae.options.device == "auto"
-
-
-def test_the_device_of_the_dock_holds_when_saving(tmp_path: Path) -> None:
-    session.use(1, Choice(device="cpu"))
-    write_image(str(tmp_path / "x.agv"), picture(20, 10), {"rgb": True})
-    assert agvae.options.device == "cpu"
+    ((again, _, _),) = read_agv(path)
+    assert np.asarray(again).shape == (2, 10, 20, 3)

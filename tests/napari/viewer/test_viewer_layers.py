@@ -68,7 +68,7 @@ def test_other_axes_or_types_begin_a_preview_anew(viewer: Any, compared: Any, un
     until(whole(compared))
     assert names(viewer) == NAMES
     preview = viewer.layers[1]
-    assert preview.data.shape == source.data.shape
+    assert preview.data.shape == (1, *IMAGE.shape)
     np.testing.assert_array_equal(preview.extent.world, source.extent.world)
     source.data = np.stack([IMAGE] * 5)
     until(lambda: names(viewer) == ["photo"])
@@ -167,3 +167,68 @@ def test_targets_have_three_decimals(dock: Any) -> None:
     assert dock.target.min == 0.001
     dock.target.value = 0.001
     assert dock.target.value == 0.001
+
+
+def test_the_slice_is_the_one_that_napari_shows_whatever_the_units(viewer: Any, dock: Any, until: Until) -> None:
+    stack = np.stack([np.full((200, 220), 10 * k, np.uint8) for k in range(20)])
+    viewer.layers.clear()
+    viewer.add_image(stack, name="seconds", units=("s", "pixel", "pixel"))
+    slow = viewer.add_image(stack[:3], name="minutes", scale=(0.1, 1, 1), units=("min", "pixel", "pixel"))
+    viewer.layers.selection.active = slow
+    viewer.dims.set_point(0, 6)
+    dock.preview()
+    until(whole(dock))
+    preview = viewer.layers["minutes · AGVAE preview"]
+    napari_s = int(np.asarray(slow._slice.image.raw).mean())
+    assert abs(int(np.asarray(preview.data).mean()) - napari_s) <= 1
+    if getattr(viewer.dims, "units", None) is not None:  # earlier versions convert nothing
+        assert napari_s == 10
+    assert preview._slice.image.raw.shape[-2:] == (200, 220)
+
+
+def test_in_a_composite_the_preview_takes_the_place_of_its_source(viewer: Any, dock: Any, until: Until) -> None:
+    viewer.layers.clear()
+    flat = np.full((2, 200, 220), 4000, np.uint16)
+    flat[:, 0, 0] = 0
+    other = viewer.add_image(flat, name="other", colormap="red", blending="additive", contrast_limits=(0, 8000))
+    source = viewer.add_image(
+        flat, name="source", colormap="green", blending="additive", contrast_limits=(0, 8000), opacity=0.5
+    )
+    viewer.reset_view()
+
+    def centre() -> list[int]:
+        shot = viewer.screenshot(canvas_only=True, flash=False)
+        return [int(part) for part in shot[shot.shape[0] // 2, shot.shape[1] // 2, :3]]
+
+    before = centre()
+    assert min(before[:2]) > 30
+    viewer.layers.selection.active = source
+    dock.preview()
+    until(whole(dock))
+    preview = viewer.layers["source · AGVAE preview"]
+    assert (preview.blending, preview.opacity, viewer.layers.index(preview)) == ("additive", 0.5, 2)
+    assert np.abs(np.subtract(centre(), before)).max() <= 3
+    dock.comparison.curtain.value = True
+    assert np.abs(np.subtract(centre(), before)).max() <= 3
+    dock.comparison.curtain.value = False
+    assert (source.visible, other.visible) == (False, True)
+
+    viewer.dims.set_point(0, 1)  # before its preview is made, the slice itself is seen
+    assert source.visible
+    until(lambda: not source.visible)
+    preview.visible = False
+    assert source.visible
+    preview.visible = True
+    assert not source.visible
+    source.visible = True  # the user wants to see it
+    assert (source.visible, preview.visible) == (True, False)
+    preview.visible = True
+    source.opacity = 0.25
+    assert preview.opacity == 0.25
+    source.blending, source.opacity = "translucent", 1
+    assert (preview.blending, source.visible) == ("translucent", True)
+    source.blending = "additive"
+    viewer.layers.move(viewer.layers.index(source), 0)
+    assert [layer.name for layer in viewer.layers] == ["source", "source · AGVAE preview", "other"]
+    viewer.layers.remove(preview)
+    assert source.visible
