@@ -63,20 +63,12 @@ def test_other_axes_or_types_begin_a_preview_anew(viewer: Any, compared: Any, un
     source.data = np.stack([IMAGE, IMAGE[::-1]])
     source.scale = (3, 1, 1)
     source.translate = (1, 2, 3)
-    until(lambda: names(viewer) == ["photo"])
-    compared.editor.slider.setValue(4000)
-    until(whole(compared))
-    assert names(viewer) == NAMES
-    preview = viewer.layers[1]
-    assert preview.data.shape == (1, *IMAGE.shape)
-    np.testing.assert_array_equal(preview.extent.world, source.extent.world)
-    source.data = np.stack([IMAGE] * 5)
-    until(lambda: names(viewer) == ["photo"])
-    compared.editor.slider.setValue(3000)
-    until(whole(compared))
-    assert viewer.layers[1].data.shape == source.data.shape
+    until(lambda: names(viewer) == NAMES and viewer.layers[1].data.shape == (1, *IMAGE.shape))
+    np.testing.assert_array_equal(viewer.layers[1].extent.world, [[1, 2, 3], [1, 261, 362]])
+    before = viewer.layers[1]
     source.data = source.data.astype(np.float32) / 255
-    until(lambda: names(viewer) == ["photo"])
+    until(lambda: names(viewer) == NAMES and viewer.layers[1].dtype == np.float32)
+    assert viewer.layers[1] is not before
 
 
 def test_a_preview_deleted_by_hand_goes_with_all_that_belongs_to_it(viewer: Any, compared: Any, until: Until) -> None:
