@@ -36,6 +36,7 @@ from agvae.training.export import export_checkpoint, read_checkpoint
 from agvae.training.loop import DivergedError, Trainer, TrainingOptions
 from agvae.training.loss import interpolated_betas, random_levels
 from agvae.training.muon import Muon, orthogonalized
+from agvae.training.signals import Interruption
 from agvae.training.validate import FLAT, load_kinds, validate
 from agvae.weights import read_model_file
 from tests.helpers import TINY, picture
@@ -428,6 +429,11 @@ def test_a_source_can_be_a_part_of_a_folder(tmp_path: Path) -> None:
     assert found == {"some": [1, 2, 4], tmp_path.name: [0, 1, 2, 3, 4]}
 
 
+def test_no_data_are_an_error() -> None:
+    with pytest.raises(ValueError, match="no data"):
+        load_pool([], 8, torch.device("cpu"))
+
+
 @pytest.mark.parametrize("shares", [["=1", ""], ["=0", "=1"], ["=much", "=1"], ["=nan", "=1"], ["=-1", "=2"]])
 def test_shares_that_are_none_are_refused(shares: list[str], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="share"):
@@ -629,6 +635,16 @@ def test_a_full_disk_does_not_end_a_run(options: TrainingOptions, capsys: pytest
     assert "no checkpoint was written, training goes on" in capsys.readouterr().out
     assert [path.name for path in trainer.output.iterdir()] == ["checkpoint.pt"]
     assert trainer.resumed.read_bytes() == before
+
+
+def test_what_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interruption() as interruption:
+            signal.raise_signal(signal.SIGINT)
+        assert interruption.number == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

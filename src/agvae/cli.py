@@ -189,6 +189,14 @@ def _positive(text: str) -> int:
     return value
 
 
+def _minutes(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        msg = f"{text} is not a positive number"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
 def _add_quality(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q", "--quality", type=_quality, default=3.5, metavar="Q", help="1 to 6, or 10 to 100 percent; default 3.5"
@@ -608,7 +616,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     )
     start.add_argument("--init-from", metavar="MODEL", help="start from an exported model, which also says the preset")
     start.add_argument("--from-zoo", metavar="FILE", help="start from a checkpoint of CompressAI's zoo")
-    parser.add_argument("--stop-after", type=float, default=float("inf"), metavar="MINUTES", help="stop early")
+    parser.add_argument("--stop-after", type=_minutes, default=float("inf"), metavar="MINUTES", help="stop early")
     parser.set_defaults(usage_error=parser.error)
 
 

@@ -177,7 +177,7 @@ def test_what_is_not_taken_from_a_zoo_checkpoint_is_said(
     path = tmp_path / "zoo.pth.tar"
     torch.save(JointAutoregressiveHierarchicalPriors(8, 12).state_dict(), path)
     Trainer(options, from_zoo=str(path))
-    assert capsys.readouterr().out == ""
+    assert "not taken" not in capsys.readouterr().out
     Trainer(replace(options, entropy="asymmetric"), from_zoo=str(path))
     names = "entropy_parameters.4.weight, entropy_parameters.4.bias\n"
     assert capsys.readouterr().out.endswith(names)

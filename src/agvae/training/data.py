@@ -35,9 +35,12 @@ def load_pool(
     """The images that all sources name, with the share of each behind its sign of equality, or by area if none has one.
 
     Raises:
-        ValueError: a source has no image, or no share where another has one.
+        ValueError: there is no source, or one has no image, or no share where another has one.
         OSError: a source cannot be read.
     """
+    if not texts:
+        msg = "no data to train on"
+        raise ValueError(msg)
     sources = [Source.parse(text) for text in texts]
     shares = _shares(sources)
     tallies = [Tally() for _ in sources]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 import os
@@ -287,7 +288,8 @@ class Trainer:
 
     def _say(self, line: str) -> None:
         if self.rank == 0:
-            print(line, flush=True)
+            with contextlib.suppress(OSError):  # a log that nobody reads any more, or a full disk, ends no run
+                print(line, flush=True)
 
     @property
     def progress(self) -> float:
@@ -297,7 +299,7 @@ class Trainer:
         return min(1.0, done)
 
     def run(self, stop_after: float = math.inf) -> None:
-        """Train until the schedule ends, `stop_after` minutes have passed, or SIGTERM or SIGINT comes.
+        """Train until the schedule ends, `stop_after` minutes have passed, or SIGTERM, SIGINT or SIGHUP comes.
 
         A checkpoint is written on the way and at the end, after the last step was finished. Then a signal that came
         has the effect that it has outside of this method.
@@ -366,7 +368,10 @@ class Trainer:
         results = validate(self.average, self.valid, lambda: bool(interruption.number))
         if not results:
             return
-        self.report(results)
+        try:
+            self.report(results)
+        except OSError as error:
+            self._say(f"warning: the validation was not written: {error}")
         value = mean_log2_loss(results)
         if value < self.best:
             self.best = value

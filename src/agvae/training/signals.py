@@ -1,4 +1,4 @@
-"""Ends that others ask for: SIGTERM and SIGINT are noted, and take effect after the work that they came in."""
+"""Ends that others ask for: signals are noted, and take effect after the work that they came in."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 
 
 class Interruption:
-    """A context in whose body both signals only set `number`; behind it the signal is sent again.
+    """A context in whose body SIGTERM, SIGINT and SIGHUP only set `number`; behind it the signal is sent again.
 
-    So the process ends by it as if it came there, or does with it what it always does.  Only the main thread can
-    handle signals; in others nothing changes.
+    So the process ends by it as if it came there, or does with it what it always does. What is ignored, as SIGHUP
+    under nohup, stays so. Only the main thread can handle signals; in others nothing changes.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,8 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            wanted = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._note) for number in wanted}
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
