@@ -33,6 +33,7 @@ from agvae.container import (
 )
 from agvae.errors import NotAgvError
 from agvae.frames import Frames
+from agvae.progress import watched
 from tests.helpers import CountingFile, picture
 
 pytestmark = pytest.mark.usefixtures("tiny_weights")
@@ -406,6 +407,16 @@ def test_16_bit_layouts_give_the_same_bytes() -> None:
     for mode, layout in (("I;16", "<u2"), ("I;16L", "<u2"), ("I;16B", ">u2"), ("I;16N", "=u2")):
         image = Image.frombytes(mode, (60, 40), pixels.astype(layout).tobytes())
         assert agvae.encode(image) == data, mode
+
+
+def test_many_small_frames_share_batches_of_bounded_memory() -> None:
+    """Networks work on 32 x 32 pixels of a frame of 8 x 8."""
+    batches: list[int] = []
+    with watched(batches.append):
+        data = agvae.encode(list(np.random.default_rng(0).integers(0, 256, (300, 8, 8), np.uint8)), 1)
+    assert agvae.read_info(data)["frames"] == 300
+    assert sum(batches) == 300 * 64
+    assert max(batches) == 256 * 64
 
 
 def test_16_bit_frames_have_their_own_ranges() -> None:

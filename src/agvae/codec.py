@@ -92,7 +92,7 @@ def encode_images(
         MemoryError: an image does not fit in memory.
     """
     loaded = load_model(model)
-    for chunk in _chunks(images, lambda image: image.shape[0] * image.shape[1], loaded):
+    for chunk in _chunks(images, lambda image: _padded_size((0, 0, image.shape[1], image.shape[0])), loaded):
         yield from within_memory(loaded, partial(_encode, images=chunk, level=level, tile_size=tile_size))
 
 
@@ -111,7 +111,7 @@ def decode_images(requests: Iterable[DecodeRequest], *, damaged_ok: bool = False
         first = next(same_model)
         with about(first.filename):
             loaded = model_of(first.header)
-        for chunk in _chunks(itertools.chain([first], same_model), lambda request: size(request.area), loaded):
+        for chunk in _chunks(itertools.chain([first], same_model), lambda request: _padded_size(request.area), loaded):
             yield from within_memory(loaded, partial(_decode, requests=chunk, damaged_ok=damaged_ok))
 
 
@@ -178,7 +178,7 @@ def encode_tiles(
 ) -> Iterator[tuple[int, Packed]]:
     """Code boxes of images, each as a tile; gives their positions in the sequence in any order."""
     shapes = [(_analysis_window(model, *tile).shape, tile[0].dtype) for tile in tiles]
-    for batch in _batches(shapes, [size(box) for _, box in tiles], limits.batch):
+    for batch in _batches(shapes, [_padded_size(box) for _, box in tiles], limits.batch):
         y = _analyse(model, [tiles[k] for k in batch], level, limits.side)
         yield from zip(batch, model.pack(y, [level] * len(batch)), strict=True)
         checkpoint(sum(size(tiles[k][1]) for k in batch))
@@ -245,7 +245,9 @@ class Canvas:
 def _decode(model: Model, limits: Limits, *, requests: Sequence[DecodeRequest], damaged_ok: bool) -> list[Picture]:
     canvases = [Canvas(model, request) for request in requests]
     coded = [(canvas, *tile) for canvas in canvases for tile in canvas.coded()]
-    for batch in _batches([latent_shape(box) for _, box, _ in coded], [size(box) for _, box, _ in coded], limits.batch):
+    for batch in _batches(
+        [latent_shape(box) for _, box, _ in coded], [_padded_size(box) for _, box, _ in coded], limits.batch
+    ):
         tiles = [coded[k] for k in batch]
         levels = [canvas.request.header.level for canvas, _, _ in tiles]
         found = model.unpack([payload for _, _, payload in tiles], levels, *latent_shape(tiles[0][1]))
@@ -268,7 +270,7 @@ def synthesise(model: Model, limits: Limits, *, wanted: Sequence[tuple[Canvas, B
         for part in split(box, limits.side)
     ]
     shapes = [window.shape for _, window in parts]
-    for batch in _batches(shapes, [size(window.outer) for _, window in parts], limits.batch):
+    for batch in _batches(shapes, [_padded_size(window.outer) for _, window in parts], limits.batch):
         windows = [parts[k] for k in batch]
         y_hat = torch.stack([canvas.y_hat[slices(window.outer, canvas.outer, STRIDE)] for canvas, window in windows])
         levels = [canvas.request.header.level for canvas, _ in windows]
@@ -276,6 +278,11 @@ def synthesise(model: Model, limits: Limits, *, wanted: Sequence[tuple[Canvas, B
             canvas.put_pixels(window.box, x[window.inner])
         checkpoint(sum(size(window.box) for _, window in windows))
     return []
+
+
+def _padded_size(box: Box) -> int:
+    """Pixels of a box that the networks work on."""
+    return size(padded(box))
 
 
 def _analysis_window(model: Model, image: Picture, box: Box) -> Window:
