@@ -197,6 +197,19 @@ class TestErrors:
         assert run("decode", photo, tmp_path / "out.png") == 1
         assert sorted(tmp_path.iterdir()) == before
 
+    def test_readers_that_raise_all_kinds(
+        self, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def refuse(*_: object) -> None:
+            raise KeyError("tag")  # noqa: EM101
+
+        monkeypatch.setattr(Image.Image, "load", refuse)
+        self.check(capsys, f"{photo}: KeyError: 'tag'", "encode", photo, tmp_path / "out.agv")
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+    def test_a_full_device_is_named(self, photo: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.check(capsys, "/dev/full: No space left on device", "encode", photo, "/dev/full")
+
     def test_unknown_extension(self, coded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.check(capsys, "Pillow writes no format", "decode", coded, tmp_path / "out.xyz")
         self.check(capsys, "Pillow writes no format", "decode", coded, tmp_path / "out")
@@ -717,6 +730,17 @@ class TestNothingIsLost:
         assert 0x0111 not in kept  # where the rows lie in the file
         assert kept.get_ifd(0x8825)[2] == (1.0, 2.0, 3.0)
         assert kept.get_ifd(0x8769)[0x829A] == 0.5
+
+    @pytest.mark.parametrize("extension", ["webp", "gif", "png"])
+    def test_more_loops_than_a_format_counts(
+        self, extension: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        frames = [picture(24, 16), picture(24, 16)[::-1]]
+        (tmp_path / "a.agv").write_bytes(agvae.encode(frames, 2, metadata=Metadata(loop=65536)))
+        assert run("decode", tmp_path / "a.agv", tmp_path / f"a.{extension}") == 0
+        assert "shown for ever and not 65536 times" in capsys.readouterr().err
+        with Image.open(tmp_path / f"a.{extension}") as image:
+            assert image.info["loop"] == 0
 
     def test_lost_tiles_are_counted(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         coded = tmp_path / "a.agv"

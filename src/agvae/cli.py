@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agvae.container import Metadata, Reader
 
 DEMO_PHOTOGRAPH = "chelsea.png"
+_MOST_LOOPS = 0xFFFF
 _NO_ARRAYS = "without what it says of arrays (axes, values, units), which napari keeps"
 _EXTRAS = {"scipy": "eval", "matplotlib": "eval", "compressai": "train", "pytorch_msssim": "train"}
 
@@ -92,11 +93,17 @@ def _about(path: Path) -> Iterator[None]:
     """Have errors say which file they are about."""
     try:
         yield
-    except BrokenPipeError:
+    except (BrokenPipeError, ModuleNotFoundError):
         raise
-    except _user_errors() as error:
+    except Exception as error:  # Pillow's readers and writers raise all kinds at what they do not know
         text = _text_of(error)
-        raise (error if str(path) in text else ValueError(f"{path}: {text}")) from error
+        if isinstance(error, _user_errors()):
+            if str(path) in text:
+                raise
+        else:
+            text = f"{type(error).__name__}: {text}"
+        msg = f"{path}: {text}"
+        raise ValueError(msg) from error
 
 
 def _check_paths(source: Path, target: Path, force: bool) -> None:
@@ -241,7 +248,8 @@ def _encode(args: argparse.Namespace) -> int:
     for sentence in lost:
         _say("warning", f"{args.input}: {sentence}")
     data = coded.getvalue()
-    write_whole(args.output, data, replace=args.force)
+    with _about(args.output):
+        write_whole(args.output, data, replace=args.force)
     found = agvae.read_info(data)
     frames = f"{found['frames']} frames, " if found["frames"] > 1 else ""
     _report(args.output, f"{frames}{len(data)} bytes, {found['bpp']:.4f} bpp, quality {args.quality:g}")
@@ -281,14 +289,15 @@ def _decode(args: argparse.Namespace) -> int:
         if reader.metadata.arrays is not None:
             lost.append(_NO_ARRAYS)
         fit, info, unfit = fitted(frames, reader.metadata.to_info(), form)
-        options = _animation(reader.metadata, fit[1:]) if len(fit) > 1 else {}
+        options = _animation(reader.metadata, fit[1:], form, unfit) if len(fit) > 1 else {}
         coded = BytesIO()
         fit[0].save(coded, form, **options, **info)
     if len(frames) < reader.header.frames:
         unfit.append(f"only the first of {reader.header.frames} frames, as {form} holds one")
     for sentence in (*lost, *unfit, *_shrunk(coded, fit, form)):
         _say("warning", f"{args.output}: {sentence}")
-    write_whole(args.output, coded.getvalue(), replace=args.force)
+    with _about(args.output):
+        write_whole(args.output, coded.getvalue(), replace=args.force)
     count = f"{len(fit)} frames of " if len(fit) > 1 else ""
     _report(args.output, f"{count}{fit[0].width} x {fit[0].height}, {fit[0].mode}")
     return 0
@@ -356,9 +365,9 @@ def _broken_tiles(reader: Reader, frames: int) -> int:
 
 def _shrunk(coded: BytesIO, frames: Sequence[Image.Image], form: str) -> Iterator[str]:
     """What a format changed unasked: icons have a largest size, and neighbours that are equal become one frame."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    with contextlib.suppress(UnidentifiedImageError), Image.open(coded) as image:
+    with contextlib.suppress(OSError), Image.open(coded) as image:  # some formats are only written
         if sorted(image.size) != sorted(frames[0].size):  # some readers turn upright what says that it lies
             yield f"resized to {image.width} x {image.height}, as {form} is"
         count = getattr(image, "n_frames", 1)
@@ -366,13 +375,17 @@ def _shrunk(coded: BytesIO, frames: Sequence[Image.Image], form: str) -> Iterato
             yield f"{count} frames, as {form} makes one of neighbours that are equal"
 
 
-def _animation(metadata: Metadata, others: list[Image.Image]) -> dict[str, Any]:
+def _animation(metadata: Metadata, others: list[Image.Image], form: str, lost: list[str]) -> dict[str, Any]:
     """The options of `Image.save` for several frames; Pillow's writers want durations in whole milliseconds."""
     options: dict[str, Any] = {"save_all": True, "append_images": others}
+    own = form == "AGV"
     if metadata.durations is not None:
-        options["duration"] = [round(duration) for duration in metadata.durations]
+        options["duration"] = [time if own else round(time) for time in metadata.durations]
     if metadata.loop is not None:
         options["loop"] = metadata.loop
+        if metadata.loop > _MOST_LOOPS and not own:
+            options["loop"] = 0
+            lost.append(f"shown for ever and not {metadata.loop} times, as {form} cannot count so far")
     return options
 
 
