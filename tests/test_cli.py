@@ -756,6 +756,15 @@ class TestNothingIsLost:
             assert back.crop((64, 0, 80, 40)).getextrema() == ((128, 128),) * 3
             assert back.crop((0, 0, 64, 40)).getextrema() != ((128, 128),) * 3
 
+    def test_damaged_metadata_are_left_out(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        data = bytearray(agvae.encode(picture(40, 24), metadata=Metadata(comment=b"hello")))
+        data[data.index(b"hello")] ^= 1
+        (tmp_path / "a.agv").write_bytes(data)
+        assert run("decode", tmp_path / "a.agv", tmp_path / "a.png") == 1
+        assert run("decode", tmp_path / "a.agv", tmp_path / "a.png", "--damaged-ok") == 0
+        assert "the file is damaged" in (error := capsys.readouterr().err)
+        assert "the colour of all tiles is there" in error
+
     def test_frames_and_sizes_that_a_format_changes(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "a.agv").write_bytes(agvae.encode([picture(300, 40)] * 2, 2))
         assert run("decode", tmp_path / "a.agv", tmp_path / "a.gif") == 0

@@ -329,7 +329,7 @@ def _decoded(path: Path, all_frames: bool, damaged_ok: bool, lost: list[str]) ->
     if broken == total:
         msg = f"{path}: every tile is lost ({reason})"
         raise ValueError(msg)
-    tiles = f"{broken} of {total} tiles are lost and grey" if broken else "no tile is lost"
+    tiles = f"{broken} of {total} tiles are lost and grey" if broken else "the colour of all tiles is there"
     lost.append(f"the file is damaged ({reason}); {tiles}")
     return reader, _frames_of(reader, all_frames, damaged_ok=True)
 
