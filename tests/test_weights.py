@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -142,6 +143,103 @@ def test_passwords_in_the_address_are_not_told(server: Server, monkeypatch: pyte
     with pytest.raises(weights.WeightsError, match="s3://bucket") as caught:
         weights.find("tiny-1")
     assert "s3cret" not in str(caught.value)
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and all that it came from, shown in tracebacks or not."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://user:a/s3cret@{}",
+        "http://user:a s3cret@{}",
+        "http://user:a?s3cret@{}",
+        "http://user:a#s3cret@{}",
+        "http://user:a\\s3cret@{}",
+        "http://user:a@s3cret@{}",
+        "http://user:\u20acs3cret@{}",
+        "http://us\u2100er:s3cret@{}",
+        "http://user:s3cret%40{}",
+        "http://{}/?token=s3cret",
+        "http://{}/#s3cret",
+        "http:/user:s3cret@{}",
+        "http//user:s3cret@{}",
+        "//user:s3cret@{}",
+        "user:s3cret@{}",
+        "u:s3cret@{}",
+        "s3cret@{}",
+        "ftp://user:a s3cret@{}",
+        "file://user:s3cret@{}/none",
+    ],
+)
+def test_nothing_secret_is_told_however_the_address_is_written(
+    address: str, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, address.format(f"127.0.0.1:{server.server_port}"))
+    server.replies = [Reply(404)]
+    for name in ("tiny-1", "other-9"):
+        with pytest.raises(weights.WeightsError) as caught:
+            weights.find(name)
+        assert [str(error) for error in chain(caught.value) if "s3cret" in str(error) + repr(vars(error))] == []
+    assert not [path for path, _ in server.requests if "s3cret" in path and "?token=s3cret" not in path]
+    assert "user:" not in caplog.text
+
+
+@pytest.mark.parametrize("reply", [Reply(raw=b"no status\r\n\r\n"), Reply(302, headers={"Location": "http://x:y@/"})])
+def test_what_the_http_client_says_of_a_signed_address_is_not_told(
+    reply: Reply, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, f"{server.origin}/a?token=s3cret")
+    server.replies = [reply]
+    with pytest.raises(weights.WeightsError, match=f"{server.origin}/a/{ENTRY['file']} failed") as caught:
+        weights.find("tiny-1")
+    assert not any("s3cret" in str(error) for error in chain(caught.value))
+    assert server.requests[0][0] == f"/a/{ENTRY['file']}?token=s3cret"
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://user:a/s3cret@x:1", "http://user:a s3cret@127.0.0.1:1", "http://u:s3cret@:1"]
+)
+def test_passwords_of_proxies_are_not_told(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    monkeypatch.setenv(weights.URL_VARIABLE, "http://weights.invalid")
+    with pytest.raises(weights.WeightsError, match=r"(?i)proxy") as caught:
+        weights.find("tiny-1")
+    assert not any("s3cret" in str(error) for error in chain(caught.value))
+
+
+def test_a_wrong_option_is_not_told() -> None:
+    with pytest.raises(ValueError, match="not bytes") as caught:
+        options.weights = b"http://user:s3cret@host"  # type: ignore[assignment]
+    assert "s3cret" not in str(caught.value)
+
+
+def test_folders_that_cannot_be_looked_into_are_a_weights_error(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one without permission, which would not keep root out: a name that no folder can have."""
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
+    monkeypatch.setattr(weights, "cache_folder", lambda: Path("/") / ("x" * 300))
+    with pytest.raises(weights.WeightsError, match=os.strerror(errno.ENAMETOOLONG)):
+        weights.find("tiny-1")
+    monkeypatch.setenv(weights.URL_VARIABLE, "/" + "x" * 300)
+    for name in ("tiny-1", "other-9"):
+        with pytest.raises(weights.WeightsError, match=os.strerror(errno.ENAMETOOLONG)):
+            weights.find(name)
+    assert weights.registry()["default"] == "tiny-1"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing keeps root out")
+def test_a_cache_folder_without_permission_is_a_weights_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
+    weights.cache_folder().mkdir(parents=True, mode=0)
+    with pytest.raises(weights.WeightsError, match=os.strerror(errno.EACCES)):
+        weights.find("tiny-1")
 
 
 def test_options_go_before_the_environment(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

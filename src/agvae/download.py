@@ -38,6 +38,8 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", re.ASCII
 _KEPT = " ({} of {} bytes came; another call goes on from there)"
 _PROXY_HINT = "; HTTPS_PROXY and HTTP_PROXY name proxies, as http://user:password@host:port"
 _CERTIFICATE_HINT = "; where a proxy opens encrypted traffic, REQUESTS_CA_BUNDLE must name a file with its certificate"
+_QUOTES = re.compile(r"[/:@'\"]")
+"""What a message has that quotes an address or a header."""
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
@@ -135,7 +137,7 @@ def _restart(file: IO[bytes]) -> None:
 def _append(url: str, file: IO[bytes], size: int, deadline: float, bar: tqdm[Any]) -> None:
     """Ask for the bytes that are missing, and write them as they come."""
     import requests
-    from urllib3.exceptions import HTTPError, MaxRetryError
+    from urllib3.exceptions import HTTPError
 
     start = file.tell()
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
@@ -160,14 +162,23 @@ def _append(url: str, file: IO[bytes], size: int, deadline: float, bar: tqdm[Any
     except _WrongPart:
         _restart(file)
         raise
-    except (requests.RequestException, HTTPError) as error:
-        if isinstance(error, ValueError | requests.TooManyRedirects):
-            raise DownloadError(_explain(error)) from error
-        if not start and any(isinstance(cause, MaxRetryError) for cause in error.args):
-            msg = f"no connection: {_explain(error)}"
-            raise DownloadError(msg) from error
-        msg = f"the connection failed: {_explain(error)}"
-        raise _BrokenOff(msg) from error
+    except (requests.RequestException, HTTPError, ValueError) as error:
+        failure = _failure(error, resumed=start > 0)
+    else:
+        return
+    raise failure  # here, since what it comes from holds addresses with passwords
+
+
+def _failure(error: Exception, resumed: bool) -> Exception:
+    """What to raise in place of an error of the HTTP client."""
+    import requests
+    from urllib3.exceptions import MaxRetryError
+
+    if isinstance(error, ValueError | requests.TooManyRedirects):
+        return DownloadError(_explain(error))
+    if not resumed and any(isinstance(cause, MaxRetryError) for cause in error.args):
+        return DownloadError(f"no connection: {_explain(error)}")
+    return _BrokenOff(f"the connection failed: {_explain(error)}")
 
 
 def _drop_redirect_body(response: Response, **_: object) -> None:
@@ -209,6 +220,8 @@ def _explain(error: BaseException) -> str:
     cause = error
     while inner := [e for e in (getattr(cause, "reason", None), *cause.args) if isinstance(e, Exception)]:
         cause = inner[0]
+    if isinstance(error, ValueError) and _QUOTES.search(str(error)):
+        return f"its address, or that of a proxy or of a redirect, is not a valid one{_PROXY_HINT}"
     text = "".join(c if c.isprintable() else " " for c in str(cause)[:200]).strip() or type(cause).__name__
     hint = _PROXY_HINT if isinstance(error, ProxyError) else _CERTIFICATE_HINT if isinstance(error, SSLError) else ""
     return text + hint

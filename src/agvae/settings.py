@@ -154,10 +154,11 @@ def _dtype(value: object) -> str:
 
 
 def _weights(value: object) -> str:
-    if not isinstance(value, str | os.PathLike):
-        msg = f"weights must be an address or a folder, not {value!r}"
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str):
+        msg = f"weights must be an address or a folder, not {type(value).__name__}"  # it may hold a password
         raise ValueError(msg)
-    return os.fspath(value)
+    return text
 
 
 def _offline(value: object) -> bool:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from agvae.addresses import join, public
 from agvae.container import check_model_name
 from agvae.download import fetch, is_intact
 from agvae.errors import WeightsError as WeightsError
@@ -47,7 +48,6 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _MALFORMED = (OSError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What reading foreign values in JSON and tensors may raise."""
-_PASSWORD = re.compile(r"(?<=//)[^/\s]*@")
 
 
 def _bundled_folder() -> Path:
@@ -122,7 +122,7 @@ def registry() -> Registry:
         mirror = _local_mirror()
     except WeightsError:  # raised again where the folder is needed
         mirror = None
-    if mirror is not None and (mirror / REGISTRY_FILE).is_file():
+    if mirror is not None and os.path.isfile(mirror / REGISTRY_FILE):  # noqa: PTH113 - False if it cannot be searched
         found["models"] = {**_read_registry(mirror)["models"], **found["models"]}
     return found
 
@@ -204,8 +204,8 @@ def _entry(name: str) -> ModelEntry:
     models = registry()["models"]
     if name not in models:
         known = ", ".join(sorted(models)) or "none"
-        mirror = _local_mirror()
-        absent = f"there is no folder {mirror}, and " if mirror is not None and not mirror.is_dir() else ""
+        trouble = _trouble(mirror) if (mirror := _local_mirror()) is not None else ""
+        absent = f"{trouble}, and " if trouble else ""
         msg = f"{absent}unknown model {name!r} (this version of agvae knows: {known}); a newer agvae may know it"
         raise WeightsError(msg)
     return models[name]
@@ -214,22 +214,31 @@ def _entry(name: str) -> ModelEntry:
 def _local_mirror() -> Path | None:
     """The folder that `agvae.options.weights` names, as a path or a file: address."""
     source = options.weights
+    reason = "neither a folder nor an http:, https: or file: address"
     try:
         address = urlsplit(source)
         if not source or address.scheme in ("http", "https"):
             return None
         if address.scheme == "file":
             return Path(url2pathname(address.path))
-        _require(len(address.scheme) < 2, "neither a folder nor an http:, https: or file: address")  # C: is a drive
-        return Path(source).expanduser()
-    except (ValueError, RuntimeError) as error:
-        msg = f"{URL_VARIABLE} or agvae.options.weights, {_public(source)!r}: {error}"
-        raise WeightsError(msg) from error
+        if len(address.scheme) < 2:  # C: is a drive
+            return Path(source).expanduser()
+    except RuntimeError as error:  # no such home
+        reason = str(error)
+    except ValueError:  # which quotes what may be a password
+        pass
+    msg = f"{URL_VARIABLE} or agvae.options.weights, {public(source)!r}: {reason}"
+    raise WeightsError(msg)
 
 
-def _public(text: str) -> str:
-    """A text with addresses, without user names and passwords in them."""
-    return _PASSWORD.sub("", text)
+def _trouble(folder: Path) -> str:
+    """What is wrong with a folder; "" if nothing is."""
+    try:
+        return "" if stat.S_ISDIR(folder.stat().st_mode) else f"{public(str(folder))} is no folder"
+    except FileNotFoundError:
+        return f"there is no folder {public(str(folder))}"
+    except (OSError, ValueError) as error:
+        return f"the folder {public(str(folder))} cannot be used ({getattr(error, 'strerror', error)})"
 
 
 def _places(entry: ModelEntry) -> Iterator[Path]:
@@ -243,28 +252,27 @@ def _places(entry: ModelEntry) -> Iterator[Path]:
 def _download(name: str) -> Path:
     """Fetch into the cache; the file appears there complete and verified, or not at all."""
     entry, folder = _entry(name), cache_folder()
-    base = options.weights or registry()["base_url"]
-    url = f"{base.rstrip('/')}/{entry['file']}"
-    mirror = _local_mirror()
+    base, mirror = options.weights or registry()["base_url"], _local_mirror()
     if mirror is not None:
-        absent = f"there is no folder {mirror}" if not mirror.is_dir() else ""
-        raise _unavailable(name, absent or f"{url} is missing or is not the released file")
+        reason = _trouble(mirror) or f"{mirror / entry['file']} is missing or is not the released file"
+        raise _unavailable(name, reason)
     if options.offline:
         raise _unavailable(name, f"{OFFLINE_VARIABLE} or agvae.options.offline forbids downloads")
     if not base:
         raise _unavailable(name, "no address to download it from is known")
-    target = folder / entry["file"]
+    target, url = folder / entry["file"], base
     try:
         _require(folder.is_absolute(), f"the user has no home, so {folder} is no place to keep it")
+        url = join(base, entry["file"])
         fetch(url, target, entry["size"], entry["sha256"])
     except (OSError, ValueError, NotImplementedError) as error:  # the last of them: a disk without locks
-        raise _unavailable(name, f"the download of {_public(f'{url} failed: {error}')}") from error
+        raise _unavailable(name, f"the download of {public(url)} failed: {error}") from error
     return target
 
 
 def _unavailable(name: str, reason: str) -> WeightsError:
     entry = _entry(name)
-    damaged = [str(path) for path in _places(entry) if path.is_file()]
+    damaged = [str(path) for path in _places(entry) if os.path.isfile(path)]  # noqa: PTH113
     if damaged:
         reason = f"{', '.join(damaged)} is damaged (its size or SHA-256 is not the registered one), and {reason}"
     return WeightsError(
