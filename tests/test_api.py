@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 import subprocess
 import sys
 import weakref
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageSequence
 
 import agvae
 from agvae.api import encode_frames
@@ -559,6 +560,54 @@ def test_batches_give_what_single_calls_give() -> None:
         assert (decoded.dtype, decoded.shape) == (single.dtype, single.shape)
         assert np.abs(decoded.astype(int) - single).max() <= (1 if single.dtype == np.uint8 else 16)
     assert agvae.encode_batch([]) == agvae.decode_batch([]) == []
+
+
+class OneBuffer(Sequence[NDArray[np.uint8]]):
+    """Frames that all come in the same array."""
+
+    def __init__(self, frames: list[NDArray[np.uint8]]) -> None:
+        self.frames, self.buffer = frames, np.empty_like(frames[0])
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, k: Any) -> Any:
+        self.buffer[:] = self.frames[k]
+        return self.buffer
+
+
+@pytest.mark.parametrize("kept", [0, 2**26])
+def test_one_buffer_for_all_images(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a generator, a sequence, a list that is filled anew, and a Pillow image that goes on to its next frame."""
+    monkeypatch.setattr("agvae.frames.KEPT", kept)
+    images = [picture(40, 30, seed) for seed in range(4)]
+    each = [agvae.encode(image) for image in images]
+    together = agvae.encode(images)
+
+    def refilled() -> Iterator[list[NDArray[np.uint8]]]:
+        frames: list[NDArray[np.uint8]] = []
+        for image in images:
+            frames[:] = [image]
+            yield frames
+
+    moving = io.BytesIO()
+    first, *rest = map(Image.fromarray, images)
+    first.save(moving, "TIFF", save_all=True, append_images=rest)
+    assert agvae.encode_batch(iter(OneBuffer(images))) == each
+    assert agvae.encode_batch(OneBuffer(images)) == each
+    assert agvae.encode_batch(refilled()) == each
+    assert agvae.encode_batch(ImageSequence.Iterator(Image.open(moving))) == each
+    assert agvae.encode(OneBuffer(images)) == together
+    assert agvae.encode_batch([OneBuffer(images)] * 2) == [together] * 2
+
+
+def test_batches_say_which_image_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="image 1: cannot write mode CMYK as AGV"):
+        agvae.encode_batch([picture(40, 30), Image.new("CMYK", (4, 4))])
+    path = tmp_path / "a.tif"
+    Image.new("CMYK", (4, 4)).save(path)
+    with Image.open(path) as image, pytest.raises(OSError, match=re.escape(str(path))):
+        agvae.encode(image)
 
 
 def test_batches_take_generators_and_options(tmp_path: Path) -> None:

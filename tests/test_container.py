@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import lzma
 import random
 import struct
+import tarfile
 import tracemalloc
+import zipfile
 import zlib
 from array import array
 from collections.abc import Iterator
@@ -466,6 +470,50 @@ def test_every_truncation_is_noticed(header: Header, tiles: list[TileData], data
 
 
 @pytest.mark.parametrize(("header", "tiles", "data"), SMALL_FILES)
+def archives(data: bytes, folder: Path) -> Iterator[io.BufferedReader]:
+    """Readers of the same bytes on top of other files."""
+    (folder / "a.gz").write_bytes(gzip.compress(data))
+    (folder / "a.xz").write_bytes(lzma.compress(data))
+    (folder / "plain").write_bytes(b"before" + data)
+    with tarfile.open(folder / "a.tar", "w") as tar:
+        info = tarfile.TarInfo("a.agv")
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+    with zipfile.ZipFile(folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a.agv", data)
+    yield io.BufferedReader(gzip.GzipFile(folder / "a.gz"))  # type: ignore[arg-type]
+    yield io.BufferedReader(lzma.LZMAFile(folder / "a.xz"))  # type: ignore[arg-type]
+    yield tarfile.TarFile(folder / "a.tar").extractfile("a.agv")  # type: ignore[misc]
+    yield io.BufferedReader(tarfile.TarFile(folder / "a.tar").extractfile("a.agv"))  # type: ignore[type-var]
+    with zipfile.ZipFile(folder / "a.zip") as packed, packed.open("a.agv") as member:
+        yield io.BufferedReader(member)  # type: ignore[arg-type]
+    yield io.BufferedReader(Slice(folder / "plain", len(b"before")))
+
+
+class Slice(io.FileIO):
+    """A file from a position on."""
+
+    def __init__(self, path: Path, start: int) -> None:
+        super().__init__(path)
+        self.start = start
+        super().seek(start)
+
+    def seek(self, position: int, whence: int = 0, /) -> int:
+        return super().seek(position + self.start * (whence == 0), whence) - self.start
+
+    def tell(self) -> int:
+        return super().tell() - self.start
+
+
+def test_readers_on_top_of_other_files(tmp_path: Path) -> None:
+    """Whose descriptor is that of the archive."""
+    header = Header(130, 70, "RGB", 10240, "light-1", DIGEST, tile_size=64)
+    tiles = [TileData(bytes([k]) * 20) for k in range(header.tile_count)]
+    for file in archives(write_container(header, Metadata(), tiles), tmp_path):
+        with file:
+            assert list(Reader(file).tiles()) == tiles
+
+
 def test_every_bit_flip_is_noticed(header: Header, tiles: list[TileData], data: bytes) -> None:
     for position in range(len(data)):
         for bit in range(8):

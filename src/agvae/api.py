@@ -85,7 +85,8 @@ def encode_batch(
     """The bytes of a file for each image; small images share a batch, which is faster than one call for each.
 
     Args:
-        images: each as `encode` takes it; their sizes and modes may differ.
+        images: each as `encode` takes it; their sizes and modes may differ.  What is no list or tuple may give all of
+            them in one buffer.
         metadata: what to store besides the pixels, the same in each file.
 
     The other arguments and the errors are those of `encode`; what is one image and no list of them is a TypeError.
@@ -98,7 +99,10 @@ def encode_batch(
     _check_list("images", images)
 
     def files() -> Iterator[tuple[Frames, Metadata]]:
-        for frames in (_frames(image, exact) for image in images):
+        lazy = not isinstance(images, list | tuple | np.ndarray)
+        for number, image in enumerate(images):
+            with _telling(f"image {number}"):
+                frames = _frames(image, exact, once=lazy)
             yield frames, with_thumbnail(common, frames, model) if thumbnail else common
 
     return list(coded_files(files(), level, model))
@@ -262,9 +266,21 @@ def decode_frame(reader: Reader, frame: int = 0, box: Box | None = None, *, dama
     return pixels
 
 
-def _frames(image: Picture | Sequence[Picture], exact: bool) -> Frames:
+def _frames(image: Picture | Sequence[Picture], exact: bool, *, once: bool = False) -> Frames:
     check_flag("exact", exact)
-    return Frames(image if isinstance(image, Sequence) else [image], exact=bool(exact))
+    return Frames(image if isinstance(image, Sequence) else [image], exact=bool(exact), once=once)
+
+
+@contextmanager
+def _telling(which: str) -> Iterator[None]:
+    """Say of errors from within which of many images they are about."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if type(error) not in (ValueError, OSError):
+            raise
+        msg = f"{which}: {error}"
+        raise type(error)(msg) from error
 
 
 def _check_list(name: str, items: object) -> None:

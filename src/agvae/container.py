@@ -561,10 +561,11 @@ def _check_crc(kind: bytes, crc: int, stored: bytes) -> None:
 
 def _read_at(fp: IO[bytes], position: int, length: int) -> bytes:
     """`_read` from a position; of a real file without moving it, as a forked process may share it."""
-    if type(fp) not in (BufferedReader, FileIO) or not hasattr(os, "pread"):
+    file = fp.raw if type(fp) is BufferedReader else fp
+    if type(file) is not FileIO or not hasattr(os, "pread"):  # what is on top of a file has that file's descriptor
         fp.seek(position)
         return _read(fp, length)
-    descriptor = fp.fileno()
+    descriptor = file.fileno()
     return _collect(lambda size, done: os.pread(descriptor, size, position + done), length)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -29,9 +30,11 @@ class Frames:
 
     Args:
         pictures: arrays or Pillow images as `agvae.encode` takes them.  Those of more than 64 MiB are gone through
-            several times, so that a source that makes them anew each time need not hold them all.
+            several times, so that a source that makes them anew each time need not hold them all.  What is no list or
+            tuple may give all of them in one buffer.
         bounds: of parts of a larger 16-bit frame the range of that, which is taken for theirs.
         exact: leave colour under alpha 0 as it is, instead of what costs least and spoils no edge.
+        once: the pictures may change after this: keep copies of them.
 
     Attributes:
         size: (width, height) of all frames.
@@ -48,9 +51,15 @@ class Frames:
     """
 
     def __init__(
-        self, pictures: Iterable[Picture], bounds: tuple[int, int] | None = None, *, exact: bool = False
+        self,
+        pictures: Iterable[Picture],
+        bounds: tuple[int, int] | None = None,
+        *,
+        exact: bool = False,
+        once: bool = False,
     ) -> None:
         self._pictures = pictures
+        self._copying = once or not isinstance(pictures, list | tuple)
         self.exact = exact
         self._kept: list[Pixels] | None = []
         self.count = 0
@@ -76,7 +85,7 @@ class Frames:
             self.grey = self.grey and (depth < 3 or bool((bands[..., :1] == bands[..., 1:3]).all()))
             self.count += 1
             held += bands.nbytes
-            if held > KEPT:
+            if held > KEPT and not once:
                 self._kept = None
             elif self._kept is not None:
                 self._kept.append(bands)
@@ -123,7 +132,8 @@ class Frames:
     def _source(self) -> Iterator[Pixels]:
         for picture in self._pictures:
             bands = _bands(picture)
-            yield bands if self.exact else _visible(bands)
+            shown = bands if self.exact else _visible(bands)
+            yield shown.copy() if self._copying and shown is bands and not isinstance(picture, Image.Image) else shown
 
 
 def _visible(bands: Pixels) -> Pixels:
@@ -171,7 +181,8 @@ def image_pixels(image: Image.Image) -> Pixels:
     """
     mode = _MODES.get(image.mode)
     if mode is None:
-        msg = f"cannot write mode {image.mode} as AGV"
+        name = getattr(image, "filename", "")
+        msg = f"cannot write mode {image.mode} as AGV" + (f" ({os.fsdecode(name)})" if name else "")
         raise OSError(msg)
     if mode == "I;16":
         if image.has_transparency_data:
