@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import agvae
-from agvae import codec
+from agvae import codec, weights
 from agvae.container import Box, DamagedFileError, Header, Reader, UnsupportedFileError
 from agvae.engine import Latents, Model
 from agvae.windows import latent_shape
@@ -228,6 +229,28 @@ def test_other_weights_of_the_same_name_are_refused() -> None:
     head = Header(32, 32, "RGB", 0, encoded.model, b"\0" * 8)
     with pytest.raises(UnsupportedFileError, match="install the version"):
         decode(codec.DecodeRequest(head, dict(enumerate(encoded.tiles))))
+
+
+def test_the_digest_decides_between_models_of_one_name(
+    tiny_weights_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The released one, and one in a folder of one's own."""
+    registry = json.loads((weights.BUNDLED / "registry.json").read_text())
+    name = registry["default"]
+    entry = json.loads((tiny_weights_folder / "registry.json").read_text())["models"]["tiny"]
+    (tmp_path / "registry.json").write_text(json.dumps({"models": {name: entry}}))
+    shutil.copy(tiny_weights_folder / entry["file"], tmp_path)
+    pixels = picture(40, 30)
+    with agvae.options.using(weights=tiny_weights_folder):
+        encoded = next(codec.encode_images([pixels], 0, model="tiny"))
+    own = codec.DecodeRequest(Header(40, 30, "RGB", 0, name, encoded.digest), dict(enumerate(encoded.tiles)))
+    with pytest.raises(UnsupportedFileError):
+        decode(own)
+    with agvae.options.using(weights=tmp_path):
+        decode(own)
+        with pytest.warns(UserWarning, match="another model under the name"):
+            assert codec.load_model(name).sha256 == registry["models"][name]["sha256"]
+        decode(request(pixels, 0, encode(pixels, 0)))
 
 
 def test_an_unknown_model_is_refused_by_name() -> None:

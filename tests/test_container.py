@@ -482,7 +482,7 @@ def archives(data: bytes, folder: Path) -> Iterator[io.BufferedReader]:
     with zipfile.ZipFile(folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("a.agv", data)
     yield io.BufferedReader(gzip.GzipFile(folder / "a.gz"))  # type: ignore[arg-type]
-    yield io.BufferedReader(lzma.LZMAFile(folder / "a.xz"))  # type: ignore[arg-type]
+    yield io.BufferedReader(lzma.LZMAFile(folder / "a.xz"))  # type: ignore[arg-type]  # noqa: SIM115
     yield tarfile.TarFile(folder / "a.tar").extractfile("a.agv")  # type: ignore[misc]
     yield io.BufferedReader(tarfile.TarFile(folder / "a.tar").extractfile("a.agv"))  # type: ignore[type-var]
     with zipfile.ZipFile(folder / "a.zip") as packed, packed.open("a.agv") as member:

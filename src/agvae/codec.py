@@ -7,14 +7,13 @@ image or of several, go through the networks as one batch.
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import itertools
 import os
 import threading
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -35,9 +34,11 @@ from agvae.container import (
     tile_boxes,
 )
 from agvae.engine import Model, Packed
-from agvae.errors import DamagedFileError, UnsupportedFileError, about
+from agvae.errors import DamagedFileError, about
+from agvae.networks.bands import kernel_threads
 from agvae.networks.transforms import STRIDE
 from agvae.progress import checkpoint
+from agvae.runtime import at_work
 from agvae.settings import options
 from agvae.windows import Window, latent_shape, overlap, padded, size, slices, split
 
@@ -187,7 +188,8 @@ def encode_tiles(
 def _analyse(model: Model, tiles: Sequence[tuple[Picture, Box]], level: int, side: int) -> Tensor:
     """Gained y (B, h, w, M) of tiles that can share a batch, made of parts of at most `side` pixels a side."""
     first = tiles[0][1]
-    y = torch.empty(len(tiles), *latent_shape(first), model.network.config.latent, device=model.device)
+    shape = (len(tiles), *latent_shape(first), model.network.config.latent)
+    y = torch.empty(shape, dtype=torch.float32, device=model.device)
     for parts in zip(*(split(box, side) for _, box in tiles), strict=True):
         checkpoint()
         windows = [_analysis_window(model, image, part) for (image, _), part in zip(tiles, parts, strict=True)]
@@ -214,7 +216,9 @@ class Canvas:
         left, top, right, bottom = request.area
         self.request = request
         self.outer = synthesis_window(model, request.header, request.area).outer
-        self.y_hat = torch.zeros(*latent_shape(self.outer), model.network.config.latent, device=model.device)
+        shape = (*latent_shape(self.outer), model.network.config.latent)
+        with torch.inference_mode(False):  # the caller's mode may be another one when latents come
+            self.y_hat = torch.zeros(shape, dtype=torch.float32, device=model.device)
         self.known: list[Box] = []
         dtype, grey = (np.float32, 0.5) if request.header.mode == "I;16" else (np.uint8, 128)
         self.pixels: Picture = np.full((bottom - top, right - left, 3), grey, dtype)
@@ -327,7 +331,7 @@ def within_memory(model: Model, work: _Work[T]) -> list[T]:
     attempts = [Limits(_BATCH[_device_type(model)], MAX_TILE_SIZE), *(Limits(1, side) for side in _SMALLER_SIDES)]
     for limits in attempts:
         try:
-            with _gate.passing(), _threads():
+            with at_work(), _threads():
                 return work(model, limits)
         except (RuntimeError, MemoryError) as error:
             if not _is_memory_error(error):
@@ -339,7 +343,7 @@ def within_memory(model: Model, work: _Work[T]) -> list[T]:
         msg = "not enough memory for this image"
         raise MemoryError(msg) from shortage
     warnings.warn(f"{model.device} is out of memory, coding on the CPU instead", RuntimeWarning, stacklevel=2)
-    return within_memory(load_model(model.name, "cpu"), work)
+    return within_memory(load_model(model.name, "cpu", model.digest), work)
 
 
 def _device_type(model: Model) -> str:
@@ -353,127 +357,74 @@ def _is_memory_error(error: Exception) -> bool:
     )
 
 
-_models: dict[tuple[str, str], Model] = {}
-_models_lock = threading.Lock()
+_Key = tuple[str, bytes | None, str, str]
+_models: dict[_Key, Model] = {}
+"""By what was asked for; one that is asked for in several ways is the same."""
+_loading = threading.Lock()
+_LOADING = 10.0
+"""Seconds to wait for another thread that loads a model; what interrupted it may have left the lock held."""
 
 
 def is_loaded(name: str | None = None) -> bool:
     """Whether `load_model` has this model at hand."""
-    return _key(name, None) in _models
+    return _key(name) in _models
 
 
-def load_model(name: str | None = None, device: str | None = None) -> Model:
+def load_model(name: str | None = None, device: str | None = None, digest: bytes | None = None) -> Model:
     """The model of that name, or the default one, on a device or on that of `agvae.options`; loaded once per process.
 
+    Args:
+        digest: of the model's file, as files hold it: this very model, where there are several of that name.
+
     Raises:
-        agvae.weights.WeightsError: no model of that name is known, or its weights are not to be had.
+        agvae.errors.WeightsError: no model of that name is known, or its weights are not to be had.
+        agvae.errors.UnsupportedFileError: there is no model of that name and digest.
         ValueError: the device cannot be used.
     """
-    key = _key(name, device)
+    key = _key(name, device, digest)
     model = _models.get(key)
     if model is None:
-        path = model_files.find(key[0])  # may download: others must not wait for that
-        with _models_lock:
-            model = _models.get(key) or _models.setdefault(key, Model(path, *key))
+        path = model_files.find(key[0], digest)  # may download: others must not wait for that
+        sha256 = model_files.entry_of(key[0], digest)["sha256"]
+        alone = _loading.acquire(timeout=_LOADING)
+        try:
+            same = (m for k, m in list(_models.items()) if (m.name, m.sha256, k[2]) == (key[0], sha256, key[2]))
+            model = next(same, None)
+            if model is None:
+                with at_work():
+                    model = Model(path, key[0], key[2])
+            model = _models.setdefault(key, model)
+        finally:
+            if alone:
+                _loading.release()
     return model
 
 
-def _key(name: str | None, device: str | None) -> tuple[str, str]:
-    return model_files.registry()["default"] if name is None else name, device or options.device
+def _key(name: str | None, device: str | None = None, digest: bytes | None = None) -> _Key:
+    name = model_files.registry()["default"] if name is None else name
+    return name, digest, device or options.device, options.weights
 
 
 def model_of(header: Header) -> Model:
     """The very model that a file was made with; raises as `decode_images` does."""
-    model = load_model(header.model)
-    if model.digest != header.digest:
-        msg = (
-            f"this file needs the weights {header.model!r} with SHA-256 {header.digest.hex()}..., "
-            f"but {model.sha256[:16]}... are installed under that name; install the version of agvae that wrote it"
-        )
-        raise UnsupportedFileError(msg)
-    return model
+    return load_model(header.model, digest=header.digest)
 
 
 def forget_models() -> None:
     """Free all loaded models."""
-    with _models_lock:
-        _models.clear()
+    _models.clear()
 
 
-class _Gate:
-    """Keeps the interpreter from ending while a thread is inside a torch operator, which would abort the process."""
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.passing_now = 0
-        self.closed = False
-
-    @contextmanager
-    def passing(self) -> Iterator[None]:
-        with self.changed:
-            while self.closed and threading.current_thread() is not threading.main_thread():
-                self.changed.wait()  # for the end: only daemon threads come here so late
-            self.passing_now += 1
-        try:
-            yield
-        finally:
-            with self.changed:
-                self.passing_now -= 1
-                self.changed.notify_all()
-
-    def close(self) -> None:
-        with self.changed:
-            self.closed = True
-            while self.passing_now:
-                self.changed.wait()
-
-
-_gate = _Gate()
-atexit.register(lambda: _gate.close())
-
-
-class _ThreadCount:
-    """PyTorch's thread count while `agvae.options.threads` asks for another one, and how many calls do."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.calls = 0
-        self.before = 0
-
-
-_thread_count = _ThreadCount()
-_forked = False
-
-
-@contextmanager
-def _threads() -> Iterator[None]:
-    """Run with the threads of `agvae.options`; what PyTorch had comes back when the last of such calls has ended."""
+def _threads() -> AbstractContextManager[None]:
+    """Work with the threads of `agvae.options`."""
     wanted = options.threads
-    if wanted is None or _forked:
-        yield
-        return
-    state = _thread_count
-    with state.lock:
-        if not state.calls:
-            state.before = torch.get_num_threads()
-        state.calls += 1
-    torch.set_num_threads(wanted)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(state.before)
-        with state.lock:
-            state.calls -= 1
+    return nullcontext() if wanted is None else kernel_threads(wanted)
 
 
 def _after_fork() -> None:
-    """A forked child has none of its parent's threads: it would wait for them forever, or for a lock they held."""
-    global _gate, _models_lock, _thread_count, _forked
-    _gate = _Gate()
-    _models_lock = threading.Lock()
-    _thread_count = _ThreadCount()
-    _forked = True
-    torch.set_num_threads(1)
+    """A forked child has none of its parent's threads: it would wait for a lock that one of them held."""
+    global _loading
+    _loading = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

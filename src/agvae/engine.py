@@ -1,14 +1,17 @@
 """A trained network on a device: transforms, and exact entropy coding, of batches of equal shape.
 
 Tensors are channels-last.  Everything between the bitstream and y-hat is exact (`agvae.entropy.exact`) and runs in
-float64, on the CPU if the device has no such type; g_a and g_s run in `agvae.options.dtype`.
+float64, on the CPU if the device has no such type; g_a and g_s run in `agvae.options.dtype`.  Nothing depends on what
+the calling program has set PyTorch to: default type and device, autocast, inference and gradients; nor is that, or the
+state of a random generator, changed.
 """
 
 from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,8 +23,8 @@ from torch import Tensor
 from agvae import weights as model_files
 from agvae.entropy.coder import SYMBOL_LIMIT, Indices, Symbols, TableCoder
 from agvae.entropy.tables import Tables, table_index, with_mirror_images
-from agvae.errors import DamagedFileError
-from agvae.networks import build
+from agvae.errors import DamagedFileError, WeightsError
+from agvae.networks import AnyConfig, GainedAutoencoder, ModelConfig, bands, build
 from agvae.networks.autoencoder import StepParameters, follow, load_parameters
 from agvae.networks.gain import level_weights
 from agvae.networks.hyperprior import STRIDE as HYPER_STRIDE
@@ -80,21 +83,25 @@ class Model:
     def __init__(self, path: str | os.PathLike[str], name: str, device: str = "auto") -> None:
         self.device = _usable_device(device)
         self.exact_device = torch.device("cpu") if self.device.type == "mps" else self.device
+        with torch.inference_mode(False):  # in whose mode a model is first needed says nothing about its later use
+            self._load(path, name)
+
+    def _load(self, path: str | os.PathLike[str], name: str) -> None:
         file = model_files.read_model_file(path)
         self.name, self.sha256 = name, file.sha256
         try:
-            self.network = build(file.config)
+            self.network = _without_values(file.config)
         except ModuleNotFoundError as error:
             msg = f"model {name!r} ({file.config.preset}) needs {error.name}: pip install 'agvae[train]'"
-            raise model_files.WeightsError(msg) from error
-        self.network.entropy.to(torch.float64)
+            raise WeightsError(msg) from error
         try:
             load_parameters(self.network, file.state)
             self.y_coder = TableCoder(with_mirror_images(Tables.from_tensors(file.tables, "y")))
             self.z_coder = TableCoder(Tables.from_tensors(file.tables, "z"))
         except (RuntimeError, KeyError, IndexError, ValueError) as error:
             msg = f"model file {os.fspath(path)!r} does not fit its own configuration: {error}"
-            raise model_files.WeightsError(msg) from error
+            raise WeightsError(msg) from error
+        self.network.entropy.to(torch.float64)
         self.network.requires_grad_(False).eval().to(self.exact_device)
         for part in (self.network.analysis, self.network.gain, self.network.inverse_gain, self.network.synthesis):
             part.to(self.device)
@@ -108,19 +115,22 @@ class Model:
 
     def analyse(self, x: Tensor, levels: Sequence[int]) -> Tensor:
         """g_a and the gain unit: (B, 3, H, W) float32 in [0, 1], H and W multiples of 32 -> gained y (B, h, w, M)."""
-        with torch.inference_mode(), self._transform_type():
+        with self._alone(), self._transform_type():
             return self.network.analyse(x.to(self.device), self._weights(levels).float().to(self.device))
 
     def synthesise(self, y_hat: Tensor, levels: Sequence[int]) -> Tensor:
         """The inverse gain unit and g_s: y-hat (B, h, w, M) -> (B, 16 h, 16 w, 3) float32 in [0, 1]."""
-        with torch.inference_mode():
+        with self._alone():
             with self._transform_type():
                 x = self.network.synthesise(y_hat.to(self.device), self._weights(levels).float().to(self.device))
             return x.permute(0, 2, 3, 1).clamp(0, 1)
 
-    @torch.inference_mode()
     def pack(self, y: Tensor, levels: Sequence[int]) -> list[Packed]:
         """Quantize and code gained y (B, h, w, M), h and w even."""
+        with self._alone():
+            return self._pack(y, levels)
+
+    def _pack(self, y: Tensor, levels: Sequence[int]) -> list[Packed]:
         weights = self._weights(levels)
         y = y.to(self.exact_device)
         z = self.network.hyper_analyse(y, weights.float())
@@ -149,7 +159,6 @@ class Model:
             for tile, encoder, estimate in zip(latents, encoders, bits, strict=True)
         ]
 
-    @torch.inference_mode()
     def unpack(
         self, payloads: Sequence[bytes], levels: Sequence[int], height: int, width: int
     ) -> list[Latents | DamagedFileError]:
@@ -157,6 +166,12 @@ class Model:
 
         A payload that this model does not write gives its error in place of latents.
         """
+        with self._alone():
+            return self._unpack(payloads, levels, height, width)
+
+    def _unpack(
+        self, payloads: Sequence[bytes], levels: Sequence[int], height: int, width: int
+    ) -> list[Latents | DamagedFileError]:
         decoders: list[constriction.stream.queue.RangeDecoder] = []
         errors: dict[int, DamagedFileError] = {}
         for b, payload in enumerate(payloads):
@@ -201,12 +216,30 @@ class Model:
     def _weights(self, levels: Sequence[int]) -> Tensor:
         """Interpolation weights of levels, (B, n) float64 and exact."""
         n = self.network.config.levels
-        steps = torch.tensor([(level * (n - 1) + 2) // (VECTORS - 1) for level in levels], device=self.exact_device)
-        return level_weights(steps.double() / LEVEL_STEPS, n)
+        steps = [(level * (n - 1) + 2) // (VECTORS - 1) for level in levels]
+        return level_weights(torch.tensor(steps, dtype=torch.float64, device=self.exact_device) / LEVEL_STEPS, n)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Work outside of the caller's modes, which are those of its thread."""
+        bands.leave()
+        with ExitStack() as modes:
+            modes.enter_context(torch.inference_mode())
+            for kind in {self.device.type, self.exact_device.type, "cpu"}:
+                modes.enter_context(torch.autocast(kind, enabled=False))
+            yield
 
     def _transform_type(self) -> torch.autocast:
         dtype = getattr(torch, options.dtype)
         return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
+
+
+def _without_values(config: AnyConfig) -> GainedAutoencoder:
+    """A network whose parameters are to be loaded, made without drawing random numbers that the caller would miss."""
+    if isinstance(config, ModelConfig):
+        return build(config, "meta")
+    with torch.random.fork_rng(devices=[]):
+        return build(config)
 
 
 def channel_index(shape: Sequence[int]) -> Indices:
@@ -228,7 +261,7 @@ def _usable_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, dtype=torch.float32, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         msg = f"cannot use the device {name!r} (agvae.options.device, AGVAE_DEVICE): {reason}"

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from agvae.runtime import pulse
+
 _local = threading.local()
 
 
@@ -27,6 +29,7 @@ def watched(watch: Callable[[int], None]) -> Iterator[None]:
 
 def checkpoint(amount: int = 0) -> None:
     """Called between two steps of long work, with the pixels or bytes done since the last call."""
+    pulse()
     watch = getattr(_local, "watch", None)
     if watch is not None:
         watch(amount)

@@ -18,6 +18,7 @@ import math
 import os
 import re
 import stat
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from urllib.request import url2pathname
 from agvae.addresses import join, public
 from agvae.container import check_model_name
 from agvae.download import fetch, is_intact
+from agvae.errors import UnsupportedFileError
 from agvae.errors import WeightsError as WeightsError
 from agvae.settings import options
 
@@ -118,13 +120,19 @@ def registry() -> Registry:
     if found["default"] not in found["models"]:
         msg = f"{BUNDLED / REGISTRY_FILE}: the default model {found['default']!r} is not among the models"
         raise WeightsError(msg)
+    found["models"] = {**_own_models(), **found["models"]}
+    return found
+
+
+def _own_models() -> dict[str, ModelEntry]:
+    """What a folder in AGVAE_WEIGHTS_URL registers itself."""
     try:
         mirror = _local_mirror()
     except WeightsError:  # raised again where the folder is needed
         mirror = None
-    if mirror is not None and os.path.isfile(mirror / REGISTRY_FILE):  # noqa: PTH113 - False if it cannot be searched
-        found["models"] = {**_read_registry(mirror)["models"], **found["models"]}
-    return found
+    # os.path: False if it cannot be searched
+    there = mirror is not None and os.path.isfile(mirror / REGISTRY_FILE)  # noqa: PTH113
+    return _read_registry(mirror)["models"] if mirror is not None and there else {}
 
 
 def _read_registry(folder: Path) -> Registry:
@@ -177,38 +185,67 @@ def cache_folder() -> Path:
     return Path(appdirs.user_cache_dir("agvae", appauthor=False)) / "weights"
 
 
-def locate(name: str) -> Path | None:
+def locate(name: str, digest: bytes | None = None) -> Path | None:
     """The verified file of a model on this machine, or None; never downloads.
+
+    Args:
+        digest: the first bytes of the file's SHA-256, as .agv files hold them: where a folder of one's own has another
+            model under a released name, it says which one.  Without it, that is the released one.
 
     Raises:
         WeightsError: no such model in the registry, or it is not bundled and `agvae.options.weights` is neither an
             address nor a folder.
+        UnsupportedFileError: no model of this name has the digest.
     """
-    entry = _entry(name)
+    return _located(entry_of(name, digest))
+
+
+def _located(entry: ModelEntry) -> Path | None:
     return next((path for path in _places(entry) if is_intact(path, entry["size"], entry["sha256"])), None)
 
 
-def find(name: str) -> Path:
-    """The verified file of a model, downloaded on first need.
+def find(name: str, digest: bytes | None = None) -> Path:
+    """The verified file of a model, see `locate`, downloaded on first need.
+
+    Warns where a folder of one's own has another model under the name, and no digest is given.
 
     Safe to call from several processes and threads at once: one downloads while the others wait for it.  What a
     broken download brought is kept beside it, and the next call goes on from there.
 
     Raises:
         WeightsError: no such model in the registry, or its file is not here and cannot be had.
+        UnsupportedFileError: no model of this name has the digest.
     """
-    return locate(name) or _download(name)
+    entry = entry_of(name, digest)
+    if digest is None and _own_models().get(name, entry)["sha256"] != entry["sha256"]:
+        msg = (
+            f"the registry in {public(options.weights)} has another model under the name {name!r}, which means the "
+            "released one here: give it another name (files that were made with it can be read)"
+        )
+        warnings.warn(msg, stacklevel=2)
+    return _located(entry) or _download(name, entry)
 
 
-def _entry(name: str) -> ModelEntry:
+def entry_of(name: str, digest: bytes | None = None) -> ModelEntry:
+    """What the registry says of a model; raises as `locate` does."""
     models = registry()["models"]
     if name not in models:
-        known = ", ".join(sorted(models)) or "none"
+        names = ", ".join(sorted(models)) or "none"
         trouble = _trouble(mirror) if (mirror := _local_mirror()) is not None else ""
         absent = f"{trouble}, and " if trouble else ""
-        msg = f"{absent}unknown model {name!r} (this version of agvae knows: {known}); a newer agvae may know it"
+        msg = f"{absent}unknown model {name!r} (this version of agvae knows: {names}); a newer agvae may know it"
         raise WeightsError(msg)
-    return models[name]
+    if digest is None:
+        return models[name]
+    known = [entry for entry in (models[name], _own_models().get(name)) if entry is not None]
+    for entry in known:
+        if bytes.fromhex(entry["sha256"]).startswith(digest):
+            return entry
+    msg = (
+        f"this file needs the weights {name!r} with SHA-256 {digest.hex()}..., "
+        f"but {known[0]['sha256'][:16]}... are installed under that name; install the version of agvae that wrote it"
+    )
+    raise UnsupportedFileError(msg)
 
 
 def _local_mirror() -> Path | None:
@@ -249,29 +286,28 @@ def _places(entry: ModelEntry) -> Iterator[Path]:
     yield cache_folder() / entry["file"]
 
 
-def _download(name: str) -> Path:
+def _download(name: str, entry: ModelEntry) -> Path:
     """Fetch into the cache; the file appears there complete and verified, or not at all."""
-    entry, folder = _entry(name), cache_folder()
+    folder = cache_folder()
     base, mirror = options.weights or registry()["base_url"], _local_mirror()
     if mirror is not None:
         reason = _trouble(mirror) or f"{mirror / entry['file']} is missing or is not the released file"
-        raise _unavailable(name, reason)
+        raise _unavailable(name, entry, reason)
     if options.offline:
-        raise _unavailable(name, f"{OFFLINE_VARIABLE} or agvae.options.offline forbids downloads")
+        raise _unavailable(name, entry, f"{OFFLINE_VARIABLE} or agvae.options.offline forbids downloads")
     if not base:
-        raise _unavailable(name, "no address to download it from is known")
+        raise _unavailable(name, entry, "no address to download it from is known")
     target, url = folder / entry["file"], base
     try:
         _require(folder.is_absolute(), f"the user has no home, so {folder} is no place to keep it")
         url = join(base, entry["file"])
         fetch(url, target, entry["size"], entry["sha256"])
     except (OSError, ValueError, NotImplementedError) as error:  # the last of them: a disk without locks
-        raise _unavailable(name, f"the download of {public(url)} failed: {error}") from error
+        raise _unavailable(name, entry, f"the download of {public(url)} failed: {error}") from error
     return target
 
 
-def _unavailable(name: str, reason: str) -> WeightsError:
-    entry = _entry(name)
+def _unavailable(name: str, entry: ModelEntry, reason: str) -> WeightsError:
     damaged = [str(path) for path in _places(entry) if os.path.isfile(path)]  # noqa: PTH113
     if damaged:
         reason = f"{', '.join(damaged)} is damaged (its size or SHA-256 is not the registered one), and {reason}"
@@ -294,6 +330,7 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
         WeightsError: the file cannot be read, or is not a model file of this format.
     """
     import safetensors.torch
+    import torch
     from safetensors import SafetensorError
 
     from agvae.networks import config_from_dict
@@ -308,7 +345,8 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
         config = config_from_dict(json.loads(metadata["config"]))
         card, bits = json.loads(metadata["card"]), json.loads(metadata["entropy_bits"])
         _require(isinstance(card, dict) and isinstance(bits, dict), "card and entropy_bits must be objects")
-        tensors = safetensors.torch.load(data)
+        with torch.device("cpu"):
+            tensors = safetensors.torch.load(data)
         state = {name: _restore(name, tensor, bits) for name, tensor in tensors.items() if name[:7] != "tables."}
         tables = {name[7:]: tensor for name, tensor in tensors.items() if name[:7] == "tables."}
         _check_tables(tables, config)

@@ -36,7 +36,7 @@ def interval_probability(r: Tensor, log2_sigma: Tensor, asymmetry: Tensor) -> Te
     Returns:
         Probabilities, differentiable, computed from upper tails only so that small ones keep their precision.
     """
-    sign = torch.where(r < 0, -0.5, 0.5)
+    sign = torch.where(r < 0, -0.5, 0.5).to(r.dtype)
     near = torch.exp2(log2_sigma + sign * asymmetry)
     far = torch.exp2(log2_sigma - sign * asymmetry)
     norm = 2 / (near + far)

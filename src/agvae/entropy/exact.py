@@ -12,7 +12,9 @@ activations with `fix`; in any other type the same code trains.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 WEIGHT_BITS = 16
@@ -53,8 +55,9 @@ def _exp2_table() -> list[float]:
     return table
 
 
-_FRACTION = torch.tensor(_exp2_table(), dtype=torch.float64)
-_POWERS = torch.tensor([2.0**k for k in range(-16, 17)], dtype=torch.float64)
+# Arrays, as a tensor made while a module is imported keeps what PyTorch was set to then.
+_FRACTION = np.array(_exp2_table())
+_POWERS = np.array([2.0**k for k in range(-16, 17)])
 
 
 def exact_exp2(x: Tensor) -> Tensor:
@@ -63,20 +66,24 @@ def exact_exp2(x: Tensor) -> Tensor:
     index = scaled.to(torch.int64)
     whole = torch.div(index, 1 << _EXP2_BITS, rounding_mode="floor")
     fraction = index - (whole << _EXP2_BITS)
-    return _FRACTION.to(x.device)[fraction] * _POWERS.to(x.device)[whole + 16]
+    return _on(x.device, _FRACTION)[fraction] * _on(x.device, _POWERS)[whole + 16]
+
+
+def _on(device: torch.device, table: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(table).to(device)
 
 
 LOG2_STEPS = 64
 """Results of `exact_log2` are multiples of 1 / LOG2_STEPS."""
 LOG2_RANGE = (-4, 7)
 
-_LOG2_POSITIONS = torch.arange(LOG2_RANGE[0] * LOG2_STEPS + 1, LOG2_RANGE[1] * LOG2_STEPS + 1, dtype=torch.float64)
-_LOG2_THRESHOLDS = exact_exp2((_LOG2_POSITIONS - 0.5) / LOG2_STEPS)
+_LOG2_POSITIONS = np.arange(LOG2_RANGE[0] * LOG2_STEPS + 1, LOG2_RANGE[1] * LOG2_STEPS + 1, dtype=np.float64)
+_LOG2_THRESHOLDS = exact_exp2(torch.from_numpy((_LOG2_POSITIONS - 0.5) / LOG2_STEPS)).numpy()
 
 
 def exact_log2(x: Tensor) -> Tensor:
     """log2 of float64 x to the nearest 1/64, limited to [-4, 7], by comparison with a table; also for x <= 0."""
-    steps = torch.bucketize(x.contiguous(), _LOG2_THRESHOLDS.to(x.device), right=True)
+    steps = torch.bucketize(x.contiguous(), _on(x.device, _LOG2_THRESHOLDS), right=True)
     return steps.to(x.dtype) / LOG2_STEPS + LOG2_RANGE[0]
 
 

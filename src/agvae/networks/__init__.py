@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from agvae.networks.autoencoder import GainedAutoencoder
 from agvae.networks.model import AGVAE
 from agvae.networks.presets import PRESETS, AnyConfig, ModelConfig, ReferenceConfig, config_from_dict
@@ -18,14 +20,15 @@ __all__ = [
 ]
 
 
-def build(config: AnyConfig) -> GainedAutoencoder:
-    """The network of a configuration.
+def build(config: AnyConfig, device: str = "cpu") -> GainedAutoencoder:
+    """The network of a configuration; on the device "meta" without values.
 
     Raises:
         ModuleNotFoundError: it is one of the paper's networks, and CompressAI is not installed (`agvae[train]`).
     """
-    if isinstance(config, ModelConfig):
-        return AGVAE(config)
-    from agvae.networks.reference import ReferenceAGVAE
+    with torch.device(device):
+        if isinstance(config, ModelConfig):
+            return AGVAE(config).float()
+        from agvae.networks.reference import ReferenceAGVAE
 
-    return ReferenceAGVAE(config)
+        return ReferenceAGVAE(config).float()

@@ -134,12 +134,12 @@ class GainedAutoencoder(nn.Module):
 
 
 def load_parameters(model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Load the parameters of a model file, which holds no buffers.
+    """Make tensors of a model file, which holds no buffers, the parameters, whatever those were before.
 
     Raises:
         RuntimeError: parameters are missing, unknown or of another shape.
     """
-    model.load_state_dict({**dict(model.named_buffers()), **state})
+    model.load_state_dict({**dict(model.named_buffers()), **state}, assign=True)
 
 
 def straight_through_round(values: Tensor) -> Tensor:

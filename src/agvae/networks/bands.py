@@ -7,25 +7,28 @@ number of threads, and each band goes through its layers in one thread.  Bands a
 
 from __future__ import annotations
 
+import _thread
 import os
 import threading
-from collections.abc import Callable
-from queue import SimpleQueue
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from agvae.progress import checkpoint
+from agvae.runtime import helping
 
 ROWS = 16
+PATIENCE = 1.0
+"""Seconds after which the caller works on its bands itself, be the helpers busy or gone."""
 
-_Band: TypeAlias = tuple[slice, int, int]
-_Task: TypeAlias = "tuple[Callable[[_Band], None], _Band, SimpleQueue[BaseException | None]]"
+_Work: TypeAlias = Callable[[slice, int, int], None]
 
 _inside = threading.local()
-_queues: dict[int, SimpleQueue[_Task]] = {}
-_lock = threading.Lock()
 
 
 def wanted(x: Tensor) -> bool:
@@ -45,65 +48,135 @@ def inside() -> bool:
     return getattr(_inside, "band", False)
 
 
-def each_band(work: Callable[[slice, int, int], None], batch: int, height: int) -> None:
-    """Call work(image, top, bottom) for bands of rows of each image: the image as a slice of one, bottom excluded."""
-    checkpoint()
-    bands = [(slice(b, b + 1), top, min(top + ROWS, height)) for b in range(batch) for top in range(0, height, ROWS)]
+def leave() -> None:
+    """For this thread, at the begin of a call: what interrupted the one before may have left it inside of a band."""
+    _inside.band = False
 
-    def run(band: _Band) -> None:
+
+def each_band(work: _Work, batch: int, height: int) -> None:
+    """Call work(image, top, bottom) for bands of rows of each image: the image as a slice of one, bottom excluded.
+
+    Whatever ends it early, in any thread and at any place, leaves the next call to work as ever.
+    """
+    checkpoint()
+    layer = _Layer(work, batch, height)
+    threads = torch.get_num_threads()
+    if threads == 1:
+        while layer.left:
+            checkpoint()
+            layer.work_on(layer.left.popleft())
+        return
+    count = len(layer.left)
+    try:
+        helped = _invite(layer, min(threads, count))
+        for _ in range(count):
+            layer.wait_for_one(PATIENCE if helped else 0)
+    finally:
+        layer.left.clear()  # what helpers are at they finish, which nobody waits for but the end of the process
+
+
+class _Layer:
+    """The bands of one layer: what is left to do, and how those ended that were done."""
+
+    def __init__(self, work: _Work, batch: int, height: int) -> None:
+        self._work = work
+        self.left = deque(
+            (slice(b, b + 1), top, min(top + ROWS, height)) for b in range(batch) for top in range(0, height, ROWS)
+        )
+        self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def work_on(self, band: tuple[slice, int, int]) -> None:
         _inside.band = True
         try:
             with torch.inference_mode():
-                work(*band)
+                self._work(*band)
         finally:
             _inside.band = False
 
-    threads = torch.get_num_threads()
-    if threads == 1:
-        for band in bands:
-            checkpoint()
-            run(band)
+    def help(self) -> None:
+        """Work on bands until none is left."""
+        while True:
+            try:
+                band = self.left.popleft()
+            except IndexError:
+                return
+            try:
+                self.work_on(band)
+                self._ended.put(None)
+            except BaseException as error:  # the caller's, who raises it
+                self._ended.put(error)
+
+    def wait_for_one(self, patience: float) -> None:
+        """Wait for the end of a band, and raise what it raised."""
+        while True:
+            try:
+                error = self._ended.get(timeout=patience)
+            except Empty:
+                patience = PATIENCE
+                with kernel_threads(1):
+                    self.help()
+            else:
+                if error is not None:
+                    raise error
+                return
+
+
+@contextmanager
+def kernel_threads(count: int) -> Iterator[None]:
+    """Operators that this thread calls use so many threads; in a forked child, whose parent has them, one."""
+    before = torch.get_num_threads()
+    if count == before or _forked:
+        yield
         return
-    ended: SimpleQueue[BaseException | None] = SimpleQueue()
-    tasks = _workers(threads)
-    for band in bands:
-        tasks.put((run, band, ended))
-    errors = [error for _ in bands if (error := ended.get()) is not None]
-    if errors:
-        raise errors[0]
+    try:
+        _set_kernel_threads(count, before)
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
-def _workers(threads: int) -> SimpleQueue[_Task]:
-    """The queue of so many workers: daemons, not an executor, which stops at exit before other threads have ended."""
-    with _lock:
-        if threads not in _queues:
-            _queues[threads] = SimpleQueue()
-            started = threading.Barrier(threads + 1)
-            for _ in range(threads):
-                threading.Thread(target=_serve, args=(_queues[threads], started), name="agvae", daemon=True).start()
-            started.wait()
-            torch.set_num_threads(threads)  # what threads that start later take over
-        return _queues[threads]
+def _set_kernel_threads(count: int, elsewhere: int) -> None:
+    """For this thread alone, while PyTorch sets the number for it and for all threads that have not called it yet."""
+    torch.set_num_threads(count)
+    with suppress(RuntimeError):  # no thread can be started
+        _thread.start_new_thread(torch.set_num_threads, (elsewhere,))
 
 
-def _serve(tasks: SimpleQueue[_Task], started: threading.Barrier) -> None:
-    torch.set_num_threads(1)
+_invitations: SimpleQueue[_Layer] = SimpleQueue()
+_helpers = 0
+_forked = False
+
+
+def _invite(layer: _Layer, count: int) -> bool:
+    """Ask so many helpers to work on a layer, or as many as can be started; whether there is any.
+
+    They are daemons, not an executor, which stops at exit before other threads have ended, and started by the one call
+    that is done or not done whatever interrupts it.
+    """
+    global _helpers
+    with suppress(RuntimeError, MemoryError):  # no more threads can be started
+        while _helpers < count:
+            _thread.start_new_thread(_serve, (_invitations, torch.get_num_threads()))
+            _helpers += 1
+    for _ in range(min(count, _helpers)):
+        _invitations.put(layer)
+    return _helpers > 0
+
+
+def _serve(invitations: SimpleQueue[_Layer], elsewhere: int) -> None:
     torch.get_num_threads()  # the first call in a thread takes over the number that was set last
-    started.wait()
+    _set_kernel_threads(1, elsewhere)
     while True:
-        run, band, ended = tasks.get()
-        try:
-            run(band)
-            ended.put(None)
-        except BaseException as error:  # the caller's, who raises it
-            ended.put(error)
-        del run, band, ended
+        layer = invitations.get()
+        with helping():
+            layer.help()
+        del layer
 
 
 def _after_fork() -> None:
-    global _lock
-    _lock = threading.Lock()
-    _queues.clear()
+    global _forked, _helpers, _invitations
+    _forked, _helpers, _invitations = True, 0, SimpleQueue()
+    torch.set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):

@@ -9,6 +9,7 @@ four network evaluations in place of one a position.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,10 +25,10 @@ PARAMETERS = 3
 
 def quarters_of_step(step: int) -> Tensor:
     """The channel quarter that every position class codes in a step: (4,) int64."""
-    return torch.tensor([p ^ ORDER[step] for p in range(4)])
+    return torch.tensor([p ^ ORDER[step] for p in range(4)], dtype=torch.int64, device="cpu")
 
 
-_STEP_OF_QUARTER = torch.tensor([[ORDER.index(p ^ quarter) for quarter in range(4)] for p in range(4)])
+_STEP_OF_QUARTER = np.array([[ORDER.index(p ^ quarter) for quarter in range(4)] for p in range(4)])
 
 
 def to_classes(y: Tensor) -> Tensor:
@@ -46,15 +47,15 @@ def split_steps(y: Tensor) -> list[Tensor]:
     """(B, h, w, M) -> the symbols of the four steps, each (4, B, h/2, w/2, M/4)."""
     classes = to_classes(y)
     quarters = classes.unflatten(-1, (4, -1))
-    row = torch.arange(4)
+    row = torch.arange(4, device="cpu")
     return [quarters[row, :, :, :, quarters_of_step(k)] for k in range(STEPS)]
 
 
 def join_steps(steps: list[Tensor]) -> Tensor:
     """Inverse of `split_steps`; steps not yet known are zero."""
     known = torch.stack([*steps, *[torch.zeros_like(steps[0])] * (STEPS - len(steps))], dim=4)
-    row = torch.arange(4)[:, None]
-    quarters = known.permute(0, 4, 1, 2, 3, 5)[row, _STEP_OF_QUARTER]
+    row = torch.arange(4, device="cpu")[:, None]
+    quarters = known.permute(0, 4, 1, 2, 3, 5)[row, torch.from_numpy(_STEP_OF_QUARTER)]
     return from_classes(quarters.permute(0, 2, 3, 4, 1, 5).flatten(-2))
 
 

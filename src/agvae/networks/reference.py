@@ -250,14 +250,14 @@ class EntropyModel(nn.Module):
         places = [(r, c - _REACH) for r in range(_REACH) for c in range(CONTEXT_SIZE)]
         places += [(_REACH, c - _REACH) for c in range(_REACH)]
         rows, columns = zip(*places, strict=True)
-        return torch.tensor(rows), torch.tensor(columns)
+        return torch.tensor(rows, device="cpu"), torch.tensor(columns, device="cpu")
 
 
 def fronts(height: int, width: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Rows and columns of the positions of each front, the top row first."""
     reach = _REACH + 1
     for front in range(width + reach * (height - 1)):
-        rows = torch.arange(max(0, -(-(front - width + 1) // reach)), min(height - 1, front // reach) + 1)
+        rows = torch.arange(max(0, -(-(front - width + 1) // reach)), min(height - 1, front // reach) + 1, device="cpu")
         yield rows, front - reach * rows
 
 
