@@ -801,6 +801,21 @@ def test_decompression_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         assert agvae.decode(data).shape == (30, 40, 3)
 
 
+def test_thin_images_are_bombs_by_what_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pixel wide, they are worked on as if they had 32; up to a megapixel of that is free."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300_000)
+    header = Header(1, 40_000, "L", 0, "tiny", bytes(8))
+    data = write_container(header, Metadata(), [TileData(b"12345678")] * header.tile_count)
+    with pytest.raises(Image.DecompressionBombError, match=r"1 x 40000 pixels, which take the work of 1280000"):
+        agvae.decode(data)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 640_000)
+    with pytest.raises(agvae.AgvError):
+        agvae.decode(data)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300_000)
+    with pytest.raises(agvae.AgvError):
+        agvae.decode(data, (0, 0, 1, 30_000))
+
+
 def test_tile_boxes_match_the_codec() -> None:
     reader = Reader(io.BytesIO(agvae.encode(picture(1030, 20), 1)))
     assert len(tile_boxes(reader.header)) == len(list(reader.tiles())) == 2

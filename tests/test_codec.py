@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import agvae
 from agvae import codec, weights
-from agvae.container import Box, DamagedFileError, Header, Reader, UnsupportedFileError
+from agvae.container import Box, DamagedFileError, Header, Reader, UnsupportedFileError, tile_boxes
 from agvae.engine import Latents, Model
 from agvae.windows import latent_shape
 from tests.helpers import picture, settings_that_must_not_matter
@@ -125,6 +125,31 @@ def small_tiles() -> tuple[np.ndarray, codec.DecodeRequest, np.ndarray]:
     pixels = picture(333, 270, 4)
     wanted = request(pixels, 9000, encode(pixels, 9000, 64), 64)
     return pixels, wanted, decode(wanted)
+
+
+@pytest.mark.parametrize("lost", [0, 2])
+def test_small_tiles_cost_what_large_ones_do(lost: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although each needs what is around it; where some are lost, too."""
+    _, wanted, whole = small_tiles()
+    worked = 0
+    model = codec.load_model()
+    synthesise = model.synthesise
+
+    def counted(y_hat: torch.Tensor, levels: Sequence[int]) -> torch.Tensor:
+        nonlocal worked
+        worked += y_hat[..., 0].numel() * 256
+        return synthesise(y_hat, levels)
+
+    monkeypatch.setattr(model, "synthesise", counted)
+    tiles = {k: data for k, data in wanted.tiles.items() if not lost or k % lost}
+    pixels = decode(replace(wanted, tiles=tiles))
+    assert worked == 352 * 288  # the picture with its padding
+    for number, box in enumerate(tile_boxes(wanted.header)):
+        part = pixels[box[1] : box[3], box[0] : box[2]]
+        if number not in tiles:
+            assert (part == 128).all()
+        elif not lost:
+            assert np.abs(part.astype(int) - whole[box[1] : box[3], box[0] : box[2]]).max() <= 1
 
 
 def test_a_small_box_needs_few_tiles() -> None:

@@ -219,7 +219,7 @@ class Canvas:
         shape = (*latent_shape(self.outer), model.network.config.latent)
         with torch.inference_mode(False):  # the caller's mode may be another one when latents come
             self.y_hat = torch.zeros(shape, dtype=torch.float32, device=model.device)
-        self.known: list[Box] = []
+        self._known: dict[tuple[int, int], list[Box]] = {}
         dtype, grey = (np.float32, 0.5) if request.header.mode == "I;16" else (np.uint8, 128)
         self.pixels: Picture = np.full((bottom - top, right - left, 3), grey, dtype)
 
@@ -230,20 +230,35 @@ class Canvas:
 
     def put_latents(self, box: Box, y_hat: Tensor) -> None:
         """Keep what is wanted of a tile's latents (h, w, M)."""
-        self.known.append(box)
+        self._known.setdefault(self._block(box), []).append(box)
         shared = overlap(padded(box), self.outer)
         if shared:
             self.y_hat[slices(shared, self.outer, STRIDE)] = y_hat[slices(shared, box, STRIDE)].to(self.y_hat.device)
 
     def wanted(self) -> list[Box]:
-        """What is to be seen of each known tile."""
-        return [shared for box in self.known if (shared := overlap(box, self.request.area))]
+        """What is to be seen of known tiles: of neighbours together where they are small, for the sake of the halo."""
+        boxes = []
+        for tiles in self._known.values():
+            seen = [shared for box in tiles if (shared := overlap(box, self.request.area))]
+            if seen:
+                lefts, tops, rights, bottoms = zip(*seen, strict=True)
+                boxes.append((min(lefts), min(tops), max(rights), max(bottoms)))
+        return boxes
 
     def put_pixels(self, box: Box, x: Tensor) -> None:
-        """Take the reconstruction (h, w, 3) of a box, in [0, 1]."""
+        """Take the reconstruction (h, w, 3) of a box, in [0, 1], where it is one of known tiles."""
         if self.pixels.dtype == np.uint8:
             x = x.mul(255).round().to(torch.uint8)
-        self.pixels[slices(box, self.request.area)] = x.cpu().numpy()
+        pixels = x.cpu().numpy()
+        for tile in self._known[self._block(box)]:
+            if shared := overlap(tile, box):
+                self.pixels[slices(shared, self.request.area)] = pixels[slices(shared, box)]
+
+    def _block(self, box: Box) -> tuple[int, int]:
+        """Column and row of what a box lies in: squares of whole tiles, as large as the largest tile."""
+        side = self.request.header.tile_size
+        side *= MAX_TILE_SIZE // side
+        return box[0] // side, box[1] // side
 
 
 def _decode(model: Model, limits: Limits, *, requests: Sequence[DecodeRequest], damaged_ok: bool) -> list[Picture]:

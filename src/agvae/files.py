@@ -30,10 +30,13 @@ from agvae.container import (
 from agvae.errors import DamagedFileError, about
 from agvae.frames import Frames, Pixels
 from agvae.quality import DEFAULT_QUALITY, parse_quality
+from agvae.windows import padded, size
 
 THUMBNAIL_SIDE = 384
 """Longer side of an embedded thumbnail in pixels."""
 _LOST_ALPHA = 255
+_THIN = 2**20
+"""Pixels, with those that a thin image is padded with, whose work no limit forbids."""
 
 
 class Job(NamedTuple):
@@ -171,8 +174,12 @@ def _checked_box(header: Header, box: Box | None) -> Box | None:
         msg = f"box must be (left, top, right, bottom) within {header.width} x {header.height} pixels, not {box!r}"
         raise ValueError(msg)
     limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and (right - left) * (bottom - top) > 2 * limit:
-        msg = f"image size ({right - left} x {bottom - top} pixels) exceeds limit of {2 * limit} pixels"
+    pixels, worked = size((left, top, right, bottom)), size(padded((left, top, right, bottom)))
+    if limit is not None and (pixels > 2 * limit or worked > max(2 * limit, _THIN)):
+        msg = (
+            f"image size ({right - left} x {bottom - top} pixels, which take the work of {worked}) "
+            f"exceeds limit of {2 * limit} pixels"
+        )
         raise Image.DecompressionBombError(msg)
     return None if box is None else (left, top, right, bottom)
 
