@@ -68,7 +68,7 @@ class PreviewForm(Dock):
         self._buttons = row(self.save, self.cancel)
         inside = QWidget()
         layout = QVBoxLayout(inside)
-        layout.setContentsMargins(5, 5, 5, 5)
+        layout.setContentsMargins(5, 5, 2, 5)
         for part in (self.source, self.editor, self.readouts, self.status, self.get.native):
             layout.addWidget(part)
         for line in self._rows:
@@ -76,6 +76,6 @@ class PreviewForm(Dock):
         layout.addWidget(self.comparison)
         layout.addStretch()
         outside = QVBoxLayout(self)
-        outside.setContentsMargins(0, 0, 0, 5)
+        outside.setContentsMargins(0, 0, 5, 5)
         outside.addWidget(Scrolled(inside, LOWEST))
         outside.addWidget(self._buttons.native)

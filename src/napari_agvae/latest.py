@@ -38,7 +38,8 @@ class LatestWins(Generic[T]):
     Args:
         work: stops when `turn.check()` raises.
         failed: called in the thread with the request and the exception that the work raised.
-        idle: called in the thread when a piece of work has ended, however it did, and no other waits.
+        idle: called when a piece of work has ended, however it did, and no other waits: in the thread, or by `stop`
+            where that had not begun.
         ended: called once after `close`, when the thread is at its end or if there was none.
     """
 
@@ -75,9 +76,12 @@ class LatestWins(Generic[T]):
     def stop(self) -> None:
         """Drop what waits and end what runs, at its next check."""
         with self._changed:
+            idle = bool(self._waiting) and self._turn is None and not self._closed
             self._waiting.clear()
             if self._turn is not None:
                 self._turn.stopped = True
+        if idle:
+            self._idle()
 
     def close(self, timeout: float = 0.0) -> None:
         """Stop for good; wait at most `timeout` seconds for the thread to end, which it does at its next check."""

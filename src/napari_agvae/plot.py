@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QWidget
 
 XY = tuple[float, float]
 _ACCENT, _MARK = QColor("#3b9dff"), QColor("#ffb000")
+_APART = 14
+"""Pixels between two lines of text."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 22, 34
 
 
@@ -22,7 +24,7 @@ class Plot(QWidget):
         self.points: list[XY] = []
         self.marked: XY | None = None
         self.labels = ("", "")
-        self.setMinimumSize(180, 100)
+        self.setMinimumSize(180, 110)
 
     def sizeHint(self) -> QSize:
         return QSize(260, 240)
@@ -57,7 +59,8 @@ class Plot(QWidget):
                 _line(painter, faint, at, QPointF(at.x(), area.top()))
                 painter.setPen(ink)
                 painter.drawText(QRectF(at.x() - 20, at.y() + 2, 40, 14), Qt.AlignmentFlag.AlignCenter, f"{x:g}")
-            for y in ys:
+            apart = math.ceil(_APART * len(ys) / max(area.height(), 1))
+            for y in ys[::apart]:
                 at = place((xs[0], y))
                 _line(painter, faint, at, QPointF(area.right(), at.y()))
                 painter.setPen(ink)

@@ -23,6 +23,7 @@ from napari_agvae.measure import described
 from napari_agvae.settings import VALUES, plugin_settings
 from napari_agvae.state import Choice, session
 from napari_agvae.tasks import Task, find_quality, get_model, save_layer
+from napari_agvae.texts import plain
 from napari_agvae.writer import wanted_quality
 
 if TYPE_CHECKING:
@@ -323,7 +324,7 @@ class PreviewDock(PreviewForm):
         if not (self.get.visible or self._unasked or self.status.text() in self._told):
             self._told.add(self.status.text())
             known = isinstance(error, OSError | TypeError | ValueError | MemoryError)
-            show_error(f"AGVAE preview: {self.status.text()}{'' if known else RETRY}")
+            show_error(plain(f"AGVAE preview: {self.status.text()}{'' if known else RETRY}"))
 
     def _idle(self) -> None:
         busy = self._engine is not None and self._engine.busy

@@ -21,7 +21,7 @@ from napari_agvae.live import Request
 from napari_agvae.plot import Plot
 from napari_agvae.settings import plugin_settings, wanted_device, wanted_model
 from napari_agvae.state import session
-from napari_agvae.texts import TOOLTIPS
+from napari_agvae.texts import TOOLTIPS, plain
 
 if TYPE_CHECKING:
     import napari
@@ -135,7 +135,7 @@ class RateCurveDock(Dock):
         from napari.utils.notifications import show_error
 
         self.status.say(str(error) or type(error).__name__)
-        show_error(f"Rate curve: {self.status.text()}")
+        show_error(plain(f"Rate curve: {self.status.text()}"))
 
     def _idle(self) -> None:
         self.stop.enabled = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import math
+import os
 import re
 import threading
 import weakref
@@ -146,7 +147,7 @@ class Task(QObject):
         if self._error is not None:
             from napari.utils.notifications import show_error
 
-            show_error(f"{self.description}: {self._error or type(self._error).__name__}")
+            show_error(plain(f"{self.description}: {self._error or type(self._error).__name__}"))
 
 
 def _asked(viewer: ViewerModel | None) -> bool:
@@ -183,22 +184,24 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def writing(layer: Image, path: Path, quality: float, model: str | None) -> Task:
-    """The task of saving a layer."""
+    """The task of saving a layer, in place of a file that is there when it is begun."""
     from napari_agvae.writer import write_agv
 
     data, attributes, kind = layer.as_layer_data_tuple()
     settings = plugin_settings()
     value_range, device = settings.value_range, wanted_device(settings)
+    asked = os.path.lexists(path)  # what is there by now is to be replaced, what comes until it is written is not
 
     def work() -> str:
-        import_codec()
         with options.using(device=device):
-            return write_agv(path, [(data, attributes, kind)], quality, model=model, value_range=value_range)
+            load_codec(model)
+            given = [(data, attributes, kind)]
+            return write_agv(path, given, quality, model=model, value_range=value_range, replace=asked)
 
     def done(written: str) -> None:
         from napari.utils.notifications import show_info
 
-        show_info(f"Saved {written}: {Path(written).stat().st_size} bytes")
+        show_info(plain(f"Saved {written}: {Path(written).stat().st_size} bytes"))
 
     return Task(f"Saving {path.name}", work, saving(_pixels(layer)), done, target=path)
 

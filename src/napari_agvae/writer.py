@@ -15,7 +15,7 @@ from agvae.api import encode_frames
 from agvae.container import Metadata
 from agvae.frames import Frames
 from agvae.quality import parse_quality
-from agvae.whole_file import write_whole
+from agvae.whole_file import check_target, write_whole
 from napari_agvae.document import LayerData, describe_layer, pack_layers
 from napari_agvae.frames import LayerCodes, LayerFrames
 from napari_agvae.loading import import_codec
@@ -69,6 +69,7 @@ def write_agv(
     *,
     model: str | None = None,
     value_range: str = VALUES,
+    replace: bool = True,
 ) -> str:
     """Save image layers in one file, whole or not at all; returns its path, with .agv added where it was missing.
 
@@ -81,6 +82,7 @@ def write_agv(
         quality: 1 to 6, or 10 to 100 on the percent scale; 3.5 if not given.
         model: name of the model to code with; the default one if not given.
         value_range: "values" maps all values of a frame, "contrast limits" what is between these in grey layers.
+        replace: whether a file that is there is replaced.
 
     Raises:
         TypeError: a layer is not an image that can be coded, or layers do not fit in one file; the text says why.
@@ -92,6 +94,7 @@ def write_agv(
         msg = f"value_range must be one of {', '.join(map(repr, RANGES))}, not {value_range!r}"
         raise ValueError(msg)
     target = _target(path)
+    check_target(target, replace=replace)
     parts = _parts(layers, value_range)
     frames = Frames(_Pictures(parts))
     document = pack_layers(
@@ -101,7 +104,7 @@ def write_agv(
         ],
         [part.frames.name for part in parts],
     )
-    write_whole(target, encode_frames(frames, rate, Metadata(arrays=document), model))
+    write_whole(target, encode_frames(frames, rate, Metadata(arrays=document), model), replace=replace)
     return str(target)
 
 
