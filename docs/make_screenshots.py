@@ -52,7 +52,7 @@ def main() -> None:
     viewer.reset_view()
 
     def coded() -> bool:
-        return "whole" in dock.readouts.labels["shown"].text() and not dock._engine.busy
+        return "whole" in dock.readouts.labels["shown"].text() and not dock.readouts.stale and not dock._engine.busy
 
     dock.editor.quality.setValue(3.0)
     until(coded)

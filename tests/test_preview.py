@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import agvae
+from agvae.frames import Frames
 from agvae.preview import Original, Preview
 from agvae.progress import watched
 from tests.helpers import picture
@@ -82,6 +84,27 @@ def test_the_codec_reports_its_pixels_and_stops_when_told() -> None:
             agvae.encode(image)
         assert seen == wanted
     np.testing.assert_array_equal(agvae.encode(image), data)
+
+
+def test_the_pass_over_many_frames_can_be_stopped() -> None:
+    class Stop(Exception):
+        pass
+
+    seen: list[int] = []
+
+    def stop(_: int) -> None:
+        if len(seen) == 3:
+            raise Stop
+
+    class Stack:
+        def __iter__(self) -> Iterator[np.ndarray]:
+            for number in range(100):
+                seen.append(number)
+                yield np.full((4, 4), number, np.uint8)
+
+    with pytest.raises(Stop), watched(stop):
+        Frames(Stack())
+    assert len(seen) == 3
 
 
 def test_checkpoints_are_close() -> None:

@@ -29,6 +29,7 @@ from agvae.container import (
 )
 from agvae.errors import DamagedFileError, about
 from agvae.frames import Frames, Pixels
+from agvae.progress import checkpoint
 from agvae.quality import DEFAULT_QUALITY, parse_quality
 from agvae.windows import padded, size
 
@@ -185,6 +186,7 @@ def _checked_box(header: Header, box: Box | None) -> Box | None:
 
 
 def _encode_alpha(alpha: NDArray[np.uint8], box: Box) -> bytes:
+    checkpoint()
     left, top, right, bottom = box
     return encode_alpha(alpha[top:bottom, left:right])
 
@@ -193,6 +195,7 @@ def _decode_alpha(header: Header, tiles: dict[int, TileData], box: Box | None, d
     left, top, right, bottom = box or (0, 0, header.width, header.height)
     plane = np.full((bottom - top, right - left), _LOST_ALPHA, np.uint8)
     for number, tile in tiles.items():
+        checkpoint()
         x0, y0, x1, y1 = tile_box(header, number)
         if tile.alpha is None or x1 <= left or right <= x0 or y1 <= top or bottom <= y0:
             continue

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agvae.fill import filled
+from agvae.progress import checkpoint
 
 Pixels = NDArray[Any]
 """uint8 or uint16."""
@@ -68,6 +69,7 @@ class Frames:
         ranges = array("H")
         held = 0
         for bands in self._source():
+            checkpoint()
             height, width, depth = bands.shape
             if self.count == 0:
                 self.size, deep = (width, height), bands.dtype == np.uint16

@@ -20,7 +20,7 @@ from agvae.container import Box, Metadata
 from agvae.progress import watched
 from napari_agvae.canvas import PreviewCanvas
 from napari_agvae.latest import Turn
-from napari_agvae.loading import import_codec, is_imported
+from napari_agvae.loading import import_codec, is_imported, load_codec
 from napari_agvae.measure import Numbers, similarity
 from napari_agvae.regions import SMALLEST, next_side, stages
 from napari_agvae.settings import VALUES
@@ -162,7 +162,7 @@ def load(model: str | None, status: Callable[[str], None]) -> None:
         status(LOADING)
     try:
         import_codec()
-        from agvae.codec import is_loaded, load_model
+        from agvae.codec import is_loaded
 
         if is_loaded(model):
             return
@@ -173,7 +173,7 @@ def load(model: str | None, status: Callable[[str], None]) -> None:
         if not busy:
             status(LOADING)
             busy = True
-        load_model(model)
+        load_codec(model)
     finally:
         if busy:
             status("")

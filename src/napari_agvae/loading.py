@@ -1,8 +1,11 @@
-"""Importing PyTorch, which can take half a minute, without having to wait for it."""
+"""PyTorch and models, which can take half a minute to load, without having to wait for it."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from importlib import import_module
 
 from agvae.progress import checkpoint
@@ -11,28 +14,40 @@ _INTERVAL = 0.05
 """Seconds between two checkpoints."""
 
 
-class _Import(threading.Thread):
-    """Imports the codec; a daemon, since nobody waits for what is not wanted any more."""
+class _Apart(threading.Thread):
+    """Does something with the options of whoever makes it; a daemon, since what is not wanted any more is left."""
 
-    def __init__(self) -> None:
-        super().__init__(name="agvae import", daemon=True)
-        self.error: BaseException | None = None
+    def __init__(self, work: Callable[[], object]) -> None:
+        super().__init__(name="agvae loading", daemon=True)
+        self._run = partial(copy_context().run, work)
+        self._error: BaseException | None = None
 
     def run(self) -> None:
         try:
-            import_module("agvae.codec")
+            self._run()
         except BaseException as error:
-            self.error = error
+            self._error = error
+
+    @property
+    def successful(self) -> bool:
+        return not self.is_alive() and self._error is None
+
+    def wait(self) -> None:
+        """Pass checkpoints until it is done; raises what it raised."""
+        while self.is_alive():
+            checkpoint()
+            self.join(_INTERVAL)
+        if self._error is not None:
+            raise self._error
 
 
 _lock = threading.Lock()
-_import: _Import | None = None
+_import: _Apart | None = None
 
 
 def is_imported() -> bool:
     """Whether `import_codec` has nothing to do."""
-    current = _import
-    return current is not None and not current.is_alive() and current.error is None
+    return _import is not None and _import.successful
 
 
 def import_codec() -> None:
@@ -45,14 +60,25 @@ def import_codec() -> None:
     """
     global _import
     with _lock:
-        if _import is None:
-            _import = _Import()
+        if _import is None or not (_import.is_alive() or _import.successful):
+            _import = _Apart(partial(import_module, "agvae.codec"))
             _import.start()
         current = _import
-    while current.is_alive():
-        checkpoint()
-        current.join(_INTERVAL)
-    if current.error is not None:
-        with _lock:
-            _import = None
-        raise current.error
+    current.wait()
+
+
+def load_codec(model: str | None) -> None:
+    """Import the codec and load a model, if its weights are here, in the same way.
+
+    Raises:
+        agvae.weights.WeightsError: no such model.
+    """
+    from agvae import weights
+
+    import_codec()
+    from agvae.codec import is_loaded, load_model
+
+    if not is_loaded(model) and weights.locate(model or weights.registry()["default"]) is not None:
+        loading = _Apart(partial(load_model, model))
+        loading.start()
+        loading.wait()

@@ -22,6 +22,7 @@ from napari_agvae.plot import Plot
 from napari_agvae.settings import plugin_settings, wanted_device, wanted_model
 from napari_agvae.state import session
 from napari_agvae.texts import TOOLTIPS, plain
+from napari_agvae.writer import wanted_quality
 
 if TYPE_CHECKING:
     import napari
@@ -37,6 +38,7 @@ class RateCurveDock(Dock):
         self._viewer = bare(viewer)
         self._engine: Engine | None = None
         self._token = 0
+        self._metadata: dict[str, Any] = {}
         self.found: list[Point] = []
         self.plot = Plot()
         self.status = Sentence()
@@ -71,7 +73,8 @@ class RateCurveDock(Dock):
             self.status.say(layers.obstacle if layers is not None else "Select an image layer.")
             return
         settings = plugin_settings()
-        level = self._level = _level_now()
+        self._metadata = layer.metadata
+        level = self._level = self._level_now
         self._token += 1
         box = part(layers.visible, layers.size)
         layers.unfollow()
@@ -126,10 +129,18 @@ class RateCurveDock(Dock):
         def y(point: Point) -> float:
             return point.psnr if self.metric.value == METRICS[0] else point.ms_ssim_db or float("nan")
 
-        marked = on_line([(point.level, point.bpp, y(point)) for point in self.found], _level_now())
+        marked = on_line([(point.level, point.bpp, y(point)) for point in self.found], self._level_now)
         unit = "PSNR in dB" if self.metric.value == METRICS[0] else "MS-SSIM in dB"
         self.plot.draw([(point.bpp, y(point)) for point in self.found], marked, ("bits per pixel", unit))
         self.png.enabled = self.csv.enabled = bool(self.found)
+
+    @property
+    def _level_now(self) -> int:
+        """Of the preview dock that was used last, else that at which the layer would be saved."""
+        quality = session.choice.quality
+        if quality is None:
+            quality = wanted_quality([(None, {"metadata": self._metadata}, "image")], plugin_settings())
+        return parse_quality(quality)
 
     def _failed(self, error: Exception) -> None:
         from napari.utils.notifications import show_error
@@ -160,9 +171,3 @@ class RateCurveDock(Dock):
                 write_whole(path, data)
             except OSError as error:
                 self._failed(error)
-
-
-def _level_now() -> int:
-    """Of the preview dock that was used last, else of the settings."""
-    quality = session.choice.quality
-    return parse_quality(plugin_settings().quality if quality is None else quality)

@@ -24,7 +24,7 @@ from agvae.progress import checkpoint, watched
 from napari_agvae.controls import ask_for_file
 from napari_agvae.latest import Stopped
 from napari_agvae.live import Request
-from napari_agvae.loading import import_codec
+from napari_agvae.loading import load_codec
 from napari_agvae.progress import saving
 from napari_agvae.settings import plugin_settings, wanted_device
 from napari_agvae.texts import plain
@@ -214,7 +214,6 @@ def reconstructing(layer: Image, done: Callable[[list[LayerData]], None]) -> Tas
     given = layer.as_layer_data_tuple()
 
     def work() -> list[LayerData]:
-        import_codec()
         with TemporaryDirectory() as folder:
             (path,) = write_images(str(Path(folder) / "layer.agv"), [given])
             ((data, attributes, kind),) = viewer_layers(path)
@@ -241,7 +240,6 @@ def find_quality(request: Request, pixels: int, value: float, unit: str, found: 
     """The task of finding the level at which the slice of so many pixels has so many kB, bits per pixel or dB."""
 
     def work() -> int:
-        import_codec()
         from agvae.api import encode, read_info
         from agvae.quality import parse_quality
         from napari_agvae.slices import LayerSlice
@@ -250,6 +248,7 @@ def find_quality(request: Request, pixels: int, value: float, unit: str, found: 
         name, factor = {"kB": ("target_size", 1000), "bpp": ("target_bpp", 1), "dB": ("target_psnr", 1)}[unit]
         target: dict[str, Any] = {name: value * factor}
         with options.using(device=request.device):
+            load_codec(request.model)
             return parse_quality(read_info(encode(codes, model=request.model, **target))["quality"])
 
     return Task(f"Looking for {value:g} {unit}", work, _SEARCH * pixels, found)

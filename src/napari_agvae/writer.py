@@ -18,7 +18,7 @@ from agvae.quality import parse_quality
 from agvae.whole_file import check_target, write_whole
 from napari_agvae.document import LayerData, describe_layer, pack_layers
 from napari_agvae.frames import LayerCodes, LayerFrames
-from napari_agvae.loading import import_codec
+from napari_agvae.loading import load_codec
 from napari_agvae.progress import in_activity_dock, saving
 from napari_agvae.settings import RANGES, VALUES, Settings, plugin_settings, wanted_device, wanted_model
 from napari_agvae.state import session
@@ -39,13 +39,14 @@ def write_images(path: str, layers: Sequence[LayerData]) -> list[str]:
     try:
         using = agvae.options.using(device=wanted_device(settings))
         with using, in_activity_dock(f"Saving {Path(path).name}", saving(pixels)):
-            import_codec()
+            load_codec(model)
             return [write_agv(path, layers, quality, model=model, value_range=settings.value_range)]
     except InterruptedError as error:
         msg = f"{path} was not saved: {error}"
         raise InterruptedError(msg) from error
     except ValueError as error:  # of which napari says no more than that no data were written
-        raise TypeError(str(error)) from error
+        msg = f"{path} was not saved: {error}"
+        raise TypeError(msg) from error
 
 
 def refuse_labels(path: str, layers: Sequence[LayerData]) -> NoReturn:

@@ -312,6 +312,7 @@ task.start()
 leave()
 napari.run()
 assert asked, "napari did not ask"
+assert task._done_with.wait(60)
 assert task._stopped, "the job went on"
 print("left")
 """

@@ -181,6 +181,7 @@ def test_cancel_does_not_wait_for_an_import(dock: Any, until: Until, monkeypatch
     until(lambda: "Loading" in dock.status.text())
     dock.cancel.changed.emit(True)
     until(lambda: not dock._engine.busy and not dock.status.text(), 2)
+    assert loading._import is not None
     assert loading._import.is_alive()
     dock.editor.quality.setValue(3)
     until(lambda: "Loading" in dock.status.text())
