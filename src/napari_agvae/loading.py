@@ -19,12 +19,12 @@ class _Apart(threading.Thread):
 
     def __init__(self, work: Callable[[], object]) -> None:
         super().__init__(name="agvae loading", daemon=True)
-        self._run = partial(copy_context().run, work)
+        self._work, self._context = work, copy_context()
         self._error: BaseException | None = None
 
     def run(self) -> None:
         try:
-            self._run()
+            self._context.run(self._work)
         except BaseException as error:
             self._error = error
 

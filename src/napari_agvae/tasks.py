@@ -7,7 +7,6 @@ import math
 import os
 import re
 import threading
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -75,16 +74,22 @@ class Task(QObject):
         self._done_with = threading.Event()
 
     def start(self) -> None:
-        from napari.qt.threading import create_worker
+        from napari.qt.threading import FunctionWorker, create_worker
         from napari.utils import cancelable_progress
 
         import napari
 
-        viewer = napari.current_viewer()
-        self._viewer = (lambda: None) if viewer is None else weakref.ref(viewer)
+        lasting, viewer = self.target is not None, napari.current_viewer()
+
+        class Worker(FunctionWorker):
+            def quit(self) -> None:
+                """Called when napari closes the window or ends."""
+                if not lasting or _asked(viewer):
+                    super().quit()
+
         # Of a total that is not known, it stays at 0: an animation would have the canvas drawn for each of its steps.
         self._bar = cancelable_progress(desc=plain(self.description), total=100)
-        self._worker = create_worker(self, _start_thread=False, _ignore_errors=True)
+        self._worker = create_worker(self, _start_thread=False, _ignore_errors=True, _worker_class=Worker)
         self._worker.returned.connect(self._returned)
         self._worker.finished.connect(self._finished)
         self._timer = QTimer(self)
@@ -123,8 +128,7 @@ class Task(QObject):
 
     def _watch(self, amount: int) -> None:
         self._count += amount
-        left = self._worker.abort_requested and (self.target is None or _asked(self._viewer()))
-        if self._stopped or self._bar.is_canceled or left:
+        if self._stopped or self._bar.is_canceled or self._worker.abort_requested:
             raise Stopped
 
     def _tell(self) -> None:

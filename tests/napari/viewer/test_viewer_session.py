@@ -98,7 +98,9 @@ def test_what_is_previewed_is_what_is_saved(
     assert saved(layer) == (DEFAULT, 5.0)
     commands.split()
     until(whole(dock))
-    assert saved(layer) == (DEFAULT, dock.editor.quality.value()) == (DEFAULT, 3.5)
+    assert saved(layer) == (DEFAULT, dock.editor.quality.value()) == (DEFAULT, 5.0)
+    dock.editor.quality.setValue(2.5)
+    assert saved(layer) == (DEFAULT, 2.5)
     viewer.window.remove_dock_widget(wrapper)
     assert saved(layer) == (DEFAULT, 5.0)
 
