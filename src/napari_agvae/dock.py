@@ -5,6 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QWidget
 
+SLIM = "QScrollBar:vertical { width: 10px; }"
+
 
 class Dock(QWidget):
     """Ends with the dock that napari puts it in: `leave` when it is taken out, `shut_down` when its window has closed.
@@ -45,6 +47,7 @@ class Scrolled(QScrollArea):
         self._lowest = lowest
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.verticalScrollBar().setStyleSheet(SLIM)
         self.setWidgetResizable(True)
         self.setWidget(inside)
 

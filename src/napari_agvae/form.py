@@ -23,7 +23,7 @@ READ_OUTS = {
     "shown": "shown",
     "size": "size",
     "ratio": "ratio",
-    "stack": "all slices",
+    "stack": "stack",
     "rate": "rate",
     "psnr": "PSNR",
     "ms_ssim": "MS-SSIM",
@@ -68,7 +68,7 @@ class PreviewForm(Dock):
         self._buttons = row(self.save, self.cancel)
         inside = QWidget()
         layout = QVBoxLayout(inside)
-        layout.setContentsMargins(5, 5, 2, 5)
+        layout.setContentsMargins(1, 5, 1, 5)
         for part in (self.source, self.editor, self.readouts, self.status, self.get.native):
             layout.addWidget(part)
         for line in self._rows:
@@ -76,6 +76,6 @@ class PreviewForm(Dock):
         layout.addWidget(self.comparison)
         layout.addStretch()
         outside = QVBoxLayout(self)
-        outside.setContentsMargins(0, 0, 5, 5)
+        outside.setContentsMargins(3, 0, 3, 5)
         outside.addWidget(Scrolled(inside, LOWEST))
         outside.addWidget(self._buttons.native)

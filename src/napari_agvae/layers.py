@@ -156,6 +156,8 @@ class PreviewLayers(OnView):
         self.viewer.layers.events.reordered.disconnect(self._see_to_order)
         self._canvas = None
         self._see_to_source()
+        for layer in self._there:  # which go soon, while others of the same names may come
+            layer.name = f"{layer.name} …"
 
     def remove(self) -> None:
         """Remove the layers."""

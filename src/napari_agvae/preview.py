@@ -376,8 +376,11 @@ def _what(request: Request) -> Hashable:
 def _remove_later(layers: PreviewLayers) -> None:
     """One layer after the other: with some OpenGL, vispy crashes if several go between two of its drawings."""
 
+    waiting = [layers]  # Qt may keep the function for long
+
     def remove() -> None:
-        if layers.remove_one():
-            _remove_later(layers)
+        left = waiting.pop()
+        if left.remove_one():
+            _remove_later(left)
 
     QTimer.singleShot(APART, remove)
