@@ -578,6 +578,23 @@ def test_a_folder_that_holds_a_run_is_not_trained_into(options: TrainingOptions,
     assert main(["train", f"--resume={checkpoint}", "--patches=8"]) == 0
 
 
+@pytest.mark.parametrize("name", ["best.pt", "last-good.pt", "validation.csv"])
+def test_what_is_left_of_a_run_is_not_trained_into(
+    name: str, options: TrainingOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = Path(options.output) / name
+    left.parent.mkdir()
+    left.write_text("precious")
+    assert main(command(options)) == 1
+    assert f"{left.parent} holds {name} of another run" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="of another run"):
+        Trainer(options).run()
+    trainer = Trainer(options)
+    trainer.save(tmp_path / "moved.pt")
+    assert main(["train", f"--resume={tmp_path / 'moved.pt'}"]) == 1
+    assert [(path.name, path.read_text()) for path in left.parent.iterdir()] == [(name, "precious")]
+
+
 def poison(trainer: Trainer, steps: set[int]) -> None:
     """Give the trainer losses without a value at some steps."""
     loss = trainer.loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from agvae.whole_file import whole_file
 
 CHECKPOINT, BEST, LAST_GOOD = "checkpoint.pt", "best.pt", "last-good.pt"
 """To go on from; the averaged weights that validated best; the checkpoint before the last step that was skipped."""
+VALIDATION = "validation.csv"
+"""Table of all validations of a run."""
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -43,11 +46,17 @@ def keep_last_good(output: Path) -> None:
 
 
 def check_free(output: Path, resumed: Path | None) -> None:
-    """Refuse a folder with the checkpoint of another run than the one that goes on.
+    """Refuse a folder with a file of another run than the one that goes on.
 
     Raises:
         ValueError: there is one.
     """
-    if (output / CHECKPOINT).exists() and not (resumed and resumed.parent.resolve() == output.resolve()):
+    if resumed and resumed.parent.resolve() == output.resolve():
+        return
+    found = [name for name in (CHECKPOINT, BEST, LAST_GOOD, VALIDATION) if os.path.lexists(output / name)]
+    if CHECKPOINT in found:
         msg = f"{output} holds a run: go on with it (--resume {output / CHECKPOINT}), or name another folder"
+        raise ValueError(msg)
+    if found:
+        msg = f"{output} holds {' and '.join(found)} of another run: name another folder"
         raise ValueError(msg)

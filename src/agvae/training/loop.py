@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from agvae.networks import PRESETS, AnyConfig, GainedAutoencoder, build
 from agvae.networks.presets import B_MS_SSIM, B_MSE
-from agvae.training.checkpoint import BEST, CHECKPOINT, check_free, keep_last_good, write_checkpoint
+from agvae.training.checkpoint import BEST, CHECKPOINT, VALIDATION, check_free, keep_last_good, write_checkpoint
 from agvae.training.data import load_pool
 from agvae.training.drawn import with_drawn
 from agvae.training.export import read_checkpoint
@@ -305,7 +305,7 @@ class Trainer:
         has the effect that it has outside of this method.
 
         Raises:
-            ValueError: the output folder holds a checkpoint of another run.
+            ValueError: the output folder holds files of another run.
             DivergedError: loss or weights are no longer finite; the checkpoint that is there was written before.
             OSError: the last checkpoint cannot be written; on the way this is only reported.
         """
@@ -474,7 +474,7 @@ class Trainer:
 
     def report(self, results: list[LevelResult]) -> None:
         """Append a validation to the CSV and print it."""
-        path = self.output / "validation.csv"
+        path = self.output / VALIDATION
         columns = ["step", "patches", "minutes", *[f.name for f in fields(LevelResult)]]
         with path.open("a+", newline="") as file:
             file.seek(0)
