@@ -20,6 +20,7 @@ import time
 import tracemalloc
 import warnings
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -1255,6 +1256,18 @@ def test_frames_that_are_counted_from_one(photos: list[Image.Image]) -> None:
         assert np.abs(np.asarray(first).astype(int) - np.asarray(photos[1])).mean() < 25
         assert np.abs(np.asarray(last).astype(int) - np.asarray(photos[2])).mean() < 25
     assert layers.tell() == 2
+
+
+def test_a_generator_may_paint_its_frames_on_one_image(photos: list[Image.Image]) -> None:
+    def painted() -> Iterator[Image.Image]:
+        canvas = photos[0].copy()
+        for photo in photos:
+            canvas.paste(photo)
+            yield canvas
+
+    assert saved(photos[0], save_all=True, append_images=painted()) == saved(
+        photos[0], save_all=True, append_images=photos
+    )
 
 
 @pytest.mark.skipif(int(PIL.__version__.split(".")[0]) < 12, reason="older Pillows ignore it")

@@ -113,12 +113,16 @@ def locked(images: Iterable[Image.Image]) -> Iterator[None]:
 
 
 def checked_images(appended: Any) -> list[Image.Image]:
-    """The images of append_images."""
-    images = list(appended or ()) if isinstance(appended, Iterable | None) else [appended]
-    for image in images:
+    """The images of append_images; copies of what comes one by one, as a generator may paint on one image again."""
+    if not isinstance(appended, Iterable | None):
+        appended = [appended]
+    lasting = isinstance(appended, list | tuple)
+    images = []
+    for image in appended or ():
         if not isinstance(image, Image.Image):
             msg = f"append_images must be a list of Pillow images, not of {type(image).__name__}"
             raise ValueError(msg)
+        images.append(image if lasting or getattr(image, "n_frames", 1) > 1 else image.copy())
     return images
 
 
