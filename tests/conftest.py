@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Threads of OpenMP that wait do so without a core, which other tests or programs may need: three times less work where
+# all cores are busy.  Read when torch is imported, and by the Pythons that tests start.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import torch
 from hypothesis import settings
 

@@ -26,7 +26,7 @@ import pillow_agvae  # noqa: F401
 from agvae import weights
 from tests.helpers import picture
 
-REPETITIONS = 200
+REPETITIONS = 100
 BLOCKS = 3
 SIZE = (96, 64)
 

@@ -66,12 +66,12 @@ def test_the_codec_reports_its_pixels_and_stops_when_told() -> None:
     done: list[int] = []
     with watched(done.append):
         data = agvae.encode(image)
+        calls = len(done)  # fewer with more threads
         assert sum(done) == 600 * 400
         agvae.decode(data)
     assert sum(done) == 2 * 600 * 400
 
-    calls = len(done)
-    for wanted in (1, calls // 3, calls // 2):
+    for wanted in (1, calls // 3, calls - 1):
         seen = 0
 
         def stop(pixels: int, wanted: int = wanted) -> None:
