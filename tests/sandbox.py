@@ -60,13 +60,13 @@ def run(
     return None
 
 
-def limit_memory(growth: int) -> None:
-    """Let the address space of this process grow by so many bytes and no more."""
+def limit_memory(growth: int, hard: int | None = None) -> None:
+    """Let the address space of this process grow by so many bytes and no more; for good, without `hard`."""
     import resource
 
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (now,) = (int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmSize:"))
-    resource.setrlimit(resource.RLIMIT_AS, (now + growth, now + growth))
+    resource.setrlimit(resource.RLIMIT_AS, (now + growth, now + growth if hard is None else hard))
 
 
 def main(target: str, cases: str, progress: str, weights_folder: str, seconds: str) -> int:

@@ -829,6 +829,16 @@ def test_import_is_light() -> None:
     assert "read_info" in names
 
 
+def test_coding_imports_no_compiler() -> None:
+    """Building a network without values is enough for PyTorch to import its own, which takes seconds."""
+    code = (
+        "import sys, numpy, agvae; agvae.decode(agvae.encode(numpy.zeros((8, 8), 'u1'))); "
+        "print({'torch._dynamo', 'sympy'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"
+
+
 def test_names_of_the_container_are_here_without_numpy() -> None:
     code = "import sys, agvae; agvae.Metadata, agvae.AgvError; print({'torch', 'numpy', 'PIL'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -466,3 +466,50 @@ def latents_hash(data: bytes) -> str:
     reader = Reader(BytesIO(data))
     payloads = [tile.payload for tile in reader.tiles() if tile.payload is not None]
     return codec.latents_sha256(reader.header, payloads)
+
+
+@pytest.mark.parametrize("part", ["analysis", "hyper", "synthesis"])
+def test_absurd_weights_are_an_error(
+    part: str, tiny_weights_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finite numbers in the file, but not in what they give."""
+    import hashlib
+
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    source, path = tiny_weights_folder / "tiny.safetensors", tmp_path / "tiny.safetensors"
+    tensors = load_file(source)
+    for name, tensor in tensors.items():
+        if name.startswith(part):
+            tensors[name] = torch.full_like(tensor.float(), 3e38)
+    with safe_open(source, "pt") as file:
+        save_file(tensors, path, file.metadata())
+    content = json.loads((tiny_weights_folder / "registry.json").read_text())
+    data = path.read_bytes()
+    content["models"]["tiny"] |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (tmp_path / "registry.json").write_text(json.dumps(content))
+    monkeypatch.setattr(weights, "BUNDLED", tmp_path)
+    codec.forget_models()
+    pixels = picture(64, 64)
+    try:
+        with pytest.raises(weights.WeightsError, match=r"'tiny' give numbers beyond float32"):
+            decode(request(pixels, 9000, encode(pixels, 9000)))
+    finally:
+        codec.forget_models()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_latents_too_large_for_a_type_are_decoded_in_float32(dtype: str) -> None:
+    """As no picture has them, but a file may; an image beside it is not touched by that."""
+    pixels = picture(64, 64)
+    model = codec.load_model()
+    y = torch.full((1, 4, 4, model.network.config.latent), 30000.0)
+    huge = codec.EncodedImage([model.pack(y, [20480])[0].payload], model.name, model.digest, 0)
+    wanted = [request(pixels, 20480, huge), request(pixels, 20480, encode(pixels, 20480))]
+    whole = list(codec.decode_images(wanted))
+    with agvae.options.using(dtype=dtype):
+        alone = decode(wanted[1])
+        found = list(codec.decode_images(wanted))
+    assert np.array_equal(found[0], whole[0]) or (dtype == "bfloat16" and psnr(found[0], whole[0]) > 20)
+    assert np.array_equal(found[1], alone)

@@ -40,6 +40,7 @@ from agvae.networks.transforms import STRIDE
 from agvae.progress import checkpoint
 from agvae.runtime import at_work
 from agvae.settings import options
+from agvae.shortage import is_shortage
 from agvae.windows import Window, latent_shape, overlap, padded, size, slices, split
 
 _BATCH = {"cpu": 2**18, "cuda": 2**24, "mps": 2**22}
@@ -348,10 +349,10 @@ def within_memory(model: Model, work: _Work[T]) -> list[T]:
         try:
             with at_work(), _threads():
                 return work(model, limits)
-        except (RuntimeError, MemoryError) as error:
-            if not _is_memory_error(error):
+        except BaseException as error:  # a panic of an extension in Rust is no Exception
+            if not is_shortage(error):
                 raise
-            shortage = error
+            shortage = error.with_traceback(None)  # whose frames hold what is to be freed
         if _device_type(model) == "cuda":
             torch.cuda.empty_cache()
     if _device_type(model) == "cpu":
@@ -363,13 +364,6 @@ def within_memory(model: Model, work: _Work[T]) -> list[T]:
 
 def _device_type(model: Model) -> str:
     return model.device.type
-
-
-def _is_memory_error(error: Exception) -> bool:
-    """torch reports exhausted memory as RuntimeError, and not of one kind."""
-    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or (
-        "allocate memory" in str(error) or "out of memory" in str(error)
-    )
 
 
 _Key = tuple[str, bytes | None, str, str]
@@ -394,6 +388,7 @@ def load_model(name: str | None = None, device: str | None = None, digest: bytes
     Raises:
         agvae.errors.WeightsError: no model of that name is known, or its weights are not to be had.
         agvae.errors.UnsupportedFileError: there is no model of that name and digest.
+        MemoryError: memory is short.
         ValueError: the device cannot be used.
     """
     key = _key(name, device, digest)

@@ -34,6 +34,7 @@ PAUSE = 0.5
 _BLOCK = 2**16
 _PART_IS_NO_USE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ELOOP)
 """Errors after which the part is removed: a disk that ran full is not left full, a link is not followed."""
+_SHORT = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", re.ASCII)
 _KEPT = " ({} of {} bytes came; another call goes on from there)"
 _PROXY_HINT = "; HTTPS_PROXY and HTTP_PROXY name proxies, as http://user:password@host:port"
@@ -52,7 +53,11 @@ class _WrongPart(_BrokenOff):
 
 
 def is_intact(path: Path, size: int, sha256: str) -> bool:
-    """Whether a file is there, has `size` bytes and this SHA-256 (64 hexadecimal digits)."""
+    """Whether a file is there, has `size` bytes and this SHA-256 (64 hexadecimal digits).
+
+    Raises:
+        OSError: that cannot be said, since memory or file descriptors are short.
+    """
     try:
         if path.stat().st_size != size:
             return False
@@ -60,7 +65,9 @@ def is_intact(path: Path, size: int, sha256: str) -> bool:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) in _SHORT:
+            raise
         return False
     return digest.hexdigest() == sha256
 

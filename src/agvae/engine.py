@@ -31,6 +31,7 @@ from agvae.networks.hyperprior import STRIDE as HYPER_STRIDE
 from agvae.progress import checkpoint
 from agvae.quality import LEVEL_STEPS, VECTORS
 from agvae.settings import options
+from agvae.shortage import memory_errors
 
 Visit = Callable[[StepParameters, list[Indices]], list[Symbols]]
 
@@ -83,7 +84,10 @@ class Model:
     def __init__(self, path: str | os.PathLike[str], name: str, device: str = "auto") -> None:
         self.device = _usable_device(device)
         self.exact_device = torch.device("cpu") if self.device.type == "mps" else self.device
-        with torch.inference_mode(False):  # in whose mode a model is first needed says nothing about its later use
+        with (
+            memory_errors(f"for model {name!r}"),
+            torch.inference_mode(False),
+        ):  # in whose mode a model is first needed says nothing about its later use
             self._load(path, name)
 
     def _load(self, path: str | os.PathLike[str], name: str) -> None:
@@ -95,7 +99,8 @@ class Model:
             msg = f"model {name!r} ({file.config.preset}) needs {error.name}: pip install 'agvae[train]'"
             raise WeightsError(msg) from error
         try:
-            load_parameters(self.network, file.state)
+            with memory_errors(f"for model {name!r}"):
+                load_parameters(self.network, file.state)
             self.y_coder = TableCoder(with_mirror_images(Tables.from_tensors(file.tables, "y")))
             self.z_coder = TableCoder(Tables.from_tensors(file.tables, "z"))
         except (RuntimeError, KeyError, IndexError, ValueError) as error:
@@ -115,15 +120,31 @@ class Model:
 
     def analyse(self, x: Tensor, levels: Sequence[int]) -> Tensor:
         """g_a and the gain unit: (B, 3, H, W) float32 in [0, 1], H and W multiples of 32 -> gained y (B, h, w, M)."""
-        with self._alone(), self._transform_type():
-            return self.network.analyse(x.to(self.device), self._weights(levels).float().to(self.device))
+        with self._alone():
+            return self._transform(self.network.analyse, x, levels)
 
     def synthesise(self, y_hat: Tensor, levels: Sequence[int]) -> Tensor:
         """The inverse gain unit and g_s: y-hat (B, h, w, M) -> (B, 16 h, 16 w, 3) float32 in [0, 1]."""
         with self._alone():
-            with self._transform_type():
-                x = self.network.synthesise(y_hat.to(self.device), self._weights(levels).float().to(self.device))
-            return x.permute(0, 2, 3, 1).clamp(0, 1)
+            return self._transform(self.network.synthesise, y_hat, levels).permute(0, 2, 3, 1).clamp(0, 1)
+
+    def _transform(self, function: Callable[[Tensor, Tensor], Tensor], x: Tensor, levels: Sequence[int]) -> Tensor:
+        """g_a or g_s in `agvae.options.dtype`, in float32 for images with numbers that are too large for it."""
+        x, weights = x.to(self.device), self._weights(levels).float().to(self.device)
+        dtype = getattr(torch, options.dtype)
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            found = function(x, weights).float()
+        beyond = ~found.isfinite().all(dim=(1, 2, 3))
+        if beyond.any():
+            if dtype != torch.float32:
+                found[beyond] = function(x[beyond], weights[beyond])
+            self._check_finite(found)
+        return found
+
+    def _check_finite(self, numbers: Tensor) -> None:
+        if not numbers.isfinite().all():
+            msg = f"the weights of model {self.name!r} give numbers beyond float32 for this image"
+            raise WeightsError(msg)
 
     def pack(self, y: Tensor, levels: Sequence[int]) -> list[Packed]:
         """Quantize and code gained y (B, h, w, M), h and w even."""
@@ -134,6 +155,7 @@ class Model:
         weights = self._weights(levels)
         y = y.to(self.exact_device)
         z = self.network.hyper_analyse(y, weights.float())
+        self._check_finite(z)
         encoders = [constriction.stream.queue.RangeEncoder() for _ in levels]
         bits = [0.0] * len(levels)
 
@@ -228,10 +250,6 @@ class Model:
             for kind in {self.device.type, self.exact_device.type, "cpu"}:
                 modes.enter_context(torch.autocast(kind, enabled=False))
             yield
-
-    def _transform_type(self) -> torch.autocast:
-        dtype = getattr(torch, options.dtype)
-        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
 
 
 def _without_values(config: AnyConfig) -> GainedAutoencoder:

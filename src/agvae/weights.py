@@ -32,6 +32,7 @@ from agvae.download import fetch, is_intact
 from agvae.errors import UnsupportedFileError
 from agvae.errors import WeightsError as WeightsError
 from agvae.settings import options
+from agvae.shortage import memory_errors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -328,6 +329,7 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
 
     Raises:
         WeightsError: the file cannot be read, or is not a model file of this format.
+        MemoryError: memory is short.
     """
     import safetensors.torch
     import torch
@@ -335,8 +337,10 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
 
     from agvae.networks import config_from_dict
 
+    purpose = f"to read model file {os.fspath(path)!r}"
     try:
-        data = _read(Path(path), MAX_MODEL)
+        with memory_errors(purpose):
+            data = _read(Path(path), MAX_MODEL)
         header_size = int.from_bytes(data[:8], "little")
         _require(header_size <= MAX_HEADER, f"its header has {header_size} bytes, more than {MAX_HEADER}")
         metadata = json.loads(data[8 : 8 + header_size])["__metadata__"]
@@ -345,9 +349,9 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
         config = config_from_dict(json.loads(metadata["config"]))
         card, bits = json.loads(metadata["card"]), json.loads(metadata["entropy_bits"])
         _require(isinstance(card, dict) and isinstance(bits, dict), "card and entropy_bits must be objects")
-        with torch.device("cpu"):
+        with memory_errors(purpose), torch.device("cpu"):
             tensors = safetensors.torch.load(data)
-        state = {name: _restore(name, tensor, bits) for name, tensor in tensors.items() if name[:7] != "tables."}
+            state = {name: _restore(name, tensor, bits) for name, tensor in tensors.items() if name[:7] != "tables."}
         tables = {name[7:]: tensor for name, tensor in tensors.items() if name[:7] == "tables."}
         _check_tables(tables, config)
         _check_config(config, sum(tensor.numel() for tensor in state.values()))

@@ -20,9 +20,9 @@ class FactorizedDensity(nn.Module):
         scale = spread ** (1 / (len(widths) + 1))
         self.matrices, self.biases, self.factors = (nn.ParameterList() for _ in range(3))
         for fan_in, fan_out in pairwise(sizes):
-            start = torch.log(torch.expm1(torch.tensor(1 / scale / fan_out)))
-            self.matrices.append(nn.Parameter(start * torch.ones(channels, fan_out, fan_in)))
-            self.biases.append(nn.Parameter(torch.rand(channels, fan_out, 1) - 0.5))
+            # in place, since arithmetic on the device "meta" would have PyTorch import its compiler
+            self.matrices.append(nn.Parameter(torch.empty(channels, fan_out, fan_in).fill_(_start(scale * fan_out))))
+            self.biases.append(nn.Parameter(torch.empty(channels, fan_out, 1).uniform_(-0.5, 0.5)))
             if fan_out > 1:
                 self.factors.append(nn.Parameter(torch.zeros(channels, fan_out, 1)))
 
@@ -45,3 +45,8 @@ class FactorizedDensity(nn.Module):
         flat = z.flatten(0, 2).T
         length = -torch.log2(self.probability(flat).clamp(min=PROBABILITY_FLOOR))
         return length.T.reshape(z.shape)
+
+
+def _start(scale: float) -> float:
+    """What softplus makes 1 / scale of."""
+    return float(torch.log(torch.expm1(torch.tensor(1 / scale, dtype=torch.float32, device="cpu"))))

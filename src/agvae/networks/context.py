@@ -64,7 +64,10 @@ class ParameterHead(nn.Module):
 
     def __init__(self, width: int, latent: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(4, PARAMETERS * latent // 4, width) * 0.1 * width**-0.5)
+        weight = torch.empty(4, PARAMETERS * latent // 4, width)
+        if not weight.is_meta:  # for which PyTorch would import its compiler
+            weight.normal_().mul_(0.1).mul_(width**-0.5)
+        self.weight = nn.Parameter(weight)
 
     def forward(self, features: Tensor, step: int) -> Tensor:
         classes = to_classes(features)

@@ -1,0 +1,113 @@
+"""Memory and file descriptors that run short: an error that says so, and no sound file is called damaged."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import agvae
+from agvae import codec, download, weights
+from agvae.shortage import is_shortage, memory_errors
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on memory, and /proc")
+UNDER_LIMITS = """
+import resource
+import agvae
+from agvae import codec, weights
+from tests.helpers import picture
+from tests.sandbox import limit_memory
+
+path, pixels = weights.find("light-2"), picture(600, 500)
+_, hard = resource.getrlimit(resource.RLIMIT_AS)
+messages = set()
+
+def run(work, *megabytes):
+    for growth in megabytes:
+        limit_memory(growth << 20, hard)
+        try:
+            work()
+        except MemoryError as error:
+            messages.add(str(error))
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+
+run(lambda: weights.read_model_file(path), 2, 12, 16, 34)
+run(codec.load_model, 10, 20, 30, 40, 50)
+data = agvae.encode(pixels[:64, :64], 1)
+run(lambda: agvae.encode(pixels, 1), 5, 10, 20, 40, 60)
+print("|".join(sorted(messages)))
+"""
+
+
+@LINUX
+def test_short_memory_is_a_memory_error() -> None:
+    """Whatever runs out first, in whichever library."""
+    root = Path(agvae.__file__).parents[2]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root)))}
+    command = [sys.executable, "-c", UNDER_LIMITS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
+    for purpose in ("for this image", "for model 'light-2'", "to read model file"):
+        assert f"not enough memory {purpose}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("could not create a primitive"),
+        RuntimeError("could not create a primitive descriptor for a convolution forward propagation primitive"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:80] data. DefaultCPUAllocator: not enough memory: you tried to"),
+        RuntimeError("unable to mmap 12 bytes from file </m.safetensors>: Cannot allocate memory (12)"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object: Cannot allocate memory"),
+        OSError(12, "Cannot allocate memory"),
+        MemoryError(),
+    ],
+)
+def test_reports_of_shortage_are_known(error: Exception) -> None:
+    with pytest.raises(MemoryError, match="not enough memory for this") as caught, memory_errors("for this"):
+        raise error
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+        ValueError("format 'out of memory'; this version reads another"),
+        OSError(28, "No space left on device"),
+        KeyboardInterrupt("out of memory"),
+    ],
+)
+def test_other_errors_are_none(error: BaseException) -> None:
+    assert not is_shortage(error)
+    with pytest.raises(type(error)) as caught, memory_errors("for this"):
+        raise error
+    assert caught.value is error
+
+
+@LINUX
+def test_short_descriptors_are_not_damage(tiny_weights: Path) -> None:
+    import resource
+
+    path = tiny_weights / "tiny.safetensors"
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        with pytest.raises(OSError, match="Too many open files"):
+            download.is_intact(path, path.stat().st_size, "0" * 64)
+        with pytest.raises(OSError, match="Too many open files"):
+            codec.load_model()
+        with pytest.raises(OSError, match="Too many open files"):
+            weights.read_model_file(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert codec.load_model().name == "tiny"
