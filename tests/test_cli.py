@@ -427,7 +427,11 @@ class TestCoding:
         assert run("decode", coded, back) == 0
         output = capsys.readouterr()
         assert "3 frames of 40 x 24" in output.out
-        assert "warning" not in output.err
+        said = {"gif": "at most 256 colours are left", "tif": "without its durations and number of loops"}.get(
+            extension
+        )
+        assert output.err.count("warning") == bool(said)
+        assert (said or "") in output.err
         with Image.open(back) as image:
             assert image.n_frames == 3  # type: ignore[attr-defined]
             times = [(image.seek(frame), image.load(), image.info.get("duration"))[2] for frame in range(3)]
@@ -435,6 +439,76 @@ class TestCoding:
             pixels = np.asarray(image.convert("RGB")).astype(int)
         assert times == ([None] * 3 if extension == "tif" else [40, 100, 70])
         assert np.abs(pixels - agvae.decode(coded, frame=2)).mean() < 10
+
+    @pytest.mark.parametrize("extension", ["gif", "png", "webp", "tif", "avif"])
+    @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (0, 2, 1)])
+    def test_transparent_frames(
+        self, order: tuple[int, ...], extension: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        if Image.registered_extensions().get(f".{extension}") not in Image.SAVE_ALL:
+            pytest.skip("not in this Pillow")
+        frames = np.stack([np.dstack((picture(64, 48, seed), np.zeros((48, 64), np.uint8))) for seed in range(3)])
+        frames[0, 8:24, 4:28, 3] = frames[1, 24:40, 36:60, 3] = frames[2, ..., 3] = 255
+        frames[2, ..., :3] = 0
+        frames = frames[list(order)]
+        coded, back = tmp_path / "film.agv", tmp_path / f"back.{extension}"
+        coded.write_bytes(agvae.encode(list(frames), 4, metadata=Metadata(durations=(40, 50, 60))))
+        assert run("decode", coded, back) == 0
+        assert "what is transparent" not in capsys.readouterr().err
+        with Image.open(back) as image:
+            for number, frame in enumerate(frames):
+                image.seek(number)
+                found = np.asarray(image.convert("RGBA")).astype(int)
+                assert np.abs(found[..., 3] - frame[..., 3]).mean() < 2, number
+                seen = frame[..., 3] > 0
+                assert np.abs(found - agvae.decode(coded, frame=number))[seen].mean() < 10, number
+
+    def test_frames_that_cannot_be_read_again(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Pillow's writer of MPO says of all frames but the first three that they are elsewhere."""
+        coded, back = tmp_path / "film.agv", tmp_path / "back.mpo"
+        frames = [picture(40, 24, seed) for seed in range(4)]
+        coded.write_bytes(agvae.encode(frames, 2))
+        if run("decode", coded, back) == 0:
+            with Image.open(back) as image:
+                for number in range(4):
+                    image.seek(number)
+                    assert np.abs(np.asarray(image).astype(int) - agvae.decode(coded, frame=number)).mean() < 20
+        else:
+            assert "back.mpo: frame 4 of 4 cannot be read again" in capsys.readouterr().err
+            assert not back.exists()
+        coded.write_bytes(agvae.encode(frames[:3], 2))
+        assert run("decode", coded, back) == 0
+
+    @pytest.mark.parametrize("extension", ["gif", "png", "webp", "avif"])
+    def test_pages_are_shown_for_long_enough(
+        self, extension: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        if Image.registered_extensions().get(f".{extension}") not in Image.SAVE_ALL:
+            pytest.skip("not in this Pillow")
+        coded, back = tmp_path / "pages.agv", tmp_path / f"back.{extension}"
+        coded.write_bytes(agvae.encode([picture(40, 24)[..., 0], picture(40, 24, 1)[..., 0]], 2))
+        assert run("decode", coded, back) == 0
+        assert "each frame is shown for a second" in capsys.readouterr().err
+        with Image.open(back) as image:
+            for number in range(2):
+                image.seek(number)
+                image.load()
+                assert image.info["duration"] == 1000
+
+    def test_durations_that_a_format_rounds(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        coded = tmp_path / "film.agv"
+        frames = [picture(40, 24)[..., 0], picture(40, 24, 1)[..., 0]]
+        coded.write_bytes(agvae.encode(frames, 2, metadata=Metadata(durations=(40, 76))))
+        assert run("decode", coded, tmp_path / "a.gif") == 0
+        assert "durations change by up to 6 ms" in capsys.readouterr().err
+        assert run("decode", coded, tmp_path / "a.webp") == 0
+        assert capsys.readouterr().err == ""
+
+    def test_colours_of_a_palette(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for pixels, said in ((picture(40, 24), True), (np.full((24, 40, 3), (9, 80, 200), np.uint8), False)):
+            (tmp_path / "a.agv").write_bytes(agvae.encode(pixels, 6))
+            assert run("decode", tmp_path / "a.agv", tmp_path / "a.gif", "--force") == 0
+            assert ("at most 256 colours are left" in capsys.readouterr().err) is said
 
     def test_the_first_frame_alone(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         coded, back = tmp_path / "film.agv", tmp_path / "back.bmp"

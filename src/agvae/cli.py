@@ -29,10 +29,9 @@ from agvae.whole_file import check_target, is_stream, write_whole
 if TYPE_CHECKING:
     from PIL import Image
 
-    from agvae.container import Metadata, Reader
+    from agvae.container import Reader
 
 DEMO_PHOTOGRAPH = "chelsea.png"
-_MOST_LOOPS = 0xFFFF
 _NO_ARRAYS = "without what it says of arrays (axes, values, units), which napari keeps"
 _EXTRAS = {"scipy": "eval", "matplotlib": "eval", "compressai": "train", "pytorch_msssim": "train"}
 
@@ -275,6 +274,7 @@ def _decode(args: argparse.Namespace) -> int:
 
     import pillow_agvae  # noqa: F401  # so that .agv files can be written
     from agvae.targets import fitted
+    from agvae.written import written
 
     _refuse_others(args)
     form = Image.registered_extensions().get(args.output.suffix.lower())
@@ -289,15 +289,13 @@ def _decode(args: argparse.Namespace) -> int:
         if reader.metadata.arrays is not None:
             lost.append(_NO_ARRAYS)
         fit, info, unfit = fitted(frames, reader.metadata.to_info(), form)
-        options = _animation(reader.metadata, fit[1:], form, unfit) if len(fit) > 1 else {}
-        coded = BytesIO()
-        fit[0].save(coded, form, **options, **info)
+        data, changed = written(fit, info, form, reader.metadata.durations, reader.metadata.loop)
     if len(frames) < reader.header.frames:
         unfit.append(f"only the first of {reader.header.frames} frames, as {form} holds one")
-    for sentence in (*lost, *unfit, *_shrunk(coded, fit, form)):
+    for sentence in (*lost, *unfit, *changed):
         _say("warning", f"{args.output}: {sentence}")
     with _about(args.output):
-        write_whole(args.output, coded.getvalue(), replace=args.force)
+        write_whole(args.output, data, replace=args.force)
     count = f"{len(fit)} frames of " if len(fit) > 1 else ""
     _report(args.output, f"{count}{fit[0].width} x {fit[0].height}, {fit[0].mode}")
     return 0
@@ -361,32 +359,6 @@ def _broken_tiles(reader: Reader, frames: int) -> int:
             except DamagedFileError:
                 broken += 1
     return broken
-
-
-def _shrunk(coded: BytesIO, frames: Sequence[Image.Image], form: str) -> Iterator[str]:
-    """What a format changed unasked: icons have a largest size, and neighbours that are equal become one frame."""
-    from PIL import Image
-
-    with contextlib.suppress(OSError), Image.open(coded) as image:  # some formats are only written
-        if sorted(image.size) != sorted(frames[0].size):  # some readers turn upright what says that it lies
-            yield f"resized to {image.width} x {image.height}, as {form} is"
-        count = getattr(image, "n_frames", 1)
-        if count < len(frames):
-            yield f"{count} frames, as {form} makes one of neighbours that are equal"
-
-
-def _animation(metadata: Metadata, others: list[Image.Image], form: str, lost: list[str]) -> dict[str, Any]:
-    """The options of `Image.save` for several frames; Pillow's writers want durations in whole milliseconds."""
-    options: dict[str, Any] = {"save_all": True, "append_images": others}
-    own = form == "AGV"
-    if metadata.durations is not None:
-        options["duration"] = [time if own else round(time) for time in metadata.durations]
-    if metadata.loop is not None:
-        options["loop"] = metadata.loop
-        if metadata.loop > _MOST_LOOPS and not own:
-            options["loop"] = 0
-            lost.append(f"shown for ever and not {metadata.loop} times, as {form} cannot count so far")
-    return options
 
 
 def _info_arguments(parser: argparse.ArgumentParser) -> None:

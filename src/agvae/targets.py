@@ -50,6 +50,19 @@ def fitted(
     return fit, held, lost
 
 
+def holds_durations(form: str, mode: str) -> bool:
+    """Whether frames of a mode have durations in a format."""
+    black, white = (Image.new(mode.removesuffix("A"), (_SIDE, _SIDE), level) for level in (0, 255))
+    try:
+        image = _written(black, form, {"save_all": True, "append_images": [white], "duration": 1000})
+        if image is None:
+            return False
+        image.load()
+    except Exception:  # whatever Pillow's writers raise at what they cannot store
+        return False
+    return image.info.get("duration") == 1000
+
+
 def _pixels(frames: list[Image.Image], form: str) -> tuple[list[Image.Image], list[str]]:
     """Frames in a mode of the format, and what is lost by it."""
     mode = frames[0].mode

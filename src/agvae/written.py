@@ -1,0 +1,156 @@
+"""Frames as a file of a format of Pillow, which is read again to see what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from agvae.targets import OWN, holds_durations
+
+_MOST_LOOPS = 0xFFFF
+_SECOND = 1000
+_PALETTE = 256
+_VP8X, _ALPHA = slice(12, 16), 0x10
+"""Where a WebP file of several frames has the name of its first chunk, whose flags are in byte 20; that of alpha."""
+
+
+def written(
+    frames: Sequence[Image.Image],
+    info: dict[str, Any],
+    form: str,
+    durations: Sequence[float] | None = None,
+    loop: int | None = None,
+) -> tuple[bytes, list[str]]:
+    """The bytes of a file, and a sentence about each thing that the format changed.
+
+    Args:
+        frames, info: as `agvae.targets.fitted` gives them.
+        durations, loop: as `agvae.Metadata` has them.
+
+    Raises:
+        ValueError: a frame cannot be read again.
+        Exception: whatever Pillow's writers raise at what they cannot store.
+    """
+    if len(frames) > 1:
+        options, lost = _animation(frames, form, durations, loop)
+    else:
+        options, lost = {}, []
+    if len(frames) > 1 and form == "GIF" and frames[0].mode == "RGBA":
+        first, *others = map(_indexed, frames)
+        options |= {"append_images": others, "disposal": 2, "optimize": False}
+    else:
+        first = frames[0]
+    file = BytesIO()
+    first.save(file, form, **options, **info)
+    if len(frames) > 1 and form == "WEBP" and frames[0].mode == "RGBA":
+        _mark_alpha(file)
+    return file.getvalue(), lost + list(_changed(file, frames, form, options.get("duration")))
+
+
+def _animation(
+    frames: Sequence[Image.Image], form: str, durations: Sequence[float] | None, loop: int | None
+) -> tuple[dict[str, Any], list[str]]:
+    """The options of `Image.save` for several frames; Pillow's writers want durations in whole milliseconds."""
+    options: dict[str, Any] = {"save_all": True, "append_images": list(frames[1:])}
+    given = {"duration": durations, "loop": loop}
+    if form == OWN:
+        return options | {name: value for name, value in given.items() if value is not None}, []
+    if not holds_durations(form, frames[0].mode):
+        names = [name for name, value in (("durations", durations), ("number of loops", loop)) if value is not None]
+        return options, [f"without its {' and '.join(names)}, which {form} cannot hold"] if names else []
+    lost = []
+    if durations is None:
+        options["duration"] = [_SECOND] * len(frames)
+        lost.append(f"each frame is shown for a second, as {form} is a film and the frames have no durations")
+    else:
+        options["duration"] = [round(time) for time in durations]
+    if loop is not None:
+        options["loop"] = loop
+        if loop > _MOST_LOOPS:
+            options["loop"] = 0
+            lost.append(f"shown for ever and not {loop} times, as {form} cannot count so far")
+    return options, lost
+
+
+def _indexed(frame: Image.Image) -> Image.Image:
+    """An RGBA frame in 255 colours and a transparent one, which it has whether it needs it or not.
+
+    What a frame leaves when it is disposed of is transparent for Pillow only if the frame has such a colour.
+    """
+    indexed = frame.convert("RGB").quantize(_PALETTE - 1)
+    colours = indexed.getpalette() or []
+    used = set(zip(colours[::3], colours[1::3], colours[2::3], strict=True))
+    free = next(level for level in range(_PALETTE) if (level, level, level) not in used)
+    indexed.putpalette(colours + [free] * (3 * _PALETTE - len(colours)))
+    indexed.paste(_PALETTE - 1, mask=frame.getchannel("A").point([255] * 128 + [0] * 128))
+    indexed.info["transparency"] = _PALETTE - 1
+    return indexed
+
+
+def _mark_alpha(file: BytesIO) -> None:
+    """Say in a WebP file that it has alpha; libwebp does not where what is visible of each frame is a rectangle."""
+    with file.getbuffer() as data:
+        if bytes(data[_VP8X]) == b"VP8X":
+            data[20] |= _ALPHA
+
+
+def _changed(
+    file: BytesIO, frames: Sequence[Image.Image], form: str, durations: Sequence[float] | None
+) -> Iterator[str]:
+    """What a format changed unasked: icons have a largest size, and neighbours that are equal become one frame."""
+    try:
+        image = Image.open(file)
+    except OSError:  # some formats are only written
+        return
+    with image:
+        if sorted(image.size) != sorted(frames[0].size):  # some readers turn upright what says that it lies
+            yield f"resized to {image.width} x {image.height}, as {form} is"
+        if image.mode == "P" and any(_many_colours(frame) for frame in frames):
+            yield f"at most {_PALETTE} colours are left in a frame, as {form} holds no more"
+        count = getattr(image, "n_frames", 1)
+        if count < len(frames):
+            yield f"{count} frames, as {form} makes one of neighbours that are equal"
+        if len(frames) == 1 or form == OWN:
+            return
+        times, opaque = [], []
+        for number in range(count):
+            _read(image, number, count, form)
+            times.append(image.info.get("duration", 0))
+            if count == len(frames) and _transparent(frames[number]) > _transparent(image) + 0.01:
+                opaque.append(str(number + 1))
+    if opaque:
+        yield f"what is transparent is not in frames {', '.join(opaque)}, as Pillow writes {form}"
+    if durations is not None and count == len(frames):
+        change = max(abs(time - wanted) for time, wanted in zip(times, durations, strict=True))
+        if change >= 1:
+            yield f"durations change by up to {change:g} ms, as {form} rounds them"
+
+
+def _read(image: Image.Image, number: int, count: int, form: str) -> None:
+    try:
+        size = image.size
+        image.seek(number)
+        image.load()
+    except Exception as error:  # whatever Pillow's readers raise
+        msg = f"frame {number + 1} of {count} cannot be read again as Pillow writes {form}: take another format"
+        raise ValueError(msg) from error
+    if sorted(image.size) != sorted(size):
+        msg = f"frame {number + 1} of {count} is {image.width} x {image.height} as Pillow writes {form}"
+        raise ValueError(msg)
+
+
+def _many_colours(frame: Image.Image) -> bool:
+    """Whether there are more than a palette holds; colours under alpha 0 are none."""
+    seen = frame.convert("RGBa") if frame.mode == "RGBA" else frame
+    return seen.getcolors(_PALETTE) is None
+
+
+def _transparent(frame: Image.Image) -> float:
+    """Share of the pixels that nobody sees."""
+    if not frame.has_transparency_data:
+        return 0.0
+    return float((np.asarray(frame.convert("RGBA").getchannel("A")) < 32).mean())
