@@ -21,6 +21,7 @@ from agvae.evaluation.peers import available_peers, make_peers
 from agvae.evaluation.plots import rate_distortion_plot
 from agvae.evaluation.report import Columns, columns, continuity, deltas, markdown, read_anchors
 from agvae.evaluation.run import EvaluationOptions, evaluate
+from agvae.images import Tally
 
 PUBLISHED = {
     "vtm": (
@@ -247,8 +248,9 @@ class TestEvaluate:
         def contents() -> dict[str, bytes]:
             return {path.name: path.read_bytes() for path in out.iterdir()}
 
-        def interrupt(_: str) -> None:
-            raise KeyboardInterrupt
+        def interrupt(line: str) -> None:
+            if line == "1 of 1 images, a.png":
+                raise KeyboardInterrupt
 
         evaluate(EvaluationOptions(images, out, (1, 2)))
         first = contents()
@@ -265,6 +267,17 @@ class TestEvaluate:
         evaluate(EvaluationOptions(images, out, (3, 4), force=True))
         assert set(contents()) == set(first)
         assert all(contents()[name] != data for name, data in first.items())
+
+    def test_a_broken_image_ends_no_run(self, images: Path, tiny_weights: Path, tmp_path: Path) -> None:
+        (images / "b.png").write_bytes(b"no image")
+        said: list[str] = []
+        report = evaluate(EvaluationOptions(images, tmp_path / "out", (1, 2)), progress=said.append)
+        left_out = (
+            f"1 images, 0.0 Mpixel; left out 1 that cannot be read ({images / 'b.png'}: cannot identify image file)"
+        )
+        assert said[0] == f"{images}: {left_out}"
+        assert f"Means over {left_out}; model tiny" in report
+        assert json.loads((tmp_path / "out" / "summary.json").read_text())["images"] == ["a.png"]
 
     def test_an_interrupted_run_is_a_result_too(self, images: Path, tmp_path: Path) -> None:
         (tmp_path / "rows-unfinished.csv").write_text("hours of work")
@@ -309,7 +322,7 @@ class TestMeasure:
             photograph(*size).convert("L" if "grey" in name else "RGB").save(tmp_path / name)
         (tmp_path / "notes.txt").write_text("not an image")
         codecs = make_peers(["webp", "jpeg"])
-        rows = list(measure_all(find_images(tmp_path), codecs))
+        rows = list(measure_all(find_images(tmp_path, Tally()), codecs))
         assert [(row.image, row.codec, row.setting) for row in rows] == [
             (image, codec.name, setting)
             for image in ("a.png", "b.png", "grey.png")
@@ -320,20 +333,29 @@ class TestMeasure:
     def test_folders_are_no_images(self, tmp_path: Path) -> None:
         (tmp_path / "folder.png").mkdir()
         photograph(20, 20).save(tmp_path / "a.png")
-        assert find_images(tmp_path) == [tmp_path / "a.png"]
+        assert find_images(tmp_path, Tally()) == [tmp_path / "a.png"]
 
     @pytest.mark.parametrize("length", [0, 8, 400])
-    def test_broken_images_are_named_at_the_start(self, length: int, tmp_path: Path) -> None:
-        photograph(64, 64).save(tmp_path / "a.png")
-        photograph(64, 64).save(tmp_path / "b.png")
+    def test_what_is_left_out_is_named(self, length: int, tmp_path: Path) -> None:
+        for name in ("a.png", "b.png", "c.gif", "d.png"):
+            photograph(64, 64).save(tmp_path / name)
+        photograph(64, 64).save(tmp_path / "c.gif", save_all=True, append_images=[photograph(64, 64).rotate(90)])
         (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:length])
-        with pytest.raises(OSError, match=r"b\.png: "):
-            evaluate(EvaluationOptions(tmp_path, tmp_path / "results"))
-        assert not (tmp_path / "results").exists()
+        (tmp_path / "e.md").touch()
+        (tmp_path / "more").mkdir()
+        tally = Tally()
+        assert [path.name for path in find_images(tmp_path, tally)] == ["a.png", "c.gif", "d.png"]
+        said = str(tally)
+        assert said.startswith(
+            "3 images, 0.0 Mpixel; of 1 only the first of several frames; left out 1 other files (.md)"
+        )
+        assert f"left out 1 folders; left out 1 that cannot be read ({tmp_path / 'b.png'}: " in said
+        assert [path.name for path in find_images(tmp_path, Tally(), 2)] == ["a.png", "c.gif"]
 
     def test_no_images(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="no images"):
-            find_images(tmp_path)
+        (tmp_path / "a.png").touch()
+        with pytest.raises(ValueError, match=r"no images in .* that can be read: .*a\.png: "):
+            find_images(tmp_path, Tally())
 
     def test_means(self) -> None:
         rows = [

@@ -1,7 +1,10 @@
-"""The image files of a data set."""
+"""The image files of a data set, and what is said of those that are none."""
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import IO
 
@@ -13,10 +16,57 @@ _NO_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 _BACKGROUND = (255, 255, 255, 255)
 
 
+@dataclass
+class Tally:
+    """What became of the files of a source or folder."""
+
+    used: int = 0
+    pixels: int = 0
+    mirrored: int = 0
+    small: int = 0
+    several: int = 0
+    broken: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    folders: int = 0
+
+    def __str__(self) -> str:
+        parts = [f"{self.used} images, {self.pixels / 1e6:.1f} Mpixel"]
+        if self.mirrored:
+            parts.append(f"{self.mirrored} of them smaller than a crop and mirrored")
+        if self.several:
+            parts.append(f"of {self.several} only the first of several frames")
+        if self.small:
+            parts.append(f"left out {self.small} smaller than half a crop")
+        if self.others:
+            suffixes = ", ".join(sorted(self.others))
+            parts.append(f"left out {self.others.total()} other files ({suffixes})")
+        if self.folders:
+            parts.append(f"left out {self.folders} folders")
+        if self.broken:
+            more = f", and {len(self.broken) - 3} more" if len(self.broken) > 3 else ""
+            parts.append(f"left out {len(self.broken)} that cannot be read ({', '.join(self.broken[:3])}{more})")
+        return "; ".join(parts)
+
+
 def is_image_name(path: PurePath) -> bool:
     """Whether a file is not hidden and has a suffix of a format that Pillow reads, with the plugins there are."""
     form = Image.registered_extensions().get(path.suffix.lower())
     return form in Image.OPEN and form not in _NO_PIXELS and not path.name.startswith(".")
+
+
+def is_image(path: PurePath, tally: Tally) -> bool:
+    """Whether a file has the name of an image; what has not is counted."""
+    good = is_image_name(path)
+    if not good:
+        tally.others[path.suffix if not path.name.startswith(".") else f"{path.name[:2]}*"] += 1
+    return good
+
+
+def count_frames(file: Path | IO[bytes]) -> int:
+    """Frames of an image whose first one can be read."""
+    with contextlib.suppress(Exception), Image.open(file) as image:  # only a later frame can be broken
+        return int(getattr(image, "n_frames", 1))
+    return 1
 
 
 def read_rgb(file: Path | IO[bytes], name: str) -> Image.Image:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from agvae.evaluation.metrics import MS_SSIM_MINIMUM_SIDE, decibels, ms_ssim, psnr
 from agvae.evaluation.peers import Codec
-from agvae.images import is_image_name, read_rgb
+from agvae.images import Tally, count_frames, is_image, read_rgb
 
 Result = TypeVar("Result")
 
@@ -68,16 +68,32 @@ class Point:
     decode_cpu_s: float
 
 
-def find_images(folder: Path) -> list[Path]:
-    """The image files of a folder, sorted by name.
+def find_images(folder: Path, tally: Tally, limit: int | None = None) -> list[Path]:
+    """The first images of a folder that can be read, sorted by name; `tally` says of those that cannot, of other files and of
+    folders, which are not read.
 
     Raises:
         ValueError: there is none.
         OSError: it is not a folder that can be read.
     """
-    paths = sorted(path for path in folder.iterdir() if is_image_name(path) and path.is_file())
+    paths: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        if len(paths) == limit:
+            break
+        if path.is_dir():
+            tally.folders += 1
+        elif path.is_file() and is_image(path, tally):
+            try:
+                image = read_rgb(path, str(path))
+            except OSError as error:
+                tally.broken.append(str(error))
+                continue
+            paths.append(path)
+            tally.used += 1
+            tally.pixels += image.width * image.height
+            tally.several += count_frames(path) > 1
     if not paths:
-        msg = f"no images in {folder}"
+        msg = f"no images in {folder} that can be read: {tally}"
         raise ValueError(msg)
     return paths
 

@@ -32,7 +32,7 @@ from agvae.evaluation.report import (
     finite,
     markdown,
 )
-from agvae.images import read_rgb
+from agvae.images import Tally
 from agvae.quality import on_scale
 from agvae.weights import registry
 from agvae.whole_file import check_target, write_whole
@@ -50,14 +50,14 @@ class EvaluationOptions:
     """What to measure.
 
     Attributes:
-        folder: of images; sub-folders are not read.
+        folder: of images; those that cannot be read, other files and sub-folders are left out, and the report says so.
         output: folder for rows.csv, summary.json, report.md and the plots, another one than `folder`; made if missing.
         qualities: of this codec, in [1, 6] or on the percent scale.
         peers: names of `agvae.evaluation.peers.PEER_NAMES`.
         model: weights to use, None for the default model.
         anchors: published curves over the same images to compare with, as `read_anchors` gives them; a measured
             codec takes the place of one of its name.
-        limit: measure only the first so many images, None for all.
+        limit: measure only the first so many images that can be read, None for all.
         force: replace results that are there.
     """
 
@@ -79,16 +79,16 @@ def evaluate(options: EvaluationOptions, command: str = "", progress: Callable[[
 
     Args:
         command: the command line, recorded in the summary.
-        progress: called with a line of text after every image.
+        progress: called with a line of text at the start and after every image.
 
     Raises:
         ValueError: no images, an unknown codec or model, or a bad quality.
         OSError: a file cannot be read or written, or results of an earlier run are there.
     """
     _check_output(options)
-    images = find_images(options.folder)[: options.limit]
-    for path in images:
-        read_rgb(path, str(path))  # a broken one is an error now and not after hours
+    tally = Tally()
+    images = find_images(options.folder, tally, options.limit)
+    progress(f"{options.folder}: {tally}")
     codecs = [own_codec(options.qualities, options.model), *make_peers(options.peers)]
     levels = load_model(options.model).network.config.levels
     options.output.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def evaluate(options: EvaluationOptions, command: str = "", progress: Callable[[
         even = None
     here, model = machine(), _model(options.model)
     conditions = (
-        f"Means over {len(images)} images; model {model['name']} (SHA-256 {model['sha256'][:16]}...); "
+        f"Means over {tally}; model {model['name']} (SHA-256 {model['sha256'][:16]}...); "
         f"{here['cpu']}, {here['torch_threads']} of {here['cores']} cores; torch {here['torch']}."
     )
     report = f"{conditions}\n\n{markdown(points, found, even)}"

@@ -15,7 +15,7 @@ from agvae.evaluation.bdrate import Curve
 from agvae.evaluation.measure import Point, Row, find_images, measure, summarise
 from agvae.evaluation.report import trained_qualities
 from agvae.evaluation.run import own_codec
-from agvae.images import read_rgb
+from agvae.images import Tally, read_rgb
 from agvae.reproduce.models import config_of, sha256_of
 from agvae.whole_file import write_whole
 
@@ -37,7 +37,9 @@ class Measurements:
     """
 
     def __init__(self, images: Path, out: Path, progress: Callable[[str], None]) -> None:
-        self.paths = find_images(images)
+        tally = Tally()
+        self.paths = find_images(images, tally)
+        progress(f"{images}: {tally}")
         self._out, self._progress = out, progress
         self._digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.paths]
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agvae.training.sources import Source, Tally, read_images
+from agvae.images import Tally
+from agvae.training.sources import Source, read_images
 
 _STEP = 2**26
 """Bytes by which the buffer of all images grows."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import glob
 import lzma
@@ -10,20 +9,18 @@ import os
 import re
 import tarfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from agvae.images import is_image_name, read_rgb
+from agvae.images import Tally, count_frames, is_image, read_rgb
 
 _SOURCE = re.compile(r"(?P<path>.+?)(?::(?P<first>[1-9]\d*)-(?P<last>[1-9]\d*))?(?:=(?P<label>[^=]+))?", re.DOTALL)
 _TAR = re.compile(r"\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?", re.IGNORECASE)
@@ -76,35 +73,6 @@ class Source:
         return islice(images, self.first - 1, self.last)
 
 
-@dataclass
-class Tally:
-    """What became of the files of a source."""
-
-    used: int = 0
-    pixels: int = 0
-    mirrored: int = 0
-    small: int = 0
-    several: int = 0
-    broken: list[str] = field(default_factory=list)
-    others: Counter[str] = field(default_factory=Counter)
-
-    def __str__(self) -> str:
-        parts = [f"{self.used} images, {self.pixels / 1e6:.1f} Mpixel"]
-        if self.mirrored:
-            parts.append(f"{self.mirrored} of them smaller than a crop and mirrored")
-        if self.several:
-            parts.append(f"of {self.several} only the first of several frames")
-        if self.small:
-            parts.append(f"left out {self.small} smaller than half a crop")
-        if self.others:
-            suffixes = ", ".join(sorted(self.others))
-            parts.append(f"left out {self.others.total()} other files ({suffixes})")
-        if self.broken:
-            more = f", and {len(self.broken) - 3} more" if len(self.broken) > 3 else ""
-            parts.append(f"left out {len(self.broken)} that cannot be read ({', '.join(self.broken[:3])}{more})")
-        return "; ".join(parts)
-
-
 def read_images(source: Source, tally: Tally, crop: int = 1) -> Iterator[Tensor]:
     """The images of a source, decoded a few at a time: uint8 (H, W, 3) each, at least `crop` pixels wide and high.
 
@@ -137,7 +105,7 @@ def _images(path: Path, tally: Tally) -> Iterator[tuple[str, bytes]]:
     for file in _tree(path) if path.is_dir() else [path]:
         if _TAR.fullmatch("".join(file.suffixes[-2:])) or _TAR.fullmatch(file.suffix):
             yield from _members(file, tally)
-        elif _is_image(file, tally):
+        elif is_image(file, tally):
             yield str(file), file.read_bytes()
 
 
@@ -164,7 +132,7 @@ def _members(path: Path, tally: Tally) -> Iterator[tuple[str, bytes]]:
         with tarfile.open(path) as archive:
             for member in archive:
                 content = archive.extractfile(member) if member.isfile() else None
-                if content is not None and _is_image(Path(member.name), tally):
+                if content is not None and is_image(Path(member.name), tally):
                     yield f"{path}/{member.name}", content.read()
             if archive.fileobj is not None:  # tarfile takes half a header for the end
                 archive.fileobj.seek(archive.offset)
@@ -174,13 +142,6 @@ def _members(path: Path, tally: Tally) -> Iterator[tuple[str, bytes]]:
         tally.broken.append(f"{path}: {' '.join(str(error).split())}")
 
 
-def _is_image(path: Path, tally: Tally) -> bool:
-    good = is_image_name(path)
-    if not good:
-        tally.others[path.suffix if not path.name.startswith(".") else f"{path.name[:2]}*"] += 1
-    return good
-
-
 def _decode(file: tuple[str, bytes]) -> tuple[np.ndarray, int] | str:
     """Pixels of the first frame and the number of frames, or what is wrong."""
     name, content = file
@@ -188,7 +149,4 @@ def _decode(file: tuple[str, bytes]) -> tuple[np.ndarray, int] | str:
         pixels = np.array(read_rgb(BytesIO(content), name))
     except OSError as error:
         return str(error)
-    frames = 1
-    with contextlib.suppress(Exception), Image.open(BytesIO(content)) as image:  # only a later frame can be broken
-        frames = getattr(image, "n_frames", 1)
-    return pixels, frames
+    return pixels, count_frames(BytesIO(content))
