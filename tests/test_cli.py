@@ -677,17 +677,18 @@ class TestNothingIsLost:
         found, error = self.encoded(tmp_path / "a.tif", capsys)
         assert (found["frames"], found["mode"], error) == (3, "I;16", "")
 
-    def test_pages_of_other_sizes_are_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        Image.new("L", (40, 24)).save(tmp_path / "a.tif", save_all=True, append_images=[Image.new("L", (20, 12))])
-        assert run("encode", tmp_path / "a.tif", tmp_path / "a.agv") == 1
-        assert "a.tif: all frames must be of the size of the first, 40 x 24, not 20 x 12" in capsys.readouterr().err
-        assert not (tmp_path / "a.agv").exists()
-
-    def test_a_camera_that_adds_a_small_copy(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        Image.new("RGB", (40, 24)).save(tmp_path / "a.mpo", save_all=True, append_images=[Image.new("RGB", (20, 12))])
-        found, error = self.encoded(tmp_path / "a.mpo", capsys)
-        assert (found["frames"], found["width"]) == (1, 40)
-        assert "a.mpo: only the first of its 2 pictures" in error
+    @pytest.mark.parametrize("form", ["TIFF", "MPO"])
+    def test_pictures_of_several_sizes(self, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        first, *others = (Image.fromarray(picture(*size)) for size in ((40, 24), (40, 24), (20, 12)))
+        first.save(tmp_path / "a.x", form, save_all=True, append_images=others)
+        found, error = self.encoded(tmp_path / "a.x", capsys)
+        assert (found["frames"], found["width"], found["height"]) == (1, 40, 24)
+        assert "a.x: only the first picture, without 2 of its 3 pictures, as they are not of one size" in error
+        assert psnr(np.asarray(first), agvae.decode(tmp_path / "a.agv")) > 20
+        first.save(tmp_path / "a.x", form, save_all=True, append_images=others[:1])
+        (tmp_path / "a.agv").unlink()
+        found, error = self.encoded(tmp_path / "a.x", capsys)
+        assert (found["frames"], error) == (2, "")
 
     def test_depth(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "a.ppm").write_bytes(b"P6 4 4 1023\n" + bytes(range(96)))

@@ -10,6 +10,8 @@ from agvae.container import EXIF_PREFIX, Metadata
 
 _HEAD = 1 << 16
 """Bytes at the start of a file in which its header is."""
+_FILMS = ("AGV", "AVIF", "FLI", "GIF", "PNG", "WEBP")
+"""Formats whose frames are all of one size."""
 _BITS, _RESOLUTION = 258, 282
 """Tags of TIFF."""
 _DESCRIPTIVE = [
@@ -79,10 +81,10 @@ def parts_lost(image: Image.Image) -> tuple[list[str], bool]:
     if image.format in ("ICO", "ICNS") and sizes > 1:
         lost.append(f"only the largest of its {sizes} sizes")
     count = getattr(image, "n_frames", 1)
-    all_frames = image.format != "PSD" and (image.format != "MPO" or _of_one_size(image))
+    all_frames = image.format != "PSD" and (image.format in _FILMS or _of_one_size(image))
     if count > 1 and not all_frames:
-        what = "without its layers" if image.format == "PSD" else f"only the first of its {count} pictures"
-        lost.append(f"{what}, which are not of one size")
+        what = "its layers" if image.format == "PSD" else f"{count - 1} of its {count} pictures"
+        lost.append(f"only the first picture, without {what}, as they are not of one size")
     return lost, all_frames
 
 

@@ -69,8 +69,8 @@ class Point:
 
 
 def find_images(folder: Path, tally: Tally, limit: int | None = None) -> list[Path]:
-    """The first images of a folder that can be read, sorted by name; `tally` says of those that cannot, of other files and of
-    folders, which are not read.
+    """The first images of a folder that can be read, sorted by name; `tally` says of those that cannot,
+    of other files, and of folders, which are not read.
 
     Raises:
         ValueError: there is none.
