@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of the container reader with atheris (not run by the tests).
+"""Fuzzing of the container reader.  The tests run it over seeded mutations; with atheris, which follows coverage:
 
     pip install atheris
     python -m tests.fuzz_container -max_total_time=600 -rss_limit_mb=512 CORPUS_FOLDER
@@ -12,11 +12,18 @@ from __future__ import annotations
 import io
 import sys
 from array import array
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
-import atheris  # type: ignore[import-untyped]
+FUZZING = __name__ == "__main__" and sys.argv[1:2] != ["--seeds"]
+followed: AbstractContextManager[Any] = nullcontext()
+if FUZZING:
+    import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-with atheris.instrument_imports(include=["agvae"]):
+    followed = atheris.instrument_imports(include=["agvae"])
+
+with followed:
     from agvae.alpha import decode_alpha
     from agvae.container import (
         SIGNATURE,
@@ -29,8 +36,7 @@ with atheris.instrument_imports(include=["agvae"]):
         tile_boxes,
         write_container,
     )
-
-from tests.checksums import repair_checksums
+    from tests.checksums import repair_checksums
 
 MAX_PIXELS = 1 << 16
 
@@ -81,7 +87,7 @@ def write_seeds(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--seeds"]:
+    if not FUZZING:
         write_seeds(Path(sys.argv[2]))
     else:
         atheris.Setup(sys.argv, one_input)

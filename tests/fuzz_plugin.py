@@ -12,14 +12,27 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageFile
 
-import agvae
-import pillow_agvae  # noqa: F401
-from agvae.container import SIGNATURE
-from tests.checksums import repair_checksums
+FUZZING = __name__ == "__main__" and sys.argv[1:2] != ["--seeds"]
+followed: AbstractContextManager[Any] = nullcontext()
+if FUZZING:
+    import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    followed = atheris.instrument_imports(include=["agvae", "pillow_agvae"])
+
+with followed:
+    import agvae
+    import pillow_agvae  # noqa: F401
+    from agvae.container import SIGNATURE
+    from tests.checksums import repair_checksums
+
+    if FUZZING:
+        import agvae.codec
 
 ALLOWED = (OSError, Image.DecompressionBombError)
 """What a program must be ready for; nothing else may come out of a file, whatever it holds."""
@@ -88,16 +101,10 @@ def write_seeds(folder: Path) -> None:
         (folder / name).write_bytes(data)
 
 
-def main() -> None:
-    if sys.argv[1:2] == ["--seeds"]:
-        write_seeds(Path(sys.argv[2]))
-        return
-    import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
-    atheris.Setup(sys.argv, atheris.instrument_func(lambda data: one_input(repair_checksums(data))))
-    atheris.instrument_all()
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    if not FUZZING:
+        write_seeds(Path(sys.argv[2]))
+    else:
+        agvae.codec.load_model()  # which is none of the time for inputs
+        atheris.Setup(sys.argv, lambda data: one_input(repair_checksums(data)))
+        atheris.Fuzz()
