@@ -725,3 +725,19 @@ def test_damaged_model_file_is_an_error_or_read(data: st.DataObject, tmp_path_fa
         assert content != good
     else:
         assert model.sha256 == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_a_digest_that_cannot_match_loads_and_downloads_nothing(
+    here: bool, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agvae import codec
+    from agvae.errors import UnsupportedFileError
+
+    monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
+    if here:
+        (weights.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)  # which is no model: loading it would be another error
+    with pytest.raises(UnsupportedFileError, match="SHA-256 0123456789abcdef"):
+        codec.load_model("tiny-1", digest=bytes.fromhex("0123456789abcdef"))
+    assert server.requests == []
+    assert files_below(home) == {}
