@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import re
 import subprocess
@@ -221,6 +222,67 @@ def test_decode_takes_paths_and_files(tmp_path: Path) -> None:
     expected = agvae.decode(data)
     np.testing.assert_array_equal(agvae.decode(path), expected)
     np.testing.assert_array_equal(agvae.decode(io.BytesIO(data)), expected)
+
+
+class Endless(io.RawIOBase):
+    """A file that only goes on, as an answer of a server does, in small parts; counts what was taken."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self.taken = data, 0
+
+    def read(self, size: int = -1) -> bytes:
+        assert size >= 0
+        part = (self._data + bytes(size))[self.taken : self.taken + min(size, 700)] or bytes(min(size, 700))
+        self.taken += len(part)
+        return part
+
+
+def test_what_cannot_seek_is_read_as_far_as_needed() -> None:
+    frames = [picture(1100, 70), picture(1100, 70, 1)]
+    data = agvae.encode(frames, 1)
+    for frame in range(2):
+        stream = Endless(data)
+        np.testing.assert_array_equal(agvae.decode(stream, frame=frame), agvae.decode(data, frame=frame))
+        assert stream.taken <= len(data)
+    assert agvae.read_info(Endless(data)) == agvae.read_info(data)
+    np.testing.assert_array_equal(agvae.decode_batch([Endless(data)])[0], agvae.decode(data))
+    with pytest.raises(NotAgvError):
+        agvae.decode(Endless(b"GIF89a"))
+
+
+def test_pipes_and_readers_without_more_than_read() -> None:
+    data = agvae.encode(picture(60, 40), 1)
+
+    class Plain:
+        read = staticmethod(io.BytesIO(data).read)
+
+    def piped(content: bytes) -> io.BufferedReader:
+        receiver, sender = os.pipe()
+        with os.fdopen(sender, "wb") as file:
+            file.write(content)
+        return os.fdopen(receiver, "rb")
+
+    np.testing.assert_array_equal(agvae.decode(Plain()), agvae.decode(data))  # type: ignore[arg-type]
+    with piped(data) as pipe:
+        np.testing.assert_array_equal(agvae.decode(pipe), agvae.decode(data))
+    with piped(data[:-9]) as pipe, pytest.raises(TruncatedFileError):
+        agvae.decode(pipe)
+
+
+@pytest.mark.parametrize("kind", ["cut.png", "cut.qoi", "ink.tif", "grey.png"])
+def test_errors_of_images_name_their_files(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / kind
+    if kind == "cut.qoi":
+        path.write_bytes(b"qoif\0\0\0\x28\0\0\0\x1e\3\0\xfe")
+    elif kind == "grey.png":
+        Image.fromarray(np.zeros((30, 40), np.uint16)).save(path, transparency=3)
+    else:
+        Image.fromarray(picture(40, 30)).convert("CMYK" if kind == "ink.tif" else "RGB").save(path)
+    if kind == "cut.png":
+        path.write_bytes(path.read_bytes()[:-900])
+    with Image.open(path) as image, pytest.raises(ValueError if kind == "grey.png" else OSError) as raised:
+        agvae.encode(image)
+    assert str(raised.value).startswith(f"{path}: ")
 
 
 def test_other_files_are_an_error_of_their_own() -> None:

@@ -82,6 +82,8 @@ class TestUsage:
             (["evaluate", ".", "--limit", "0"], "not a positive number"),
             (["encode", "a.png", "b.png", "c.png"], "one IN and one OUT are needed, not 3 files"),
             (["decode", "a.agv", "b.agv", "c.agv", "d.agv"], "one IN and one OUT are needed, not 4 files"),
+            (["encode", "a.png", "b.agv/"], "'b.agv/' is the name of a folder"),
+            (["decode", "a.agv", "b.png/."], "'b.png/.' is the name of a folder"),
             (["encode", "-", "b.agv"], "standard input and output cannot be used"),
             (["decode", "b.agv", "-"], "standard input and output cannot be used"),
             (["train", "--data", "x"], "required: --output"),
@@ -285,6 +287,13 @@ class TestInfo:
         out = capsys.readouterr().out
         assert "frames:     1\n" in out
         assert "thumbnail:  384 x 29" in out
+
+    @pytest.mark.skipif(not Path("/dev/stdin").exists(), reason="no such device")
+    def test_of_a_pipe(self, coded: Path) -> None:
+        command = [sys.executable, "-m", "agvae", "info", "/dev/stdin", "--json"]
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+        found = subprocess.run(command, env=environment, input=coded.read_bytes(), stdout=subprocess.PIPE, check=True)
+        assert json.loads(found.stdout)["bytes"] == coded.stat().st_size
 
     def test_hash_is_of_all_frames(self, capsys: pytest.CaptureFixture[str]) -> None:
         data = Path(__file__).parent / "data"

@@ -36,6 +36,13 @@ def refused(path: Path, message: str) -> None:
     assert contents(path.parent) == before
 
 
+def test_the_name_of_a_folder_makes_no_file(tmp_path: Path) -> None:
+    for attempt in (check_target, lambda name: write_whole(name, b"new")):
+        with pytest.raises(IsADirectoryError, match=r"new\.agv/"):
+            attempt(f"{tmp_path}/new.agv/")
+    assert not list(tmp_path.iterdir())
+
+
 class TestReplacing:
     @POSIX
     @pytest.mark.parametrize("permissions", [0o600, 0o640, 0o666, 0o755])

@@ -20,6 +20,7 @@ from agvae.container import Box, Metadata, Reader, check_model_name
 from agvae.frames import Frames, Picture, Pixels
 from agvae.quality import level_to_quality, parse_quality, split_level
 from agvae.rate_control import Target, encode_to_psnr, encode_to_size
+from agvae.streams import Stream, seekable
 
 Source = bytes | bytearray | memoryview | str | os.PathLike[str] | IO[bytes]
 
@@ -65,7 +66,8 @@ def encode(
     Raises:
         ValueError: an argument is outside its range, a target is out of reach, or an image is empty.
         TypeError: metadata is not a `Metadata`.
-        OSError: the mode of an image cannot be written, or the model is not to be had.
+        OSError: an image cannot be read, or has a mode that cannot be written, with the name of its file if it has
+            one; or the model is not to be had, an `AgvError`.
     """
     rate = parse_rate(quality, s=s, l=l, target_size=target_size, target_bpp=target_bpp, target_psnr=target_psnr)
     return encode_frames(_frames(image, exact), rate, metadata, model, thumbnail=thumbnail)
@@ -114,7 +116,8 @@ def decode(source: Source, box: Box | None = None, *, frame: int = 0, damaged_ok
     They are uint8 of shape (H, W) for mode L, (H, W, 2) LA, (H, W, 3) RGB, (H, W, 4) RGBA; uint16 (H, W) for I;16.
 
     Args:
-        source: the bytes of a file (any bytes-like object), its path, or a seekable binary file.
+        source: the bytes of a file (any bytes-like object), its path, or a binary file; of one that cannot seek, such
+            as a pipe, no more is read and kept than is needed.
         box: (left, top, right, bottom) in pixels, within the frame: only these pixels, which are those of the whole
             frame but for rounding, and cost less.
         frame: which one, from 0.
@@ -152,8 +155,8 @@ def read_info(source: Source) -> dict[str, Any]:
     """What the header of a file says, in types that JSON has; decodes nothing.
 
     Args:
-        source: the bytes of a file (any bytes-like object), its path, or a seekable binary file, whose position
-            stays.
+        source: the bytes of a file (any bytes-like object), its path, or a binary file, whose position stays if it can
+            seek; else it is read as far as the header goes, which also says its length.
 
     Returns:
         width, height, mode, range ([low, high] of mode I;16, else None), ranges (a list of those of each frame, None
@@ -168,7 +171,7 @@ def read_info(source: Source) -> dict[str, Any]:
         start = fp.tell()
         try:
             reader = Reader(fp)
-            size = fp.seek(0, os.SEEK_END) - start
+            size = (reader.end if isinstance(fp, Stream) else fp.seek(0, os.SEEK_END)) - start
         finally:
             fp.seek(start)
     header, metadata, thumbnail = reader.header, reader.metadata, reader.thumbnail()
@@ -315,9 +318,9 @@ def _checked_metadata(metadata: Metadata | None, model: str | None) -> Metadata:
 def _opened(source: Source) -> Iterator[IO[bytes]]:
     if isinstance(source, str | os.PathLike):
         with Path(source).open("rb") as fp:
-            yield fp
+            yield seekable(fp)
     elif hasattr(source, "read"):
-        yield cast(IO[bytes], source)
+        yield seekable(cast(IO[bytes], source))
     else:
         try:
             data = memoryview(source)

@@ -184,6 +184,9 @@ def _file(text: str) -> Path:
     if text == "-":
         msg = "standard input and output cannot be used"
         raise argparse.ArgumentTypeError(msg)
+    if os.path.basename(text) in ("", ".", ".."):  # noqa: PTH119  # a Path forgets what is behind the last slash
+        msg = f"{text!r} is the name of a folder"
+        raise argparse.ArgumentTypeError(msg)
     return Path(text)
 
 
@@ -372,12 +375,13 @@ def _info_arguments(parser: argparse.ArgumentParser) -> None:
 def _info(args: argparse.Namespace) -> int:
     import agvae
     from agvae.container import AgvError, Reader
+    from agvae.streams import seekable
 
     if args.model:
         return _info_of_model(args)
-    with _about(args.file):
-        found = {"file": str(args.file), **agvae.read_info(args.file), "damage": None}
-    with _about(args.file), args.file.open("rb") as file:
+    with _about(args.file), args.file.open("rb") as opened:
+        file = seekable(opened)
+        found = {"file": str(args.file), **agvae.read_info(file), "damage": None}
         reader = Reader(file)
         try:
             reader.verify()

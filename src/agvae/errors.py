@@ -32,10 +32,7 @@ class AgvError(OSError):
         return Exception.__str__(self)
 
     def __str__(self) -> str:
-        if self.filename is None:
-            return self.reason
-        name = os.fsdecode(self.filename)
-        return f"{name if name.isprintable() else repr(name)}: {self.reason}"
+        return named(self.filename, self.reason)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args, {**vars(self), "filename": self.filename}
@@ -78,6 +75,14 @@ def about(filename: str | None) -> Iterator[None]:
         if error.filename is None:
             error.filename = filename
         raise
+
+
+def named(name: str | bytes | os.PathLike[str] | None, text: str) -> str:
+    """A message that begins with the name of a file, if there is one."""
+    if not name:
+        return text
+    name = os.fsdecode(name)
+    return f"{name if name.isprintable() else repr(name)}: {text}"
 
 
 def name_of(file: object) -> str | None:

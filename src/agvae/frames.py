@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from agvae.errors import AgvError, named
 from agvae.fill import filled
 from agvae.progress import checkpoint
 
@@ -178,18 +178,23 @@ def image_pixels(image: Image.Image) -> Pixels:
     RGBX, YCbCr and the other 16-bit modes are converted.
 
     Raises:
-        OSError: modes whose meaning would be lost (CMYK, LAB, HSV, I, F).
+        OSError: it cannot be read, or has a mode whose meaning would be lost (CMYK, LAB, HSV, I, F).
         ValueError: the transparency in `info` is not one for this mode.
     """
+    name = getattr(image, "filename", None)
+    try:
+        image.load()
+    except (AgvError, MemoryError, Image.DecompressionBombError):
+        raise
+    except Exception as error:  # Pillow's readers raise all kinds at broken files
+        raise OSError(named(name, str(error) or type(error).__name__)) from error
     mode = _MODES.get(image.mode)
     if mode is None:
-        name = getattr(image, "filename", "")
-        msg = f"cannot write mode {image.mode} as AGV" + (f" ({os.fsdecode(name)})" if name else "")
-        raise OSError(msg)
+        raise OSError(named(name, f"cannot write mode {image.mode} as AGV"))
     if mode == "I;16":
         if image.has_transparency_data:
-            msg = f"mode {image.mode} cannot have transparency: remove it from info to write the image without"
-            raise ValueError(msg)
+            text = f"mode {image.mode} cannot have transparency: remove it from info to write the image without"
+            raise ValueError(named(name, text))
         return np.asarray(image)
     if image.has_transparency_data and not mode.endswith("A"):
         mode += "A"
@@ -200,5 +205,5 @@ def image_pixels(image: Image.Image) -> Pixels:
     except (TypeError, ValueError, OverflowError) as error:
         if "transparency" not in image.info:
             raise
-        msg = f"cannot apply transparency {image.info['transparency']!r} to mode {image.mode}: {error}"
-        raise ValueError(msg) from error
+        text = f"cannot apply transparency {image.info['transparency']!r} to mode {image.mode}: {error}"
+        raise ValueError(named(name, text)) from error

@@ -79,6 +79,8 @@ def check_target(path: str | os.PathLike[str], *, replace: bool = True) -> os.st
     if is_stream(path):
         return None
     name, target = os.fspath(path), Path(os.path.realpath(path))
+    if not os.path.basename(name):  # noqa: PTH119  # a Path would forget the slash
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
     try:
         folder, old = target.parent.stat(), None
         with contextlib.suppress(FileNotFoundError):
