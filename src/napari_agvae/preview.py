@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
-from contextlib import suppress
+from collections.abc import Hashable
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -12,19 +11,22 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 
-from agvae.quality import level_to_quality, parse_quality
+from agvae.quality import level_to_quality
 from agvae.weights import registry
+from napari_agvae.connections import Connections
 from napari_agvae.controls import devices
 from napari_agvae.engine import Engine
+from napari_agvae.failures import Failures
 from napari_agvae.form import PreviewForm
 from napari_agvae.layers import PreviewLayers, bare, is_own
 from napari_agvae.live import Live, MissingModelError, Request, Shown
 from napari_agvae.measure import described
-from napari_agvae.settings import VALUES, plugin_settings
+from napari_agvae.preview_request import limits, numbers_of, request_of, wished_level
+from napari_agvae.removal import remove_later
+from napari_agvae.settings import plugin_settings
 from napari_agvae.state import Choice, session
-from napari_agvae.tasks import Task, find_quality, get_model, save_layer
-from napari_agvae.texts import plain
-from napari_agvae.writer import wanted_quality
+from napari_agvae.task_list import GOES_ON, TaskList
+from napari_agvae.tasks import find_quality, get_model, save_layer
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -32,11 +34,8 @@ if TYPE_CHECKING:
     import napari
 
 SELECT = "Select an image layer."
-GOES_ON = " …"
 CODING = "coding …"
 STALE = "out of date"
-RETRY = "; move the slider to try again"
-APART = 50  # ms, in which napari draws
 SOON = 150  # ms, in which whoever goes through layers is past those not meant
 NOTHING: Hashable = None
 _tokens = count()
@@ -51,14 +50,11 @@ class PreviewDock(PreviewForm):
         self._layers: PreviewLayers | None = None
         self._engine: Engine | None = None
         self._token = self._revision = 0
-        self._tasks: list[Task] = []
-        self._search: Task | None = None
-        self._told: set[str] = set()
+        self._tasks = TaskList(self._tasks_changed)
+        self._failures = Failures()
         self._wanted = self._shown_of = NOTHING
         self._previewing = self._unasked = False
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(SOON)
+        self._soon = QTimer(self, singleShot=True, interval=SOON)
         self._soon.timeout.connect(self._begin)
         self._connect()
         self._select()
@@ -72,10 +68,11 @@ class PreviewDock(PreviewForm):
         self.save.changed.connect(self._save)
         self.cancel.changed.connect(self._cancel)
         self.get.changed.connect(self._get_model)
-        self._viewer.layers.selection.events.active.connect(self._select)
-        self._viewer.layers.events.removed.connect(self._removed)
-        for name in ("current_step", "order", "ndisplay"):
-            getattr(self._viewer.dims.events, name).connect(self._moved)
+        self._viewed = Connections(
+            (self._viewer.layers.selection.events.active, self._select),
+            (self._viewer.layers.events.removed, self._removed),
+            *((self._viewer.dims.events[name], self._moved) for name in ("current_step", "order", "ndisplay")),
+        )
         self.comparison.bind(self._viewer)
 
     # what the user does
@@ -86,7 +83,7 @@ class PreviewDock(PreviewForm):
     def _options_changed(self) -> None:
         self._use()
         self.get.visible = False
-        self._told.clear()
+        self._failures.forget()
         if self._previewing:
             self._revision += 1
             self.preview()
@@ -103,26 +100,26 @@ class PreviewDock(PreviewForm):
         self._soon.stop()
         if self._engine is not None:
             self._engine.stop()
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
 
     def _save(self) -> None:
         if self._layers is None:
             self._say(SELECT)
             return
         quality, model = level_to_quality(self.editor.level), self.model.value or None
-        self._start(save_layer(self, self._layers.source, quality, model))
+        task = save_layer(self, self._layers.source, quality, model)
+        if task is not None:
+            self._use()
+            self._tasks.begin(task)
 
     def _find(self) -> None:
         request = self._new_request(whole=True)
         if request is None or self._layers is None:
             self._say(self._layers.obstacle if self._layers is not None else SELECT)
             return
-        if self._search is not None:
-            self._search.cancel()
+        self._use()
         pixels = math.prod(self._layers.size)
-        self._search = find_quality(request, pixels, self.target.value, self.unit.value, self._found)
-        self._start(self._search)
+        self._tasks.begin_search(find_quality(request, pixels, self.target.value, self.unit.value, self._found))
 
     def _found(self, level: int) -> None:
         self.editor.set_level(level)
@@ -130,22 +127,11 @@ class PreviewDock(PreviewForm):
 
     def _get_model(self) -> None:
         self.get.visible = False
-        self._start(get_model(self.model.value or registry()["default"], self.preview))
+        self._use()
+        self._tasks.begin(get_model(self.model.value or registry()["default"], self.preview))
 
-    def _start(self, task: Task | None) -> None:
-        if task is not None:
-            self._use()
-            self._tasks.append(task)
-            self.cancel.enabled = True
-            task.ended.connect(self._ended)
-            task.start()
-            self._say()
-
-    def _ended(self) -> None:
-        said, self._tasks = self._going_on, [task for task in self._tasks if not task.over]
-        if self._search not in self._tasks:
-            self._search = None
-        if self.status.text() == said:
+    def _tasks_changed(self, said: str) -> None:
+        if self.status.text() == said or len(self._tasks) > said.count(GOES_ON):
             self._say()
         self._idle()
 
@@ -166,20 +152,13 @@ class PreviewDock(PreviewForm):
         """Begin anew with a source."""
         self._detach()
         self._layers = PreviewLayers(self._viewer, source)
-        if id(self) not in session.choices:
-            quality = wanted_quality([source.as_layer_data_tuple()], plugin_settings())
-            with suppress(TypeError, ValueError):  # a wish that is none, of which saving will tell
-                self.editor.set_level(parse_quality(quality))
-        for emitter, follow in self._followed(source):
-            emitter.connect(follow)
-
-    def _followed(self, source: Image) -> list[tuple[Any, Callable[[], None]]]:
-        events = source.events
-        return [
-            (events.data, self._data_changed),
-            (events.name, self._name_source),
-            (events.contrast_limits, self._limits_changed),
-        ]
+        if id(self) not in session.choices and (level := wished_level(source)) is not None:
+            self.editor.set_level(level)
+        self._followed = Connections(
+            (source.events.data, self._data_changed),
+            (source.events.name, self._name_source),
+            (source.events.contrast_limits, self._limits_changed),
+        )
 
     def _name_source(self) -> None:
         self.source.say(self._layers.source.name if self._layers else SELECT)
@@ -208,7 +187,7 @@ class PreviewDock(PreviewForm):
             self._soon.start()
 
     def _limits_changed(self) -> None:
-        if self._previewing and self._limits is not None:
+        if self._previewing and self._layers is not None and limits(self._layers.source) is not None:
             self._preview_again()
 
     def _detach(self, *, later: bool = True) -> None:
@@ -218,14 +197,13 @@ class PreviewDock(PreviewForm):
             self._engine = None
         if self._layers is not None:
             layers, self._layers = self._layers, None
-            for emitter, follow in self._followed(layers.source):
-                emitter.disconnect(follow)
+            self._followed.end()
             layers.unfollow()
-            (_remove_later if later else PreviewLayers.remove)(layers)
+            (remove_later if later else PreviewLayers.remove)(layers)
         self._soon.stop()
         self._previewing = self._unasked = False
         self._wanted = self._shown_of = NOTHING
-        self._told.clear()
+        self._failures.forget()
         self._say()
         self._idle()
         self.readouts.show_words({})
@@ -236,32 +214,9 @@ class PreviewDock(PreviewForm):
     def showing(self) -> bool:
         return self._layers is not None and self._layers.preview is not None
 
-    @property
-    def _limits(self) -> tuple[float, ...] | None:
-        """The contrast limits, where the source is coded between them."""
-        if self._layers is None or plugin_settings().value_range == VALUES:
-            return None
-        source = self._layers.source
-        return None if source.rgb or source.dtype == "uint8" else tuple(source.contrast_limits)
-
     def _new_request(self, *, whole: bool) -> Request | None:
-        index = self._layers.index if self._layers is not None else None
-        if self._layers is None or index is None:
-            return None
-        source, value_range = self._layers.source, plugin_settings().value_range
-        return Request(
-            token=self._token,
-            key=(self._revision, index, value_range, self._limits),
-            data=source.data,
-            attributes=source.as_layer_data_tuple()[1],
-            index=index,
-            level=self.editor.level,
-            visible=self._layers.visible,
-            whole=whole,
-            model=self.model.value or None,
-            device=None if self.device.value == "auto" else self.device.value,
-            value_range=value_range,
-        )
+        level, model, device = self.editor.level, self.model.value, self.device.value
+        return request_of(self._layers, self._revision, level, model, device, whole=whole)
 
     def preview(self, *, whole: bool = True) -> None:
         """Preview what the dock shows, as the user wants it."""
@@ -290,17 +245,16 @@ class PreviewDock(PreviewForm):
             return
         if self._engine is None:
             self._token = next(_tokens)
-            request = replace(request, token=self._token)
             self._engine = Engine(lambda *tell: Live(*tell).work)
             self._engine.shown.connect(self._shown)
             self._engine.status.connect(self._say)
             self._engine.failed.connect(self._failed)
             self._engine.idle.connect(self._idle)
         self.cancel.enabled = True
-        self._wanted = _what(request)
+        self._wanted = numbers_of(request)
         if self._wanted != self._shown_of:
             self.readouts.grow_stale("" if self.readouts.stale else CODING)
-        self._engine.submit(request)
+        self._engine.submit(replace(request, token=self._token))
 
     def _shown(self, shown: Shown) -> None:
         if self._layers is None or self._engine is None or shown.request.token != self._token:
@@ -311,20 +265,16 @@ class PreviewDock(PreviewForm):
             self.comparison.apply()
             self.device.choices = devices(self.device.value)
         if shown.numbers is not None:
-            self._shown_of = _what(shown.request)
+            self._shown_of = numbers_of(shown.request)
             self.readouts.show_words(described(shown.numbers), stale=self._shown_of != self._wanted)
             self._say()
 
     def _failed(self, error: Exception) -> None:
-        from napari.utils.notifications import show_error
-
         self.readouts.show_words({})
         self.status.say(str(error) or type(error).__name__)
         self.get.visible = isinstance(error, MissingModelError)
-        if not (self.get.visible or self._unasked or self.status.text() in self._told):
-            self._told.add(self.status.text())
-            known = isinstance(error, OSError | TypeError | ValueError | MemoryError)
-            show_error(plain(f"AGVAE preview: {self.status.text()}{'' if known else RETRY}"))
+        if not (self.get.visible or self._unasked):
+            self._failures.tell(self.status.text(), error)
 
     def _idle(self) -> None:
         busy = self._engine is not None and self._engine.busy
@@ -334,53 +284,17 @@ class PreviewDock(PreviewForm):
         if self.status.text().endswith(GOES_ON) and not self.cancel.enabled:
             self._say()
 
-    @property
-    def _going_on(self) -> str:
-        return "\n".join(f"{task.description}{GOES_ON}" for task in self._tasks)
-
     def _say(self, text: str = "") -> None:
-        self.status.say(text or self._going_on)
-
-    # the end
+        self.status.say(text or str(self._tasks))
 
     def shut_down(self) -> None:
-        """End the preview and remove it; the next move of the slider begins anew.
-
-        What the user has asked for besides goes on: a file that is saved, and weights on their way.
-        """
-        for task in self._tasks:
-            if task is self._search:
-                task.cancel()
-            elif task.target is None:
-                task.forget()
+        """End the preview and remove it; the next move of the slider begins anew."""
+        self._tasks.leave()
         self._detach(later=False)
         session.leave(id(self))
 
     def leave(self) -> None:
         self.shut_down()
-        for task in self._tasks:
-            task.ended.disconnect(self._ended)
-        self._tasks.clear()
-        self._viewer.layers.selection.events.active.disconnect(self._select)
-        self._viewer.layers.events.removed.disconnect(self._removed)
-        for name in ("current_step", "order", "ndisplay"):
-            getattr(self._viewer.dims.events, name).disconnect(self._moved)
+        self._tasks.disconnect()
+        self._viewed.end()
         self.comparison.release(self._viewer)
-
-
-def _what(request: Request) -> Hashable:
-    """Equal for requests of which the numbers are the same, but for the part of the slice that they are of."""
-    return request.key, request.level, request.model
-
-
-def _remove_later(layers: PreviewLayers) -> None:
-    """One layer after the other: with some OpenGL, vispy crashes if several go between two of its drawings."""
-
-    waiting = [layers]  # Qt may keep the function for long
-
-    def remove() -> None:
-        left = waiting.pop()
-        if left.remove_one():
-            _remove_later(left)
-
-    QTimer.singleShot(APART, remove)

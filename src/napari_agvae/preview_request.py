@@ -1,0 +1,61 @@
+"""What a dock asks of the preview."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+from agvae.quality import parse_quality
+from napari_agvae.layers import PreviewLayers
+from napari_agvae.live import Request
+from napari_agvae.settings import VALUES, plugin_settings
+from napari_agvae.writer import wanted_quality
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+
+def request_of(
+    layers: PreviewLayers | None, revision: int, level: int, model: str, device: str, *, whole: bool
+) -> Request | None:
+    """The slice on view of a source whose data were changed so often; None if there is none that could be shown.
+
+    Args:
+        model, device: as the dock's menus give them, "" and "auto" for the user's own.
+    """
+    index = layers.index if layers is not None else None
+    if layers is None or index is None:
+        return None
+    source, value_range = layers.source, plugin_settings().value_range
+    return Request(
+        key=(revision, index, value_range, limits(source)),
+        data=source.data,
+        attributes=source.as_layer_data_tuple()[1],
+        index=index,
+        level=level,
+        visible=layers.visible,
+        whole=whole,
+        model=model or None,
+        device=None if device == "auto" else device,
+        value_range=value_range,
+    )
+
+
+def limits(source: Image) -> tuple[float, ...] | None:
+    """The contrast limits, where a layer is coded between them."""
+    if plugin_settings().value_range == VALUES or source.rgb or source.dtype == "uint8":
+        return None
+    return tuple(source.contrast_limits)
+
+
+def wished_level(source: Image) -> int | None:
+    """The level at which saving would code a layer; None if its wish is none, of which saving will tell."""
+    try:
+        return parse_quality(wanted_quality([source.as_layer_data_tuple()], plugin_settings()))
+    except (TypeError, ValueError):
+        return None
+
+
+def numbers_of(request: Request) -> Hashable:
+    """Equal for requests of which the numbers are the same, but for the part of the slice that they are of."""
+    return request.key, request.level, request.model
