@@ -469,7 +469,6 @@ def test_every_truncation_is_noticed(header: Header, tiles: list[TileData], data
             reader.verify()
 
 
-@pytest.mark.parametrize(("header", "tiles", "data"), SMALL_FILES)
 def archives(data: bytes, folder: Path) -> Iterator[io.BufferedReader]:
     """Readers of the same bytes on top of other files."""
     (folder / "a.gz").write_bytes(gzip.compress(data))
@@ -514,6 +513,7 @@ def test_readers_on_top_of_other_files(tmp_path: Path) -> None:
             assert list(Reader(file).tiles()) == tiles
 
 
+@pytest.mark.parametrize(("header", "tiles", "data"), SMALL_FILES)
 def test_every_bit_flip_is_noticed(header: Header, tiles: list[TileData], data: bytes) -> None:
     for position in range(len(data)):
         for bit in range(8):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,7 @@ def run(work, *megabytes):
             resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 run(lambda: weights.read_model_file(path), 2, 12, 16, 34)
-run(codec.load_model, 10, 20, 30, 40, 50)
+run(codec.load_model, *range(10, 60, 2))
 data = agvae.encode(pixels[:64, :64], 1)
 run(lambda: agvae.encode(pixels, 1), 5, 10, 20, 40, 60)
 print("|".join(sorted(messages)))
@@ -51,8 +52,12 @@ def test_short_memory_is_a_memory_error() -> None:
     command = [sys.executable, "-c", UNDER_LIMITS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr
-    for purpose in ("for this image", "for model 'light-2'", "to read model file"):
-        assert f"not enough memory {purpose}" in done.stdout
+    messages = done.stdout.strip().split("|")
+    for purpose in ("for this image", "to read model file"):
+        assert any(message.startswith(f"not enough memory {purpose}") for message in messages)
+    # Whether there is a limit with which the file can be read and the model not be made is a matter of luck.
+    known = re.compile("not enough memory (for this image|for model 'light-2'|to read model file)")
+    assert all(map(known.match, messages))
 
 
 @pytest.mark.parametrize(
