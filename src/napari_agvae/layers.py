@@ -9,7 +9,7 @@ import numpy as np
 
 from agvae.quality import level_to_quality
 from napari_agvae.canvas import PreviewCanvas
-from napari_agvae.on_view import OnView
+from napari_agvae.on_view import MOVES, OnView
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -66,11 +66,14 @@ class PreviewLayers(OnView):
             if hasattr(source.events, name):
                 getattr(source.events, name).connect(self._follow)
         source.events.name.connect(self._rename)
-        viewer.dims.events.current_step.connect(self._see_to_source)
+        for name in MOVES:
+            viewer.dims.events[name].connect(self._see_to_source)
         viewer.layers.events.reordered.connect(self._see_to_order)
 
     def show(self, canvas: PreviewCanvas, level: int, index: tuple[int, ...]) -> None:
         """Show what is on a canvas now, of the slice at an index."""
+        if self.source not in self.viewer.layers:
+            return  # the window closes
         self._index = index
         if canvas is not self._canvas:
             self._canvas = canvas
@@ -152,12 +155,14 @@ class PreviewLayers(OnView):
             if hasattr(self.source.events, name):
                 getattr(self.source.events, name).disconnect(self._follow)
         self.source.events.name.disconnect(self._rename)
-        self.viewer.dims.events.current_step.disconnect(self._see_to_source)
+        for name in MOVES:
+            self.viewer.dims.events[name].disconnect(self._see_to_source)
         self.viewer.layers.events.reordered.disconnect(self._see_to_order)
         self._canvas = None
         self._see_to_source()
         for layer in self._there:  # which go soon, while others of the same names may come
             layer.name = f"{layer.name} …"
+            layer.visible &= self.source.ndim == 2 or self.source in self.viewer.layers  # or some OpenGL crashes
 
     def remove(self) -> None:
         """Remove the layers."""

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 
+MOVES = ("current_step", "order", "ndisplay")
+"""Events of `viewer.dims` after which another slice may be on view."""
+
+
 class OnView:
     """One source in one viewer."""
 
@@ -36,9 +40,9 @@ class OnView:
     @property
     def index(self) -> tuple[int, ...] | None:
         """Of the slice on view, or None where no rows and columns of the source are on view."""
-        if not self._flat:
-            return None
         ndim = self.source.ndim
+        if not self._flat or self.viewer.dims.ndim < ndim:  # of a window that closes
+            return None
         point = np.array(self.viewer.dims.point[-ndim:], float) * self._units
         point[-2:] = 0  # as napari, which goes by the sliders alone
         position = self.source.world_to_data(point)[: ndim - 2]

@@ -21,6 +21,7 @@ from napari_agvae.form import PreviewForm
 from napari_agvae.layers import PreviewLayers, bare, is_own
 from napari_agvae.live import Live, MissingModelError, Request, Shown
 from napari_agvae.measure import described
+from napari_agvae.on_view import MOVES
 from napari_agvae.preview_request import limits, numbers_of, request_of, wished_level
 from napari_agvae.removal import remove_later
 from napari_agvae.settings import plugin_settings
@@ -71,11 +72,9 @@ class PreviewDock(PreviewForm):
         self._viewed = Connections(
             (self._viewer.layers.selection.events.active, self._select),
             (self._viewer.layers.events.removed, self._removed),
-            *((self._viewer.dims.events[name], self._moved) for name in ("current_step", "order", "ndisplay")),
+            *((self._viewer.dims.events[name], self._moved) for name in MOVES),
         )
         self.comparison.bind(self._viewer)
-
-    # what the user does
 
     def _changed(self, _: int, final: bool) -> None:
         self.preview(whole=final or not plugin_settings().visible_only)

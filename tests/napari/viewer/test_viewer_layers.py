@@ -224,3 +224,26 @@ def test_in_a_composite_the_preview_takes_the_place_of_its_source(viewer: Any, d
     assert [layer.name for layer in viewer.layers] == ["source", "source · AGVAE preview", "other"]
     viewer.layers.remove(preview)
     assert source.visible
+
+
+def test_in_3d_and_with_other_rows_and_columns_the_source_is_on_view(viewer: Any, dock: Any, until: Until) -> None:
+    viewer.layers.clear()
+    source = viewer.add_image(np.stack([IMAGE[..., 1], IMAGE[..., 0]]), name="source", blending="additive")
+    until(whole(dock))
+    assert not source.visible
+    viewer.dims.ndisplay = 3
+    assert source.visible
+    viewer.dims.ndisplay = 2
+    assert not source.visible
+    viewer.dims.order = (1, 0, 2)
+    assert source.visible
+    viewer.dims.order = (0, 1, 2)
+
+
+def test_the_only_stack_can_be_deleted_while_its_preview_is_on_view(viewer: Any, dock: Any, until: Until) -> None:
+    viewer.layers.clear()
+    viewer.add_image(np.stack([IMAGE[..., 1], IMAGE[..., 0]]))
+    until(whole(dock))
+    viewer.layers.remove_selected()
+    until(lambda: not viewer.layers)
+    assert dock.source.text() == "Select an image layer."
