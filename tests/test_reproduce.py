@@ -136,6 +136,7 @@ def test_nothing_is_coded_twice(folder: Path, images: Path, tmp_path: Path) -> N
         """What had to be coded, image by image."""
         lines: list[str] = []
         assert reproduce(Request(experiment, tmp_path / "out", folder, pictures), lines.append).files
+        assert lines.pop(0).startswith(f"{pictures}: 2 images")
         return [line.split(", ")[1] for line in lines]
 
     assert coded("fig3", images) == ["0.png", "1.png"]
@@ -251,6 +252,7 @@ def test_damaged_measurements_are_measured_again(damage: str, folder: Path, imag
     lines: list[str] = []
     after = reproduce(request, lines.append).numbers["panels"]["agvae"]["curves"]["trained vectors (DVR)"]
     assert all(after[key] == before[key] for key in ("setting", "bpp", "psnr"))
+    assert str(images) in lines.pop(0)
     assert str(file) in lines[0]
     assert len(lines) == 3
     assert file.read_text().splitlines()[0] == header
