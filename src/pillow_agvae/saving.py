@@ -53,8 +53,9 @@ def save_whole(image: Image.Image, path: str | bytes | os.PathLike[Any], **optio
         What `Image.save` raises.  A file that was there is unchanged.
     """
     name = os.fsdecode(path)
-    other = Image.registered_extensions().get(os.path.splitext(name)[1].lower(), "AGV")  # noqa: PTH122
-    if other != "AGV":
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
+    other = Image.registered_extensions().get(suffix, "AGV")
+    if suffix and other != "AGV":  # older Pillows take names without a suffix for SPIDER
         msg = f"{name}: this is a name for {other}, not for AGV"
         raise ValueError(msg)
     check_target(name)
