@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 
 from agvae import weights
+from agvae.boxes import grid
 from agvae.codec import encode_images
-from agvae.container import TILE_SIZE, grid_boxes
+from agvae.container import TILE_SIZE
 from agvae.engine import Latents, Model, channel_index
 from agvae.entropy import asymmetric
 from agvae.networks.autoencoder import StepParameters, follow
@@ -61,7 +62,7 @@ def main() -> None:
             height, width, _ = image.shape
             level = s * LEVEL_STEPS
             payloads = next(encode_images([image.numpy()], level)).tiles
-            for payload, box in zip(payloads, grid_boxes(width, height, TILE_SIZE), strict=True):
+            for payload, box in zip(payloads, grid(width, height, TILE_SIZE), strict=True):
                 (latents,) = exact.unpack([payload], [level], *latent_shape(box))
                 assert isinstance(latents, Latents)
                 z_bits = exact.z_coder.bits(latents.z.ravel(), channel_index(latents.z.shape))

@@ -24,7 +24,6 @@ if FUZZING:
     followed = atheris.instrument_imports(include=["agvae"])
 
 with followed:
-    from agvae.alpha import decode_alpha
     from agvae.container import (
         SIGNATURE,
         AgvError,
@@ -36,6 +35,7 @@ with followed:
         tile_boxes,
         write_container,
     )
+    from agvae.file.alpha import decode_alpha
     from tests.checksums import repair_checksums
 
 MAX_PIXELS = 1 << 16

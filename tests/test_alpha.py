@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from agvae.alpha import decode_alpha, encode_alpha
 from agvae.container import DamagedFileError
+from agvae.file.alpha import decode_alpha, encode_alpha
 
 planes = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40))
 

@@ -86,8 +86,8 @@ def test_tiles_leave_no_seam() -> None:
     """With the same latents, the tiled synthesis is the untiled one; so is the tiled analysis."""
     model = codec.load_model()
     pixels = picture(460, 300)
-    whole = codec._analyse(model, [(pixels, (0, 0, 460, 300))], 9000, 1024)
-    parts = codec._analyse(model, [(pixels, (0, 0, 460, 300))], 9000, 128)
+    whole = codec._analyse(model, [(pixels, Box(0, 0, 460, 300))], 9000, 1024)
+    parts = codec._analyse(model, [(pixels, Box(0, 0, 460, 300))], 9000, 128)
     torch.testing.assert_close(parts, whole, atol=2e-3, rtol=1e-3)
     wanted = request(pixels, 9000, encode(pixels, 9000))
     one, many = (
@@ -113,11 +113,11 @@ def test_a_box_is_the_crop_of_the_whole_and_needs_only_its_tiles(data: st.DataOb
     pixels, wanted, whole = small_tiles()
     height, width = pixels.shape[:2]
     left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
-    box = (left, top, data.draw(st.integers(left + 1, width)), data.draw(st.integers(top + 1, height)))
+    box = Box(left, top, data.draw(st.integers(left + 1, width)), data.draw(st.integers(top + 1, height)))
     needed = codec.tiles_needed(wanted.header, box)
     tiles = {k: wanted.tiles[k] for k in needed}
     part = decode(replace(wanted, tiles=tiles, box=box))
-    assert np.abs(part.astype(int) - whole[box[1] : box[3], box[0] : box[2]]).max() <= 1
+    assert np.abs(part.astype(int) - whole[box.slices]).max() <= 1
 
 
 @cache
@@ -149,13 +149,13 @@ def test_small_tiles_cost_what_large_ones_do(lost: int, monkeypatch: pytest.Monk
         if number not in tiles:
             assert (part == 128).all()
         elif not lost:
-            assert np.abs(part.astype(int) - whole[box[1] : box[3], box[0] : box[2]]).max() <= 1
+            assert np.abs(part.astype(int) - whole[box.slices]).max() <= 1
 
 
 def test_a_small_box_needs_few_tiles() -> None:
     model = codec.load_model()
     header = Header(100_000, 100_000, "RGB", 0, model.name, model.digest)
-    needed = codec.tiles_needed(header, (51_700, 51_700, 51_710, 51_710))
+    needed = codec.tiles_needed(header, Box(51_700, 51_700, 51_710, 51_710))
     assert needed == [50 * 98 + 50]
 
 

@@ -23,7 +23,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agvae import container
+from agvae.boxes import grid
 from agvae.container import (
     MAX_FRAMES,
     MAX_METADATA,
@@ -38,7 +38,6 @@ from agvae.container import (
     TileData,
     TruncatedFileError,
     UnsupportedFileError,
-    grid_boxes,
     tile_box,
     tile_boxes,
     write_container,
@@ -304,8 +303,8 @@ def test_boxes_cover_every_pixel_once(header: Header) -> None:
     assert covered == b"\1" * len(covered)
 
 
-def test_grid_boxes_are_row_major() -> None:
-    assert grid_boxes(100, 70, 64) == [(0, 0, 64, 64), (64, 0, 100, 64), (0, 64, 64, 70), (64, 64, 100, 70)]
+def test_grids_are_row_major() -> None:
+    assert grid(100, 70, 64) == [(0, 0, 64, 64), (64, 0, 100, 64), (0, 64, 64, 70), (64, 64, 100, 70)]
 
 
 @pytest.mark.parametrize(
@@ -390,7 +389,7 @@ def test_impossible_metadata_is_refused(change: dict[str, Any]) -> None:
 
 
 def test_too_many_durations_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "MAX_METADATA", 12)
+    monkeypatch.setattr("agvae.file.metadata.MAX_METADATA", 12)
     assert Metadata(durations=(1, 2, 3)).durations == (1, 2, 3)
     with pytest.raises(ValueError, match="no more than 3 frames"):
         Metadata(durations=(1, 2, 3, 4))

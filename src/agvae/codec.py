@@ -24,24 +24,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agvae import weights as model_files
-from agvae.container import (
-    MAX_TILE_SIZE,
-    TILE_SIZE,
-    Box,
-    Header,
-    grid_boxes,
-    tile_box,
-    tile_boxes,
-)
+from agvae.boxes import Box
 from agvae.engine import Model, Packed
 from agvae.errors import DamagedFileError, about
+from agvae.file.header import MAX_TILE_SIZE, TILE_SIZE, Header, tile_box, tile_boxes
 from agvae.networks.bands import kernel_threads
 from agvae.networks.transforms import STRIDE
 from agvae.progress import checkpoint
 from agvae.runtime import at_work
 from agvae.settings import options
 from agvae.shortage import is_shortage
-from agvae.windows import Window, latent_shape, overlap, padded, size, slices, split
+from agvae.windows import Window, latent_shape, padded
 
 _BATCH = {"cpu": 2**18, "cuda": 2**24, "mps": 2**22}
 """Pixels of a batch by type of device: enough to keep it busy."""
@@ -81,7 +74,7 @@ class DecodeRequest:
 
     @property
     def area(self) -> Box:
-        return self.box or (0, 0, self.header.width, self.header.height)
+        return self.box or self.header.box
 
 
 def encode_images(
@@ -94,7 +87,7 @@ def encode_images(
         MemoryError: an image does not fit in memory.
     """
     loaded = load_model(model)
-    for chunk in _chunks(images, lambda image: _padded_size((0, 0, image.shape[1], image.shape[0])), loaded):
+    for chunk in _chunks(images, lambda image: padded(_frame_box(image)).area, loaded):
         yield from within_memory(loaded, partial(_encode, images=chunk, level=level, tile_size=tile_size))
 
 
@@ -113,7 +106,7 @@ def decode_images(requests: Iterable[DecodeRequest], *, damaged_ok: bool = False
         first = next(same_model)
         with about(first.filename):
             loaded = model_of(first.header)
-        for chunk in _chunks(itertools.chain([first], same_model), lambda request: _padded_size(request.area), loaded):
+        for chunk in _chunks(itertools.chain([first], same_model), lambda request: padded(request.area).area, loaded):
             yield from within_memory(loaded, partial(_decode, requests=chunk, damaged_ok=damaged_ok))
 
 
@@ -122,12 +115,11 @@ def tiles_needed(header: Header, box: Box) -> list[int]:
 
     Raises as `decode_images` does, since the halo is the model's.
     """
-    left, top, right, bottom = synthesis_window(model_of(header), header, box).outer
+    outer = synthesis_window(model_of(header), header, box).outer.overlap(header.box)
+    assert outer is not None
+    left, top, right, bottom = outer.aligned(header.tile_size)
     side, columns = header.tile_size, -(-header.width // header.tile_size)
-    rows = range(top // side, -(-min(bottom, header.height) // side))
-    return [
-        row * columns + column for row in rows for column in range(left // side, -(-min(right, header.width) // side))
-    ]
+    return [y // side * columns + x // side for y in range(top, bottom, side) for x in range(left, right, side)]
 
 
 def latents_sha256(header: Header, tiles: Iterable[bytes]) -> str:
@@ -163,7 +155,7 @@ class _Work(Protocol[T]):
 def _encode(
     model: Model, limits: Limits, *, images: Sequence[Picture], level: int, tile_size: int
 ) -> list[EncodedImage]:
-    boxes = [grid_boxes(image.shape[1], image.shape[0], tile_size) for image in images]
+    boxes = [_frame_box(image).split(tile_size) for image in images]
     tiles = [(image, box) for image, of_image in zip(images, boxes, strict=True) for box in of_image]
     coded: list[tuple[bytes, float]] = [(b"", 0.0)] * len(tiles)
     for k, packed in encode_tiles(model, limits, tiles=tiles, level=level):
@@ -180,10 +172,10 @@ def encode_tiles(
 ) -> Iterator[tuple[int, Packed]]:
     """Code boxes of images, each as a tile; gives their positions in the sequence in any order."""
     shapes = [(_analysis_window(model, *tile).shape, tile[0].dtype) for tile in tiles]
-    for batch in _batches(shapes, [_padded_size(box) for _, box in tiles], limits.batch):
+    for batch in _batches(shapes, [padded(box).area for _, box in tiles], limits.batch):
         y = _analyse(model, [tiles[k] for k in batch], level, limits.side)
         yield from zip(batch, model.pack(y, [level] * len(batch)), strict=True)
-        checkpoint(sum(size(tiles[k][1]) for k in batch))
+        checkpoint(sum(tiles[k][1].area for k in batch))
 
 
 def _analyse(model: Model, tiles: Sequence[tuple[Picture, Box]], level: int, side: int) -> Tensor:
@@ -191,13 +183,13 @@ def _analyse(model: Model, tiles: Sequence[tuple[Picture, Box]], level: int, sid
     first = tiles[0][1]
     shape = (len(tiles), *latent_shape(first), model.network.config.latent)
     y = torch.empty(shape, dtype=torch.float32, device=model.device)
-    for parts in zip(*(split(box, side) for _, box in tiles), strict=True):
+    for parts in zip(*(box.split(side) for _, box in tiles), strict=True):
         checkpoint()
         windows = [_analysis_window(model, image, part) for (image, _), part in zip(tiles, parts, strict=True)]
         pixels = np.stack([_pixels(image, window) for (image, _), window in zip(tiles, windows, strict=True)])
         x = torch.from_numpy(pixels).to(model.device).permute(0, 3, 1, 2).float()
         found = model.analyse(x / 255 if pixels.dtype == np.uint8 else x, [level] * len(tiles))
-        y[(slice(None), *slices(padded(parts[0]), first, STRIDE))] = found[(slice(None), *windows[0].inner_latents)]
+        y[(slice(None), *padded(parts[0]).within(first, STRIDE))] = found[(slice(None), *windows[0].inner_latents)]
     return y
 
 
@@ -214,36 +206,36 @@ class Canvas:
     """Where the parts of one request come together: its latents and its pixels."""
 
     def __init__(self, model: Model, request: DecodeRequest) -> None:
-        left, top, right, bottom = request.area
+        area = request.area
         self.request = request
-        self.outer = synthesis_window(model, request.header, request.area).outer
+        self.outer = synthesis_window(model, request.header, area).outer
         shape = (*latent_shape(self.outer), model.network.config.latent)
         with torch.inference_mode(False):  # the caller's mode may be another one when latents come
             self.y_hat = torch.zeros(shape, dtype=torch.float32, device=model.device)
         self._known: dict[tuple[int, int], list[Box]] = {}
         dtype, grey = (np.float32, 0.5) if request.header.mode == "I;16" else (np.uint8, 128)
-        self.pixels: Picture = np.full((bottom - top, right - left, 3), grey, dtype)
+        self.pixels: Picture = np.full((area.height, area.width, 3), grey, dtype)
 
     def coded(self) -> list[tuple[Box, bytes]]:
         """The tiles to decode."""
         pairs = [(tile_box(self.request.header, k), data) for k, data in self.request.tiles.items()]
-        return [(box, data) for box, data in pairs if overlap(box, self.outer)]
+        return [(box, data) for box, data in pairs if box.overlap(self.outer)]
 
     def put_latents(self, box: Box, y_hat: Tensor) -> None:
         """Keep what is wanted of a tile's latents (h, w, M)."""
         self._known.setdefault(self._block(box), []).append(box)
-        shared = overlap(padded(box), self.outer)
+        shared = padded(box).overlap(self.outer)
         if shared:
-            self.y_hat[slices(shared, self.outer, STRIDE)] = y_hat[slices(shared, box, STRIDE)].to(self.y_hat.device)
+            self.y_hat[shared.within(self.outer, STRIDE)] = y_hat[shared.within(box, STRIDE)].to(self.y_hat.device)
 
     def wanted(self) -> list[Box]:
         """What is to be seen of known tiles: of neighbours together where they are small, for the sake of the halo."""
         boxes = []
         for tiles in self._known.values():
-            seen = [shared for box in tiles if (shared := overlap(box, self.request.area))]
+            seen = [shared for box in tiles if (shared := box.overlap(self.request.area))]
             if seen:
                 lefts, tops, rights, bottoms = zip(*seen, strict=True)
-                boxes.append((min(lefts), min(tops), max(rights), max(bottoms)))
+                boxes.append(Box(min(lefts), min(tops), max(rights), max(bottoms)))
         return boxes
 
     def put_pixels(self, box: Box, x: Tensor) -> None:
@@ -252,21 +244,21 @@ class Canvas:
             x = x.mul(255).round().to(torch.uint8)
         pixels = x.cpu().numpy()
         for tile in self._known[self._block(box)]:
-            if shared := overlap(tile, box):
-                self.pixels[slices(shared, self.request.area)] = pixels[slices(shared, box)]
+            if shared := tile.overlap(box):
+                self.pixels[shared.within(self.request.area)] = pixels[shared.within(box)]
 
     def _block(self, box: Box) -> tuple[int, int]:
         """Column and row of what a box lies in: squares of whole tiles, as large as the largest tile."""
         side = self.request.header.tile_size
         side *= MAX_TILE_SIZE // side
-        return box[0] // side, box[1] // side
+        return box.left // side, box.top // side
 
 
 def _decode(model: Model, limits: Limits, *, requests: Sequence[DecodeRequest], damaged_ok: bool) -> list[Picture]:
     canvases = [Canvas(model, request) for request in requests]
     coded = [(canvas, *tile) for canvas in canvases for tile in canvas.coded()]
     for batch in _batches(
-        [latent_shape(box) for _, box, _ in coded], [_padded_size(box) for _, box, _ in coded], limits.batch
+        [latent_shape(box) for _, box, _ in coded], [padded(box).area for _, box, _ in coded], limits.batch
     ):
         tiles = [coded[k] for k in batch]
         levels = [canvas.request.header.level for canvas, _, _ in tiles]
@@ -287,22 +279,21 @@ def synthesise(model: Model, limits: Limits, *, wanted: Sequence[tuple[Canvas, B
     parts = [
         (canvas, synthesis_window(model, canvas.request.header, part))
         for canvas, box in wanted
-        for part in split(box, limits.side)
+        for part in box.split(limits.side)
     ]
     shapes = [window.shape for _, window in parts]
-    for batch in _batches(shapes, [_padded_size(window.outer) for _, window in parts], limits.batch):
+    for batch in _batches(shapes, [padded(window.outer).area for _, window in parts], limits.batch):
         windows = [parts[k] for k in batch]
-        y_hat = torch.stack([canvas.y_hat[slices(window.outer, canvas.outer, STRIDE)] for canvas, window in windows])
+        y_hat = torch.stack([canvas.y_hat[window.outer.within(canvas.outer, STRIDE)] for canvas, window in windows])
         levels = [canvas.request.header.level for canvas, _ in windows]
         for (canvas, window), x in zip(windows, model.synthesise(y_hat, levels), strict=True):
             canvas.put_pixels(window.box, x[window.inner])
-        checkpoint(sum(size(window.box) for _, window in windows))
+        checkpoint(sum(window.box.area for _, window in windows))
     return []
 
 
-def _padded_size(box: Box) -> int:
-    """Pixels of a box that the networks work on."""
-    return size(padded(box))
+def _frame_box(image: Picture) -> Box:
+    return Box(0, 0, image.shape[1], image.shape[0])
 
 
 def _analysis_window(model: Model, image: Picture, box: Box) -> Window:

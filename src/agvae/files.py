@@ -14,24 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from agvae.alpha import decode_alpha, encode_alpha
+from agvae.boxes import Box, grid
 from agvae.codec import DecodeRequest, decode_images, encode_images, tiles_needed
-from agvae.container import (
-    TILE_SIZE,
-    Box,
-    Header,
-    Metadata,
-    Reader,
-    TileData,
-    grid_boxes,
-    tile_box,
-    write_container,
-)
 from agvae.errors import DamagedFileError, about
+from agvae.file.alpha import decode_alpha, encode_alpha
+from agvae.file.header import TILE_SIZE, Header, tile_box
+from agvae.file.layout import Reader, write_container
+from agvae.file.metadata import Metadata
+from agvae.file.payload import TileData
 from agvae.frames import Frames, Pixels
 from agvae.progress import checkpoint
 from agvae.quality import DEFAULT_QUALITY, parse_quality
-from agvae.windows import padded, size
+from agvae.windows import padded
 
 THUMBNAIL_SIDE = 384
 """Longer side of an embedded thumbnail in pixels."""
@@ -45,7 +39,7 @@ class Job(NamedTuple):
 
     reader: Reader
     frame: int = 0
-    box: Box | None = None
+    box: tuple[int, int, int, int] | None = None
 
 
 def coded_files(files: Iterable[tuple[Frames, Metadata]], level: int, model: str | None) -> Iterator[bytes]:
@@ -54,7 +48,7 @@ def coded_files(files: Iterable[tuple[Frames, Metadata]], level: int, model: str
 
     def colours() -> Iterator[NDArray[Any]]:
         for frames, metadata in files:
-            boxes = grid_boxes(*frames.size, TILE_SIZE)
+            boxes = grid(*frames.size, TILE_SIZE)
             for colour, alpha in frames:
                 waiting.append(
                     (frames, metadata, [None if alpha is None else _encode_alpha(alpha, box) for box in boxes])
@@ -138,7 +132,7 @@ def _request(job: Job, damaged_ok: bool) -> tuple[DecodeRequest, NDArray[np.uint
         msg = f"frame must be from 0 to {header.frames - 1}, not {frame}"
         raise ValueError(msg)
     box = _checked_box(header, job.box)
-    numbers = range(header.tiles_per_frame) if box is None else tiles_needed(header, box)
+    numbers = range(header.tiles_per_frame) if job.box is None else tiles_needed(header, box)
     tiles = {number: job.reader.tile(frame, number) for number in numbers}
     for tile in tiles.values():
         if tile.error is not None and not damaged_ok:
@@ -163,49 +157,45 @@ def finished(colour: NDArray[Any], header: Header, alpha: NDArray[np.uint8] | No
     return colour if alpha is None else np.concatenate((colour, alpha[..., None]), axis=2)
 
 
-def _checked_box(header: Header, box: Box | None) -> Box | None:
+def _checked_box(header: Header, wanted: tuple[int, int, int, int] | None) -> Box:
     """The box, in whole numbers and within the image; Pillow's rule against decompression bombs holds for it, too."""
-    left, top, right, bottom = (0, 0, header.width, header.height)
+    box = header.box
     try:
-        if box is not None:
-            left, top, right, bottom = map(index, box)
+        if wanted is not None:
+            box = Box(*map(index, wanted))
     except (TypeError, ValueError):
-        right = left
-    if not (0 <= left < right <= header.width and 0 <= top < bottom <= header.height):
-        msg = f"box must be (left, top, right, bottom) within {header.width} x {header.height} pixels, not {box!r}"
+        box = Box(0, 0, 0, 0)
+    if not (0 <= box.left < box.right <= header.width and 0 <= box.top < box.bottom <= header.height):
+        msg = f"box must be (left, top, right, bottom) within {header.width} x {header.height} pixels, not {wanted!r}"
         raise ValueError(msg)
-    limit = Image.MAX_IMAGE_PIXELS
-    pixels, worked = size((left, top, right, bottom)), size(padded((left, top, right, bottom)))
-    if limit is not None and (pixels > 2 * limit or worked > max(2 * limit, _THIN)):
+    limit, worked = Image.MAX_IMAGE_PIXELS, padded(box).area
+    if limit is not None and (box.area > 2 * limit or worked > max(2 * limit, _THIN)):
         msg = (
-            f"image size ({right - left} x {bottom - top} pixels, which take the work of {worked}) "
+            f"image size ({box.width} x {box.height} pixels, which take the work of {worked}) "
             f"exceeds limit of {2 * limit} pixels"
         )
         raise Image.DecompressionBombError(msg)
-    return None if box is None else (left, top, right, bottom)
+    return box
 
 
 def _encode_alpha(alpha: NDArray[np.uint8], box: Box) -> bytes:
     checkpoint()
-    left, top, right, bottom = box
-    return encode_alpha(alpha[top:bottom, left:right])
+    return encode_alpha(alpha[box.slices])
 
 
-def _decode_alpha(header: Header, tiles: dict[int, TileData], box: Box | None, damaged_ok: bool) -> NDArray[np.uint8]:
-    left, top, right, bottom = box or (0, 0, header.width, header.height)
-    plane = np.full((bottom - top, right - left), _LOST_ALPHA, np.uint8)
+def _decode_alpha(header: Header, tiles: dict[int, TileData], box: Box, damaged_ok: bool) -> NDArray[np.uint8]:
+    plane = np.full((box.height, box.width), _LOST_ALPHA, np.uint8)
     for number, tile in tiles.items():
         checkpoint()
-        x0, y0, x1, y1 = tile_box(header, number)
-        if tile.alpha is None or x1 <= left or right <= x0 or y1 <= top or bottom <= y0:
+        place = tile_box(header, number)
+        shared = place.overlap(box)
+        if tile.alpha is None or shared is None:
             continue
         try:
-            part = decode_alpha(tile.alpha, x1 - x0, y1 - y0)
+            part = decode_alpha(tile.alpha, place.width, place.height)
         except DamagedFileError:
             if not damaged_ok:
                 raise
             continue
-        part = part[max(top - y0, 0) : bottom - y0, max(left - x0, 0) : right - x0]
-        y, x = max(y0 - top, 0), max(x0 - left, 0)
-        plane[y : y + part.shape[0], x : x + part.shape[1]] = part
+        plane[shared.within(box)] = part[shared.within(place)]
     return plane

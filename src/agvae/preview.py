@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property, partial
 
-from agvae.alpha import encode_alpha
+from agvae.boxes import Box, grid
 from agvae.codec import Canvas, DecodeRequest, Limits, encode_tiles, load_model, synthesise, tiles_needed, within_memory
-from agvae.container import TILE_SIZE, Box, Metadata, TileData, grid_boxes, write_container
 from agvae.engine import Model, Packed
+from agvae.file.alpha import encode_alpha
+from agvae.file.header import TILE_SIZE
+from agvae.file.layout import write_container
+from agvae.file.metadata import Metadata
+from agvae.file.payload import TileData
 from agvae.files import finished, header_of
 from agvae.frames import Frames, Picture, Pixels
 from agvae.progress import checkpoint
@@ -31,7 +35,7 @@ class Original:
     def __init__(self, image: Picture, bounds: tuple[int, int] | None = None) -> None:
         self.frames = Frames([image], bounds)
         ((self.colour, self.alpha),) = self.frames
-        self.boxes = grid_boxes(*self.frames.size, TILE_SIZE)
+        self.boxes = grid(*self.frames.size, TILE_SIZE)
 
     @cached_property
     def coded_alpha(self) -> list[bytes | None]:
@@ -40,7 +44,7 @@ class Original:
 
     def _coded_alpha(self, box: Box) -> bytes | None:
         checkpoint()
-        return None if self.alpha is None else encode_alpha(self.alpha[_slices(box)])
+        return None if self.alpha is None else encode_alpha(self.alpha[box.slices])
 
 
 class Preview:
@@ -79,8 +83,8 @@ class Preview:
                 canvas.put_latents(boxes[needed], packed.y_hat)
             box = boxes[number]
             within_memory(self._model, partial(synthesise, wanted=[(canvas, box)]))
-            alpha = None if self._original.alpha is None else self._original.alpha[_slices(box)]
-            yield box, finished(canvas.pixels[_slices(box)], self.header, alpha)
+            alpha = None if self._original.alpha is None else self._original.alpha[box.slices]
+            yield box, finished(canvas.pixels[box.slices], self.header, alpha)
 
     def file(self, metadata: Metadata | None = None) -> bytes:
         """The bytes of the file, once all parts have been taken; `agvae.encode` makes the same.
@@ -101,10 +105,5 @@ class Preview:
 
 def _distance(box: Box, centre: tuple[float, float]) -> float:
     """From the middle of a box, squared."""
-    x, y = (box[0] + box[2]) / 2 - centre[0], (box[1] + box[3]) / 2 - centre[1]
+    x, y = (box.left + box.right) / 2 - centre[0], (box.top + box.bottom) / 2 - centre[1]
     return x * x + y * y
-
-
-def _slices(box: Box) -> tuple[slice, slice]:
-    left, top, right, bottom = box
-    return slice(top, bottom), slice(left, right)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agvae.container import Box
+from agvae.boxes import Box
 
 PLAIN = 2**20
 """Pixels up to which a layer gets one array; a larger one is given as a pyramid, of which napari draws what is seen."""
@@ -33,12 +33,12 @@ class PreviewCanvas:
         """Show the original again, but for a box."""
         for box in self._painted:
             if box != keep:
-                self.pixels[_slices(box)] = self.original[_slices(box)]
+                self.pixels[box.slices] = self.original[box.slices]
         self._painted = [box for box in self._painted if box == keep]
 
     def paint(self, box: Box, values: NDArray[Any]) -> None:
         """Show the reconstruction of a box."""
-        self.pixels[_slices(box)] = values
+        self.pixels[box.slices] = values
         if box not in self._painted:
             self._painted.append(box)
 
@@ -104,8 +104,3 @@ class Difference:
 def thinned(pixels: NDArray[Any], axes: int, step: int) -> NDArray[Any]:
     """Every so many rows and columns, with so many leading axes of size 1; a view."""
     return pixels[(None,) * axes + (slice(None, None, step),) * 2]
-
-
-def _slices(box: Box) -> tuple[slice, slice]:
-    left, top, right, bottom = box
-    return slice(top, bottom), slice(left, right)

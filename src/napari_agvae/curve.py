@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import agvae
-from agvae.container import Box
+from agvae.boxes import Box
 from agvae.evaluation.metrics import decibels
 from agvae.progress import watched
 from agvae.quality import LEVEL_STEPS, MAX_LEVEL, level_to_quality
@@ -52,8 +52,8 @@ def levels(current: int) -> list[int]:
 
 def part(visible: Box, size: tuple[int, int]) -> Box:
     """What of a slice of (width, height) to code: all of a small one, else the middle of the view."""
-    everything = (0, 0, *size)
-    return everything if size[0] * size[1] <= LARGEST**2 else central_box(visible, LARGEST)
+    everything = Box(0, 0, *size)
+    return everything if everything.area <= LARGEST**2 else central_box(visible, LARGEST)
 
 
 def points(source: LayerSlice, box: Box, wanted: Iterable[int], model: str | None) -> Iterator[Point]:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 import agvae
-from agvae.container import Box, Metadata
+from agvae.boxes import Box
+from agvae.container import Metadata
 from agvae.progress import watched
 from napari_agvae.canvas import PreviewCanvas
 from napari_agvae.latest import Turn
@@ -131,9 +132,10 @@ class Live:
         if not first:
             self._canvas.restore(keep=box)
         view = request.visible
-        for (x0, y0, x1, y1), pixels in preview.parts(((view[0] + view[2]) / 2 - left, (view[1] + view[3]) / 2 - top)):
+        centre = (view.left + view.right) / 2 - left, (view.top + view.bottom) / 2 - top
+        for (x0, y0, x1, y1), pixels in preview.parts(centre):
             decoded[y0:y1, x0:x1] = pixels
-            self._canvas.paint((left + x0, top + y0, left + x1, top + y1), source.to_values(pixels))
+            self._canvas.paint(Box(left + x0, top + y0, left + x1, top + y1), source.to_values(pixels))
             self._shown(Shown(request, self._canvas, source))
         seconds = time.perf_counter() - start
         whole = box == (0, 0, *source.size)

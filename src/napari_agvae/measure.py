@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agvae.container import Box
+from agvae.boxes import Box
 from agvae.evaluation import metrics
 
 
@@ -42,7 +42,7 @@ class Numbers:
     @property
     def bpp(self) -> float:
         """Bits per pixel."""
-        return 8 * self.size / ((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+        return 8 * self.size / self.box.area
 
 
 def similarity(
@@ -79,7 +79,7 @@ def similarity(
 
 def described(numbers: Numbers) -> dict[str, str]:
     """The numbers in words, by their names in the dock."""
-    width, height = numbers.box[2] - numbers.box[0], numbers.box[3] - numbers.box[1]
+    width, height = numbers.box.width, numbers.box.height
     total = numbers.size * numbers.slices
     return {
         "shown": f"{'whole slice' if numbers.whole else 'region'}, {width} x {height}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agvae.container import Box
+from agvae.boxes import Box
 from napari_agvae.regions import visible_box
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class OnView:
         """What of a slice is on view."""
         corners = np.asarray(self.source.corner_pixels, float)[:, -2:]
         if (corners[0] == corners[1]).any():  # not drawn yet
-            return (0, 0, *self.size)
+            return Box(0, 0, *self.size)
         factor = 1.0
         if self.source.multiscale:
             factor = float(self.source.downsample_factors[self.source.data_level][self.source.ndim - 1])

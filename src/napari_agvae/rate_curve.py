@@ -96,7 +96,7 @@ class RateCurveDock(Dock):
         if self._redraw not in session.listeners:
             session.listeners.append(self._redraw)
         self.stop.enabled = True
-        self._about = f"{layer.name}, {box[2] - box[0]} x {box[3] - box[1]} pixels"
+        self._about = f"{layer.name}, {box.width} x {box.height} pixels"
         self._loading("")
         if self._engine is None:
             self._engine = Engine(lambda *tell: partial(work, tell=tell))

@@ -1,11 +1,11 @@
-"""Which part of a slice to preview first.  A box is (left, top, right, bottom) in pixels of the slice."""
+"""Which part of a slice to preview first."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from agvae.container import Box
+from agvae.boxes import Box
 
 ALIGNMENT = 32
 """What the codec rounds the sides of pictures up to."""
@@ -25,15 +25,14 @@ def visible_box(corners: Sequence[Sequence[float]], factor: float, size: tuple[i
     width, height = size
     left, right = max(0, math.floor(left * factor)), min(width, math.ceil((right + 1) * factor))
     top, bottom = max(0, math.floor(top * factor)), min(height, math.ceil((bottom + 1) * factor))
-    return (left, top, right, bottom) if left < right and top < bottom else (0, 0, width, height)
+    return Box(left, top, right, bottom) if left < right and top < bottom else Box(0, 0, width, height)
 
 
 def central_box(visible: Box, side: int) -> Box:
     """The middle of the visible part, `side` pixels a side where there are as many."""
-    left, top, right, bottom = visible
-    width, height = min(side, right - left), min(side, bottom - top)
-    x, y = (left + right - width) // 2, (top + bottom - height) // 2
-    return x, y, x + width, y + height
+    width, height = min(side, visible.width), min(side, visible.height)
+    x, y = (visible.left + visible.right - width) // 2, (visible.top + visible.bottom - height) // 2
+    return Box(x, y, x + width, y + height)
 
 
 def stages(visible: Box, size: tuple[int, int], side: int, *, whole: bool) -> list[Box]:
@@ -41,7 +40,7 @@ def stages(visible: Box, size: tuple[int, int], side: int, *, whole: bool) -> li
 
     What is not much larger than what comes before it takes its place.
     """
-    everything = (0, 0, *size)
+    everything = Box(0, 0, *size)
     boxes = [central_box(visible, side), visible, *([everything] if whole else [])]
     return [box for box, larger in zip(boxes, [*boxes[1:], None], strict=True) if larger is None or _worth(box, larger)]
 
@@ -54,8 +53,4 @@ def next_side(side: int, seconds: float, pixels: int) -> int:
 
 
 def _worth(box: Box, larger: Box) -> bool:
-    return 2 * _size(box) <= _size(larger)
-
-
-def _size(box: Box) -> int:
-    return (box[2] - box[0]) * (box[3] - box[1])
+    return 2 * box.area <= larger.area

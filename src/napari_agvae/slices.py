@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agvae.container import Box
+from agvae.boxes import Box
 from napari_agvae.document import describe_layer, pack_layers
 from napari_agvae.frames import LayerFrames
 from napari_agvae.settings import VALUES
@@ -64,8 +64,7 @@ class LayerSlice:
 
     def crop(self, box: Box) -> NDArray[Any]:
         """The codes of a box."""
-        left, top, right, bottom = box
-        return self.codes[top:bottom, left:right]
+        return self.codes[box.slices]
 
     def document(self) -> bytes | None:
         """What the writer stores besides the pixels, where the slice is all of the layer."""

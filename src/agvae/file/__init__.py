@@ -1,0 +1,1 @@
+"""The .agv file: bytes, without torch and without NumPy.  `agvae.container` is its public name."""

@@ -1,0 +1,62 @@
+"""The payload of a tile's chunk: colour, and in modes that have it alpha."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from agvae.errors import AgvError, DamagedFileError
+from agvae.file.header import Header
+
+MAX_TILE = 2**28
+"""Largest payload of a tile's chunk in bytes."""
+
+_LENGTH = struct.Struct(">I")
+
+
+@dataclass(frozen=True)
+class TileData:
+    """One tile of one frame.
+
+    Attributes:
+        payload: the coded colour, or None if it could not be read.
+        alpha: the coded alpha of a mode that has one.
+        error: why there is no payload.
+    """
+
+    payload: bytes | None
+    alpha: bytes | None = None
+    error: AgvError | None = None
+
+
+def pack_tile(header: Header, tile: TileData) -> bytes:
+    """The payload of its chunk.
+
+    Raises:
+        ValueError: it has no colour, its alpha does not fit the header, or it exceeds 256 MiB.
+    """
+    if tile.payload is None or (tile.alpha is not None) != header.has_alpha:
+        msg = f"a tile of mode {header.mode} must have {'colour and alpha' if header.has_alpha else 'no alpha'}"
+        raise ValueError(msg)
+    payload = tile.payload
+    if tile.alpha is not None:
+        payload = _LENGTH.pack(len(payload)) + payload + tile.alpha
+    if len(payload) > MAX_TILE:
+        msg = f"a tile has more than {MAX_TILE} bytes"
+        raise ValueError(msg)
+    return payload
+
+
+def unpack_tile(header: Header, payload: bytes) -> TileData:
+    """The tile of a payload.
+
+    Raises:
+        DamagedFileError: it has no room for the alpha that the header asks for.
+    """
+    if not header.has_alpha:
+        return TileData(payload)
+    colour_and_alpha = payload[_LENGTH.size :]
+    if len(payload) < _LENGTH.size or (length := _LENGTH.unpack_from(payload)[0]) > len(colour_and_alpha):
+        msg = "a tile without alpha"
+        raise DamagedFileError(msg)
+    return TileData(colour_and_alpha[:length], colour_and_alpha[length:])
