@@ -16,15 +16,15 @@ import torch
 
 from agvae import weights
 from agvae.boxes import grid
-from agvae.codec import encode_images
+from agvae.coding.engine import Latents, Model, channel_index
+from agvae.coding.tiles import encode_images
+from agvae.coding.windows import latent_shape
 from agvae.container import TILE_SIZE
-from agvae.engine import Latents, Model, channel_index
 from agvae.entropy import asymmetric
 from agvae.networks.autoencoder import StepParameters, follow
 from agvae.networks.gain import level_weights
 from agvae.quality import LEVEL_STEPS
 from agvae.training.data import load_images
-from agvae.windows import latent_shape
 
 
 @torch.inference_mode()

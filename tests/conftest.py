@@ -17,7 +17,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 from hypothesis import settings
 
-from agvae import codec, weights
+from agvae import weights
+from agvae.coding.loaded import forget_models
 from agvae.training.export import export_checkpoint
 from tests.helpers import TINY, started
 
@@ -58,6 +59,6 @@ def tiny_weights_folder(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPath
 def tiny_weights(tiny_weights_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The model "tiny" in the place of the bundled weights."""
     monkeypatch.setattr(weights, "BUNDLED", tiny_weights_folder)
-    codec.forget_models()
+    forget_models()
     yield tiny_weights_folder
-    codec.forget_models()
+    forget_models()

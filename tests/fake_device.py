@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils import backend_registration
 
-from agvae.engine import Model
+from agvae.coding.engine import Model
 from agvae.networks import PRESETS
 from agvae.training.export import export_checkpoint
 from agvae.training.loop import Trainer, TrainingOptions, make_optimizers

@@ -32,7 +32,7 @@ with followed:
     from tests.checksums import repair_checksums
 
     if FUZZING:
-        import agvae.codec
+        import agvae.coding.loaded
 
 ALLOWED = (OSError, Image.DecompressionBombError)
 """What a program must be ready for; nothing else may come out of a file, whatever it holds."""
@@ -105,6 +105,6 @@ if __name__ == "__main__":
     if not FUZZING:
         write_seeds(Path(sys.argv[2]))
     else:
-        agvae.codec.load_model()  # which is none of the time for inputs
+        agvae.coding.loaded.load_model()  # which is none of the time for inputs
         atheris.Setup(sys.argv, lambda data: one_input(repair_checksums(data)))
         atheris.Fuzz()

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 import agvae
-from agvae import codec, progress, runtime, weights
+from agvae import progress, runtime, weights
+from agvae.coding import engine, loaded, memory, tiles
 from agvae.networks import bands
 from tests.helpers import picture
 
@@ -134,13 +135,13 @@ def interrupt_codec() -> int:
         elsewhere(lambda: np.testing.assert_array_equal(agvae.decode(expected), decoded))
 
     new_helpers()
-    return each_line(work, check, [codec, progress, runtime], codec.forget_models)
+    return each_line(work, check, [engine, loaded, memory, tiles, progress, runtime], loaded.forget_models)
 
 
 if __name__ == "__main__":
     faulthandler.dump_traceback_later(500, exit=True)
     weights.BUNDLED = Path(sys.argv[1])
-    codec._LOADING = bands.PATIENCE = 0.05
+    loaded._LOADING = bands.PATIENCE = 0.05
     torch.set_num_threads(2)
     assert interrupt_bands() > 20
     assert interrupt_codec() > 50

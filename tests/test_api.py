@@ -23,6 +23,7 @@ from PIL import Image, ImageSequence
 
 import agvae
 from agvae.api import encode_frames
+from agvae.coding.frames import Frames
 from agvae.container import (
     DamagedFileError,
     Header,
@@ -34,7 +35,6 @@ from agvae.container import (
     write_container,
 )
 from agvae.errors import NotAgvError
-from agvae.frames import Frames
 from agvae.progress import watched
 from tests.helpers import CountingFile, picture
 
@@ -403,7 +403,7 @@ def test_there_is_no_such_frame(frame: int) -> None:
 
 def test_frames_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """A source that makes its frames anew is gone through twice, and few of its frames are alive at any time."""
-    monkeypatch.setattr(agvae.frames, "KEPT", 2**20)
+    monkeypatch.setattr(agvae.coding.frames, "KEPT", 2**20)
     alive: set[int] = set()
     most = 0
 
@@ -641,7 +641,7 @@ class OneBuffer(Sequence[NDArray[np.uint8]]):
 @pytest.mark.parametrize("kept", [0, 2**26])
 def test_one_buffer_for_all_images(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a generator, a sequence, a list that is filled anew, and a Pillow image that goes on to its next frame."""
-    monkeypatch.setattr("agvae.frames.KEPT", kept)
+    monkeypatch.setattr("agvae.coding.frames.KEPT", kept)
     images = [picture(40, 30, seed) for seed in range(4)]
     each = [agvae.encode(image) for image in images]
     together = agvae.encode(images)

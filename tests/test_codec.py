@@ -22,10 +22,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import agvae
-from agvae import codec, weights
+from agvae import weights
+from agvae.coding.engine import Latents, Model
+from agvae.coding.loaded import forget_models, load_model
+from agvae.coding.memory import Limits
+from agvae.coding.reconstruction import DecodeRequest
+from agvae.coding.tiles import (
+    EncodedImage,
+    _analyse,
+    _decode,
+    decode_images,
+    encode_images,
+    latents_sha256,
+    tiles_needed,
+)
+from agvae.coding.windows import latent_shape
 from agvae.container import Box, DamagedFileError, Header, Reader, UnsupportedFileError, tile_boxes
-from agvae.engine import Latents, Model
-from agvae.windows import latent_shape
 from tests.helpers import picture, settings_that_must_not_matter
 
 DATA = Path(__file__).parent / "data"
@@ -36,21 +48,21 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
 
 
-def encode(pixels: np.ndarray, level: int, tile_size: int = 1024) -> codec.EncodedImage:
-    return next(codec.encode_images([pixels], level, tile_size))
+def encode(pixels: np.ndarray, level: int, tile_size: int = 1024) -> EncodedImage:
+    return next(encode_images([pixels], level, tile_size))
 
 
 def request(
-    pixels: np.ndarray, level: int, encoded: codec.EncodedImage, tile_size: int = 1024, box: Box | None = None
-) -> codec.DecodeRequest:
+    pixels: np.ndarray, level: int, encoded: EncodedImage, tile_size: int = 1024, box: Box | None = None
+) -> DecodeRequest:
     height, width = pixels.shape[:2]
     mode, bounds = ("RGB", None) if pixels.dtype == np.uint8 else ("I;16", (0, 65535))
     header = Header(width, height, mode, level, encoded.model, encoded.digest, tile_size, range=bounds)
-    return codec.DecodeRequest(header, dict(enumerate(encoded.tiles)), box)
+    return DecodeRequest(header, dict(enumerate(encoded.tiles)), box)
 
 
-def decode(wanted: codec.DecodeRequest) -> np.ndarray:
-    return next(codec.decode_images([wanted]))
+def decode(wanted: DecodeRequest) -> np.ndarray:
+    return next(decode_images([wanted]))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 5), (65, 33), (128, 96), (200, 131)])
@@ -84,15 +96,13 @@ def test_size_and_quality_rise_with_the_level() -> None:
 
 def test_tiles_leave_no_seam() -> None:
     """With the same latents, the tiled synthesis is the untiled one; so is the tiled analysis."""
-    model = codec.load_model()
+    model = load_model()
     pixels = picture(460, 300)
-    whole = codec._analyse(model, [(pixels, Box(0, 0, 460, 300))], 9000, 1024)
-    parts = codec._analyse(model, [(pixels, Box(0, 0, 460, 300))], 9000, 128)
+    whole = _analyse(model, [(pixels, Box(0, 0, 460, 300))], 9000, 1024)
+    parts = _analyse(model, [(pixels, Box(0, 0, 460, 300))], 9000, 128)
     torch.testing.assert_close(parts, whole, atol=2e-3, rtol=1e-3)
     wanted = request(pixels, 9000, encode(pixels, 9000))
-    one, many = (
-        codec._decode(model, codec.Limits(1, side), requests=[wanted], damaged_ok=False)[0] for side in (1024, 64)
-    )
+    one, many = (_decode(model, Limits(1, side), [wanted], damaged_ok=False)[0] for side in (1024, 64))
     assert np.abs(one.astype(int) - many).max() <= 1
 
 
@@ -103,7 +113,7 @@ def test_a_lost_tile_costs_that_tile() -> None:
     whole = decode(wanted)
     partial = decode(replace(wanted, tiles={k: tile for k, tile in wanted.tiles.items() if k}))
     assert (partial[:64, :64] == 128).all()
-    halo = codec.load_model().network.synthesis.halo()
+    halo = load_model().network.synthesis.halo()
     np.testing.assert_array_equal(partial[:, 64 + halo :], whole[:, 64 + halo :])
 
 
@@ -114,14 +124,14 @@ def test_a_box_is_the_crop_of_the_whole_and_needs_only_its_tiles(data: st.DataOb
     height, width = pixels.shape[:2]
     left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
     box = Box(left, top, data.draw(st.integers(left + 1, width)), data.draw(st.integers(top + 1, height)))
-    needed = codec.tiles_needed(wanted.header, box)
+    needed = tiles_needed(wanted.header, box)
     tiles = {k: wanted.tiles[k] for k in needed}
     part = decode(replace(wanted, tiles=tiles, box=box))
     assert np.abs(part.astype(int) - whole[box.slices]).max() <= 1
 
 
 @cache
-def small_tiles() -> tuple[np.ndarray, codec.DecodeRequest, np.ndarray]:
+def small_tiles() -> tuple[np.ndarray, DecodeRequest, np.ndarray]:
     pixels = picture(333, 270, 4)
     wanted = request(pixels, 9000, encode(pixels, 9000, 64), 64)
     return pixels, wanted, decode(wanted)
@@ -132,7 +142,7 @@ def test_small_tiles_cost_what_large_ones_do(lost: int, monkeypatch: pytest.Monk
     """Although each needs what is around it; where some are lost, too."""
     _, wanted, whole = small_tiles()
     worked = 0
-    model = codec.load_model()
+    model = load_model()
     synthesise = model.synthesise
 
     def counted(y_hat: torch.Tensor, levels: Sequence[int]) -> torch.Tensor:
@@ -153,21 +163,21 @@ def test_small_tiles_cost_what_large_ones_do(lost: int, monkeypatch: pytest.Monk
 
 
 def test_a_small_box_needs_few_tiles() -> None:
-    model = codec.load_model()
+    model = load_model()
     header = Header(100_000, 100_000, "RGB", 0, model.name, model.digest)
-    needed = codec.tiles_needed(header, Box(51_700, 51_700, 51_710, 51_710))
+    needed = tiles_needed(header, Box(51_700, 51_700, 51_710, 51_710))
     assert needed == [50 * 98 + 50]
 
 
 def test_images_in_a_batch_code_as_alone() -> None:
     """Sizes mixed, some equal; the latents of a batch are exact, too, so they decode together or alone."""
     pixels = [picture(96, 64, seed) for seed in range(5)] + [picture(65, 33), picture(300, 260), picture(96, 64, 9)]
-    together = list(codec.encode_images(pixels, 11111))
+    together = list(encode_images(pixels, 11111))
     for image, encoded in zip(pixels, together, strict=True):
         alone = encode(image, 11111)
         assert abs(sum(map(len, encoded.tiles)) - sum(map(len, alone.tiles))) <= 8
     wanted = [request(image, 11111, encoded) for image, encoded in zip(pixels, together, strict=True)]
-    for one, batched in zip(wanted, codec.decode_images(wanted), strict=True):
+    for one, batched in zip(wanted, decode_images(wanted), strict=True):
         assert np.abs(decode(one).astype(int) - batched).max() <= 1
 
 
@@ -195,7 +205,7 @@ def test_images_are_taken_as_they_are_needed() -> None:
             taken.append(seed)
             yield picture(640, 480, seed)
 
-    stream = codec.encode_images(images(), 0)
+    stream = encode_images(images(), 0)
     next(stream)
     assert taken == [0]
 
@@ -204,12 +214,12 @@ def test_requests_of_several_levels_and_models(tiny_weights_folder: Path, monkey
     monkeypatch.setenv("AGVAE_WEIGHTS_URL", str(tiny_weights_folder))
     pixels = picture(96, 64)
     wanted = [
-        request(pixels, level, next(codec.encode_images([pixels], level, model=model)))
+        request(pixels, level, next(encode_images([pixels], level, model=model)))
         for model, level in (("light-1", 0), ("light-1", 20480), ("tiny", 20480), ("light-1", 9999))
     ]
-    for one, batched in zip(wanted, codec.decode_images(wanted), strict=True):
+    for one, batched in zip(wanted, decode_images(wanted), strict=True):
         np.testing.assert_allclose(decode(one).astype(int), batched, atol=1)
-    codec.forget_models()
+    forget_models()
 
 
 def test_sixteen_bits_are_not_rounded_to_eight() -> None:
@@ -241,7 +251,7 @@ def test_a_changed_payload_is_noticed(data: st.DataObject) -> None:
         del payload[data.draw(st.integers(0, len(payload) - 5)) :]
     else:
         payload[4:] = data.draw(st.binary(min_size=len(payload) - 4, max_size=len(payload) - 4))
-    model = codec.load_model()
+    model = load_model()
     original, changed, again = model.unpack([encoded.tiles[0], bytes(payload), encoded.tiles[0]], [12000] * 3, 4, 4)
     assert isinstance(original, Latents)
     assert isinstance(again, Latents)
@@ -253,7 +263,7 @@ def test_other_weights_of_the_same_name_are_refused() -> None:
     encoded = encode(picture(32, 32), 0)
     head = Header(32, 32, "RGB", 0, encoded.model, b"\0" * 8)
     with pytest.raises(UnsupportedFileError, match="install the version"):
-        decode(codec.DecodeRequest(head, dict(enumerate(encoded.tiles))))
+        decode(DecodeRequest(head, dict(enumerate(encoded.tiles))))
 
 
 def test_the_digest_decides_between_models_of_one_name(
@@ -267,14 +277,14 @@ def test_the_digest_decides_between_models_of_one_name(
     shutil.copy(tiny_weights_folder / entry["file"], tmp_path)
     pixels = picture(40, 30)
     with agvae.options.using(weights=tiny_weights_folder):
-        encoded = next(codec.encode_images([pixels], 0, model="tiny"))
-    own = codec.DecodeRequest(Header(40, 30, "RGB", 0, name, encoded.digest), dict(enumerate(encoded.tiles)))
+        encoded = next(encode_images([pixels], 0, model="tiny"))
+    own = DecodeRequest(Header(40, 30, "RGB", 0, name, encoded.digest), dict(enumerate(encoded.tiles)))
     with pytest.raises(UnsupportedFileError):
         decode(own)
     with agvae.options.using(weights=tmp_path):
         decode(own)
         with pytest.warns(UserWarning, match="another model under the name"):
-            assert codec.load_model(name).sha256 == registry["models"][name]["sha256"]
+            assert load_model(name).sha256 == registry["models"][name]["sha256"]
         decode(request(pixels, 0, encode(pixels, 0)))
 
 
@@ -282,7 +292,7 @@ def test_an_unknown_model_is_refused_by_name() -> None:
     encoded = encode(picture(32, 32), 0)
     head = Header(32, 32, "RGB", 0, "no-such-model", encoded.digest)
     with pytest.raises(OSError, match="no-such-model"):
-        decode(codec.DecodeRequest(head, dict(enumerate(encoded.tiles))))
+        decode(DecodeRequest(head, dict(enumerate(encoded.tiles))))
 
 
 @pytest.mark.parametrize("name", sorted(CONFORMANCE))
@@ -342,7 +352,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 def test_threads_load_a_model_once(tiny_weights: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
-        models = list(pool.map(codec.load_model, [None, "tiny"] * 4))
+        models = list(pool.map(load_model, [None, "tiny"] * 4))
     assert all(model is models[0] for model in models)
 
 
@@ -352,20 +362,20 @@ def test_an_impossible_device_is_a_value_error(
 ) -> None:
     monkeypatch.setenv("AGVAE_DEVICE", device)
     with pytest.raises(ValueError, match="AGVAE_DEVICE"):
-        codec.load_model()
+        load_model()
 
 
 def test_an_empty_device_is_auto(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGVAE_DEVICE", "")
-    assert codec.load_model().device.type in ("cpu", "cuda", "mps")
+    assert load_model().device.type in ("cpu", "cuda", "mps")
 
 
 def test_the_device_may_change_between_calls(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = codec.load_model()
+    first = load_model()
     monkeypatch.setenv("AGVAE_DEVICE", "cpu")
-    assert codec.load_model().device.type == "cpu"
+    assert load_model().device.type == "cpu"
     monkeypatch.delenv("AGVAE_DEVICE")
-    assert codec.load_model() is first
+    assert load_model() is first
 
 
 class ShortOfMemory:
@@ -390,7 +400,7 @@ def test_short_memory_makes_smaller_parts(tiny_weights: Path, monkeypatch: pytes
     pixels = picture(800, 700)
     wanted = request(pixels, 9000, encode(pixels, 9000))
     whole = decode(wanted)
-    short = ShortOfMemory(codec.load_model(), 640 * 640, monkeypatch)
+    short = ShortOfMemory(load_model(), 640 * 640, monkeypatch)
     assert np.abs(decode(wanted).astype(int) - whole).max() <= 1
     assert max(short.sizes) > 640 * 640
     assert len(short.sizes) == 1 + 4
@@ -400,7 +410,7 @@ def test_no_memory_at_all_is_a_memory_error(tiny_weights: Path, monkeypatch: pyt
     pixels = picture(64, 64)
     wanted = request(pixels, 9000, encode(pixels, 9000))
     monkeypatch.setenv("AGVAE_DEVICE", "cpu")
-    ShortOfMemory(codec.load_model(), 0, monkeypatch)
+    ShortOfMemory(load_model(), 0, monkeypatch)
     with pytest.raises(MemoryError, match="not enough memory"):
         decode(wanted)
 
@@ -410,9 +420,9 @@ def test_a_device_without_memory_is_left_for_the_cpu(tiny_weights: Path, monkeyp
     pixels = picture(64, 64)
     wanted = request(pixels, 9000, encode(pixels, 9000))
     whole = decode(wanted)
-    claiming = codec.load_model()
+    claiming = load_model()
     ShortOfMemory(claiming, 0, monkeypatch)
-    monkeypatch.setattr(codec, "_device_type", lambda model: "mps" if model is claiming else "cpu")
+    monkeypatch.setattr("agvae.coding.memory._device_type", lambda model: "mps" if model is claiming else "cpu")
     with pytest.warns(RuntimeWarning, match="on the CPU instead"):
         assert np.abs(decode(wanted).astype(int) - whole).max() <= 1
 
@@ -422,7 +432,7 @@ def test_other_errors_are_not_taken_for_lack_of_memory(tiny_weights: Path, monke
         msg = "mat1 and mat2 shapes cannot be multiplied"
         raise RuntimeError(msg)
 
-    monkeypatch.setattr(codec.load_model(), "analyse", broken)
+    monkeypatch.setattr(load_model(), "analyse", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         encode(picture(32, 32), 0)
 
@@ -430,7 +440,7 @@ def test_other_errors_are_not_taken_for_lack_of_memory(tiny_weights: Path, monke
 def test_threads_of_a_call(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The option holds within calls only, also when several of them overlap."""
     seen = set()
-    model = codec.load_model()
+    model = load_model()
     analyse = model.analyse
 
     def noting(*arguments: Any) -> torch.Tensor:
@@ -465,7 +475,7 @@ def test_half_precision_transforms(dtype: str, monkeypatch: pytest.MonkeyPatch) 
 def latents_hash(data: bytes) -> str:
     reader = Reader(BytesIO(data))
     payloads = [tile.payload for tile in reader.tiles() if tile.payload is not None]
-    return codec.latents_sha256(reader.header, payloads)
+    return latents_sha256(reader.header, payloads)
 
 
 @pytest.mark.parametrize("part", ["analysis", "hyper", "synthesis"])
@@ -490,26 +500,26 @@ def test_absurd_weights_are_an_error(
     content["models"]["tiny"] |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     (tmp_path / "registry.json").write_text(json.dumps(content))
     monkeypatch.setattr(weights, "BUNDLED", tmp_path)
-    codec.forget_models()
+    forget_models()
     pixels = picture(64, 64)
     try:
         with pytest.raises(weights.WeightsError, match=r"'tiny' give numbers beyond float32"):
             decode(request(pixels, 9000, encode(pixels, 9000)))
     finally:
-        codec.forget_models()
+        forget_models()
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_latents_too_large_for_a_type_are_decoded_in_float32(dtype: str) -> None:
     """As no picture has them, but a file may; an image beside it is not touched by that."""
     pixels = picture(64, 64)
-    model = codec.load_model()
+    model = load_model()
     y = torch.full((1, 4, 4, model.network.config.latent), 30000.0)
-    huge = codec.EncodedImage([model.pack(y, [20480])[0].payload], model.name, model.digest, 0)
+    huge = EncodedImage([model.pack(y, [20480])[0].payload], model.name, model.digest, 0)
     wanted = [request(pixels, 20480, huge), request(pixels, 20480, encode(pixels, 20480))]
-    whole = list(codec.decode_images(wanted))
+    whole = list(decode_images(wanted))
     with agvae.options.using(dtype=dtype):
         alone = decode(wanted[1])
-        found = list(codec.decode_images(wanted))
+        found = list(decode_images(wanted))
     assert np.array_equal(found[0], whole[0]) or (dtype == "bfloat16" and psnr(found[0], whole[0]) > 20)
     assert np.array_equal(found[1], alone)

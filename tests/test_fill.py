@@ -19,9 +19,9 @@ from PIL import Image, ImageFilter
 import agvae
 import pillow_agvae  # noqa: F401
 from agvae.cli import main
-from agvae.files import psnr
-from agvae.fill import filled
-from agvae.frames import Frames
+from agvae.coding.assemble import psnr
+from agvae.coding.fill import filled
+from agvae.coding.frames import Frames
 from napari_agvae.measure import similarity
 
 NOISE = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)

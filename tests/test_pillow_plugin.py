@@ -33,7 +33,7 @@ from PIL import ExifTags, Image, ImageFile, ImageOps, ImageSequence, Unidentifie
 
 import agvae
 import pillow_agvae
-from agvae import frames
+from agvae.coding import frames
 from agvae.container import SIGNATURE, Header, Metadata, Reader, TileData, write_container
 from pillow_agvae import AgvImagePlugin
 from pillow_agvae.AgvImagePlugin import AgvImageFile

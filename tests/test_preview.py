@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import agvae
-from agvae.frames import Frames
-from agvae.preview import Original, Preview
+from agvae.coding.frames import Frames
+from agvae.coding.preview import Original, Preview
 from agvae.progress import watched
 from tests.helpers import picture
 

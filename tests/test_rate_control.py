@@ -13,10 +13,10 @@ from PIL import Image
 
 import agvae
 import pillow_agvae  # noqa: F401
-from agvae.files import psnr
-from agvae.frames import Frames
+from agvae.coding.assemble import psnr
+from agvae.coding.frames import Frames
+from agvae.coding.rate_control import PSNR_TOLERANCE, encode_to_psnr, encode_to_size, find_level
 from agvae.quality import MAX_LEVEL
-from agvae.rate_control import PSNR_TOLERANCE, encode_to_psnr, encode_to_size, find_level
 from tests.helpers import picture
 
 BOUNDS = (-0.01, 0.0)

@@ -18,7 +18,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import agvae
-from agvae import cli, codec
+from agvae import cli
+from agvae.coding.loaded import load_model
+from agvae.coding.tiles import encode_images
 from agvae.entropy import asymmetric
 from agvae.evaluation.measure import Point
 from agvae.evaluation.metrics import psnr
@@ -299,7 +301,7 @@ def test_good_models_are_registered_beside_bad_ones(folder: Path, tmp_path: Path
     assert all(name in line for name, line in zip(("renamed", "bad", "no name", "twice"), errors, strict=True))
     with models_from(tmp_path):
         assert sha256_of("agvae")
-        assert codec.load_model("sgvae").name == "sgvae"
+        assert load_model("sgvae").name == "sgvae"
         assert sha256_of("agvae-cvr") is None
     for name in ("bad", "no name", "twice"):
         (tmp_path / f"{name}.safetensors").unlink()
@@ -333,7 +335,7 @@ def test_models_come_from_the_folder_for_a_time(folder: Path) -> None:
     before = agvae.options.weights
     with models_from(folder):
         assert sha256_of("agvae") == register(folder)[0]["agvae"]["sha256"]
-        assert codec.load_model("agvae").network.config.preset == "tiny"
+        assert load_model("agvae").network.config.preset == "tiny"
     assert agvae.options.weights == before
 
 
@@ -355,9 +357,9 @@ def test_latents_are_those_of_the_file(level: int, folder: Path, tmp_path: Path)
     Image.fromarray(picture(192, 128, 4)).save(tmp_path / "a.png")
     pixels = read_centre(tmp_path / "a.png")
     with models_from(folder):
-        model = codec.load_model("agvae")
+        model = load_model("agvae")
         coded = code(model, pixels, level)
-        (data,) = (encoded.tiles[0] for encoded in codec.encode_images([pixels], level, model="agvae"))
+        (data,) = (encoded.tiles[0] for encoded in encode_images([pixels], level, model="agvae"))
         (latents,) = model.unpack([data], [level], 8, 12)
         assert not isinstance(latents, Exception)
         steps = model.network.entropy.split(coded.residual[None])
@@ -391,7 +393,7 @@ def test_the_matched_normal_has_the_moments_of_the_density(log2_sigma: float, as
 def test_gains_are_those_of_the_model(folder: Path, out: Path) -> None:
     numbers = reproduce(Request("supp-fig1", out, folder)).numbers
     with models_from(folder):
-        log2 = codec.load_model("agvae").network.gain.log2
+        log2 = load_model("agvae").network.gain.log2
     np.testing.assert_allclose(np.log2(numbers["gains"]), log2.numpy(), atol=1e-6)
     assert np.shape(numbers["correlation_of_log_gains"]) == (6, 6)
 

@@ -149,8 +149,8 @@ def test_nothing_depends_on_what_pytorch_is_set_to(setting: str, tiny_weights_fo
 import torch
 
 def use():
-    from agvae import codec
-    codec.forget_models()
+    from agvae.coding.loaded import forget_models
+    forget_models()
     found.add(work())
 
 found = set()

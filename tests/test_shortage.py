@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 
 import agvae
-from agvae import codec, download, weights
+from agvae import download, weights
+from agvae.coding.loaded import load_model
 from agvae.shortage import is_shortage, memory_errors
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on memory, and /proc")
 UNDER_LIMITS = """
 import resource
 import agvae
-from agvae import codec, weights
+from agvae import weights
+from agvae.coding.loaded import load_model
 from tests.helpers import picture
 from tests.sandbox import limit_memory
 
@@ -37,7 +39,7 @@ def run(work, *megabytes):
             resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 run(lambda: weights.read_model_file(path), 2, 12, 16, 34)
-run(codec.load_model, *range(10, 60, 2))
+run(load_model, *range(10, 60, 2))
 data = agvae.encode(pixels[:64, :64], 1)
 run(lambda: agvae.encode(pixels, 1), 5, 10, 20, 40, 60)
 print("|".join(sorted(messages)))
@@ -110,9 +112,9 @@ def test_short_descriptors_are_not_damage(tiny_weights: Path) -> None:
         with pytest.raises(OSError, match="Too many open files"):
             download.is_intact(path, path.stat().st_size, "0" * 64)
         with pytest.raises(OSError, match="Too many open files"):
-            codec.load_model()
+            load_model()
         with pytest.raises(OSError, match="Too many open files"):
             weights.read_model_file(path)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert codec.load_model().name == "tiny"
+    assert load_model().name == "tiny"

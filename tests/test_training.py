@@ -27,7 +27,7 @@ from torch.utils import backend_registration
 
 import pillow_agvae  # noqa: F401  # so that .agv files can be read and written
 from agvae.cli import main
-from agvae.engine import Latents, Model
+from agvae.coding.engine import Latents, Model
 from agvae.networks import PRESETS
 from agvae.networks.gain import level_weights
 from agvae.training.data import CropPool, load_images, load_pool

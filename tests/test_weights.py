@@ -696,7 +696,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_network_that_does_not_fit_its_file_is_refused(tiny_weights_folder: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    from agvae.engine import Model
+    from agvae.coding.engine import Model
 
     model = weights.read_model_file(tiny_weights_folder / "tiny.safetensors")
     tensors = load_file(tiny_weights_folder / "tiny.safetensors")
@@ -731,13 +731,13 @@ def test_damaged_model_file_is_an_error_or_read(data: st.DataObject, tmp_path_fa
 def test_a_digest_that_cannot_match_loads_and_downloads_nothing(
     here: bool, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agvae import codec
+    from agvae.coding.loaded import load_model
     from agvae.errors import UnsupportedFileError
 
     monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
     if here:
         (weights.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)  # which is no model: loading it would be another error
     with pytest.raises(UnsupportedFileError, match="SHA-256 0123456789abcdef"):
-        codec.load_model("tiny-1", digest=bytes.fromhex("0123456789abcdef"))
+        load_model("tiny-1", digest=bytes.fromhex("0123456789abcdef"))
     assert server.requests == []
     assert files_below(home) == {}

@@ -346,7 +346,7 @@ def _frames_of(reader: Reader, all_frames: bool, *, damaged_ok: bool = False) ->
 
 def _broken_tiles(reader: Reader, frames: int) -> int:
     """How many tiles of the first frames do not decode."""
-    from agvae.codec import latents_sha256
+    from agvae.coding.tiles import latents_sha256
     from agvae.container import tile_boxes
     from agvae.errors import DamagedFileError
 
@@ -426,7 +426,7 @@ def _info_of_model(args: argparse.Namespace) -> int:
 
 def _hash(reader: Reader) -> dict[str, str]:
     """latents_sha256 of a file with right checksums, or what is in its way: damage, or hash_error if other weights."""
-    from agvae.codec import latents_sha256
+    from agvae.coding.tiles import latents_sha256
     from agvae.container import DamagedFileError
 
     try:
@@ -695,7 +695,7 @@ def _demo(args: argparse.Namespace) -> int:
     from PIL import Image
 
     import agvae
-    from agvae.codec import load_model
+    from agvae.coding.loaded import load_model
     from agvae.evaluation.metrics import psnr
 
     encoded, decoded = args.out / "chelsea.agv", args.out / "chelsea.png"

@@ -58,7 +58,7 @@ def part(visible: Box, size: tuple[int, int]) -> Box:
 
 def points(source: LayerSlice, box: Box, wanted: Iterable[int], model: str | None) -> Iterator[Point]:
     """A point for each level, of a box of a slice."""
-    from agvae.preview import Original, Preview
+    from agvae.coding.preview import Original, Preview
 
     codes = source.crop(box)
     original = Original(codes, source.range)

@@ -121,7 +121,7 @@ class Live:
         self._slice, self._key = found, request.key
 
     def _stage(self, request: Request, source: LayerSlice, box: Box, *, first: bool) -> None:
-        from agvae.preview import Original, Preview
+        from agvae.coding.preview import Original, Preview
 
         assert self._canvas is not None
         start = time.perf_counter()
@@ -164,7 +164,7 @@ def load(model: str | None, status: Callable[[str], None]) -> None:
         status(LOADING)
     try:
         import_codec()
-        from agvae.codec import is_loaded
+        from agvae.coding.loaded import is_loaded
 
         if is_loaded(model):
             return

@@ -51,7 +51,7 @@ def is_imported() -> bool:
 
 
 def import_codec() -> None:
-    """Import `agvae.codec`, and PyTorch with it, in a thread of its own, while this one passes checkpoints.
+    """Import `agvae.coding`, and PyTorch with it, in a thread of its own, while this one passes checkpoints.
 
     Whoever is stopped at a checkpoint leaves the import to go on; the next one waits for what is left of it.
 
@@ -61,7 +61,7 @@ def import_codec() -> None:
     global _import
     with _lock:
         if _import is None or not (_import.is_alive() or _import.successful):
-            _import = _Apart(partial(import_module, "agvae.codec"))
+            _import = _Apart(partial(import_module, "agvae.coding.loaded"))
             _import.start()
         current = _import
     current.wait()
@@ -76,7 +76,7 @@ def load_codec(model: str | None) -> None:
     from agvae import weights
 
     import_codec()
-    from agvae.codec import is_loaded, load_model
+    from agvae.coding.loaded import is_loaded, load_model
 
     if not is_loaded(model) and weights.locate(model or weights.registry()["default"]) is not None:
         loading = _Apart(partial(load_model, model))

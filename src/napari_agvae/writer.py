@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 import agvae
 from agvae.api import encode_frames
+from agvae.coding.frames import Frames
 from agvae.container import Metadata
-from agvae.frames import Frames
 from agvae.quality import parse_quality
 from agvae.whole_file import check_target, write_whole
 from napari_agvae.document import LayerData, describe_layer, pack_layers

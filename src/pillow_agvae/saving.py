@@ -210,7 +210,7 @@ def _reads(image: Image.Image, fp: IO[bytes]) -> bool:
 
 def _encoded(im: Image.Image, source: Sequence[Image.Image] | _Sequence) -> bytes:
     from agvae.api import check_flag, encode_frames, parse_rate
-    from agvae.frames import Frames
+    from agvae.coding.frames import Frames
 
     options = im.encoderinfo
     _check_options(options)

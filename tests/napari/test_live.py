@@ -267,11 +267,11 @@ def test_stopping_takes_little_time_and_shows_nothing_more() -> None:
 
 
 def test_a_model_that_is_not_here_is_not_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    from agvae import codec, weights
+    from agvae import weights
 
     monkeypatch.setattr(weights, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(weights, "_places", lambda entry: iter(()))
-    monkeypatch.setattr(codec, "_models", {})
+    monkeypatch.setattr("agvae.coding.loaded._models", {})
     with pytest.raises(MissingModelError, match="not on this computer"):
         run(request(IMAGE))
 

@@ -15,7 +15,12 @@ import torch
 from torch import Tensor
 
 import agvae
-from agvae import codec, weights
+from agvae import weights
+from agvae.boxes import Box
+from agvae.coding.loaded import forget_models, load_model
+from agvae.coding.memory import Limits
+from agvae.coding.reconstruction import DecodeRequest
+from agvae.coding.tiles import _analyse, _decode, encode_images
 from agvae.entropy.exact import freeze
 from agvae.networks import PRESETS, GainedAutoencoder, ReferenceConfig, build
 from agvae.networks.autoencoder import StepParameters, follow
@@ -152,9 +157,9 @@ def exported(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     registry = {"default": "tiny", "models": {"tiny": {**entry, "quality_range": [1, 6], "metric": "mse"}}}
     (tmp_path / "registry.json").write_text(json.dumps(registry))
     monkeypatch.setattr(weights, "BUNDLED", tmp_path)
-    codec.forget_models()
+    forget_models()
     yield model
-    codec.forget_models()
+    forget_models()
 
 
 @pytest.mark.parametrize("quality", [1, 3.7, 6])
@@ -170,17 +175,15 @@ def test_a_file_decodes_to_what_the_training_graph_gives(exported: ReferenceAGVA
 
 
 def test_tiles_leave_no_seam(exported: ReferenceAGVAE) -> None:
-    model = codec.load_model()
+    model = load_model()
     pixels = picture(400, 272, 2)
-    whole = codec._analyse(model, [(pixels, (0, 0, 400, 272))], 9000, 1024)
-    parts = codec._analyse(model, [(pixels, (0, 0, 400, 272))], 9000, 64)
+    whole = _analyse(model, [(pixels, Box(0, 0, 400, 272))], 9000, 1024)
+    parts = _analyse(model, [(pixels, Box(0, 0, 400, 272))], 9000, 64)
     torch.testing.assert_close(parts, whole, atol=2e-3, rtol=1e-3)
-    encoded = next(codec.encode_images([pixels], 9000))
+    encoded = next(encode_images([pixels], 9000))
     header = agvae.container.Header(400, 272, "RGB", 9000, encoded.model, encoded.digest)
-    request = codec.DecodeRequest(header, dict(enumerate(encoded.tiles)))
-    one, many = (
-        codec._decode(model, codec.Limits(1, side), requests=[request], damaged_ok=False)[0] for side in (1024, 64)
-    )
+    request = DecodeRequest(header, dict(enumerate(encoded.tiles)))
+    one, many = (_decode(model, Limits(1, side), [request], damaged_ok=False)[0] for side in (1024, 64))
     assert np.abs(one.astype(int) - many).max() <= 1
 
 

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 import agvae
-from agvae.codec import load_model
+from agvae.coding.loaded import load_model
 from agvae.evaluation.measure import Row, find_images, measure_all, summarise
 from agvae.evaluation.peers import Codec, make_peers
 from agvae.evaluation.plots import rate_distortion_plot

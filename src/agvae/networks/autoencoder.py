@@ -55,7 +55,7 @@ class Output:
 
 
 class GainedAutoencoder(nn.Module):
-    """A variational autoencoder with gain units; one class serves training (`forward`) and coding (`agvae.engine`).
+    """A variational autoencoder with gain units; one class serves training (`forward`) and coding (`agvae.coding`).
 
     Levels are real numbers q = s + l counted from 0, in [0, n - 1].  Maps are channels-last.
 

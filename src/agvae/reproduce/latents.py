@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import agvae
-from agvae.codec import load_model
-from agvae.engine import Model
+from agvae.coding.engine import Model
+from agvae.coding.loaded import load_model
 from agvae.entropy import asymmetric
 from agvae.entropy.coder import SYMBOL_LIMIT
 from agvae.entropy.tables import table_index

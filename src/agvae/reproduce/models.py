@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from agvae import codec, weights
+from agvae import weights
+from agvae.coding.loaded import forget_models
 from agvae.networks import AnyConfig
 from agvae.reproduce.runs import RUNS, WEIGHTS
 from agvae.settings import options
@@ -28,12 +29,12 @@ def models_from(folder: Path) -> Iterator[None]:
     if any(folder.glob("*.safetensors")) and not (folder / weights.REGISTRY_FILE).is_file():
         msg = f"{folder} has no {weights.REGISTRY_FILE}; make one with: {_registry_command(folder)}"
         raise ValueError(msg)
-    codec.forget_models()
+    forget_models()
     try:
         with options.using(weights=folder):
             yield
     finally:
-        codec.forget_models()
+        forget_models()
 
 
 def sha256_of(name: str) -> str | None:

@@ -132,7 +132,7 @@ def test_a_codec_error_is_told_once_and_the_next_move_works(
 ) -> None:
     from napari.utils.notifications import notification_manager
 
-    import agvae.preview
+    import agvae.coding.preview
 
     msg = "out of order"
 
@@ -141,7 +141,7 @@ def test_a_codec_error_is_told_once_and_the_next_move_works(
 
     before = len(notification_manager.records)
     with monkeypatch.context() as patch:
-        patch.setattr(agvae.preview.Preview, "parts", broken)
+        patch.setattr(agvae.coding.preview.Preview, "parts", broken)
         for level in (3000, 4000):
             dock.editor.slider.setValue(level)
             until(lambda: msg in dock.status.text() and not dock._engine.busy)

@@ -288,10 +288,10 @@ def test_a_target_moves_the_slider(viewer: Any, dock: Any, until: Until) -> None
 def test_weights_that_are_not_here_are_offered_not_fetched(
     viewer: Any, dock: Any, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agvae import codec, weights
+    from agvae import weights
 
     with monkeypatch.context() as patch:
-        patch.setattr(codec, "_models", {})
+        patch.setattr("agvae.coding.loaded._models", {})
         patch.setattr(weights, "locate", lambda name: None)
         patch.setattr(weights, "_download", lambda name: pytest.fail("not without being asked"))
         dock.editor.slider.setValue(3000)

@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agvae.boxes import Box, grid
-from agvae.codec import DecodeRequest, decode_images, encode_images, tiles_needed
+from agvae.coding.frames import Frames, Pixels
+from agvae.coding.reconstruction import DecodeRequest
+from agvae.coding.tiles import decode_images, encode_images, tiles_needed
+from agvae.coding.windows import padded
 from agvae.errors import DamagedFileError, about
 from agvae.file.alpha import decode_alpha, encode_alpha
 from agvae.file.header import TILE_SIZE, Header, tile_box
 from agvae.file.layout import Reader, write_container
 from agvae.file.metadata import Metadata
 from agvae.file.payload import TileData
-from agvae.frames import Frames, Pixels
 from agvae.progress import checkpoint
 from agvae.quality import DEFAULT_QUALITY, parse_quality
-from agvae.windows import padded
 
 THUMBNAIL_SIDE = 384
 """Longer side of an embedded thumbnail in pixels."""
@@ -43,7 +44,7 @@ class Job(NamedTuple):
 
 
 def coded_files(files: Iterable[tuple[Frames, Metadata]], level: int, model: str | None) -> Iterator[bytes]:
-    """The bytes of each file, coded as they are asked for; raises what `agvae.codec.encode_images` does."""
+    """The bytes of each file, coded as they are asked for; raises what `agvae.coding.tiles.encode_images` does."""
     waiting: deque[tuple[Frames, Metadata, list[bytes | None]]] = deque()
 
     def colours() -> Iterator[NDArray[Any]]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property, partial
+from functools import cached_property
 
 from agvae.boxes import Box, grid
-from agvae.codec import Canvas, DecodeRequest, Limits, encode_tiles, load_model, synthesise, tiles_needed, within_memory
-from agvae.engine import Model, Packed
+from agvae.coding.assemble import finished, header_of
+from agvae.coding.frames import Frames, Picture, Pixels
+from agvae.coding.loaded import load_model
+from agvae.coding.memory import attempts
+from agvae.coding.reconstruction import DecodeRequest, Reconstruction
+from agvae.coding.tiles import encode_tiles, synthesise, tiles_needed
 from agvae.file.alpha import encode_alpha
 from agvae.file.header import TILE_SIZE
 from agvae.file.layout import write_container
 from agvae.file.metadata import Metadata
 from agvae.file.payload import TileData
-from agvae.files import finished, header_of
-from agvae.frames import Frames, Picture, Pixels
 from agvae.progress import checkpoint
 
 
@@ -74,17 +76,22 @@ class Preview:
             MemoryError: the image does not fit in memory.
         """
         boxes = self._original.boxes
-        canvas = Canvas(self._model, DecodeRequest(self.header, {}))
+        image = Reconstruction(self._model, DecodeRequest(self.header, {}))
         waiting = {number: set(tiles_needed(self.header, box)) for number, box in enumerate(boxes)}
         for number in sorted(waiting, key=lambda k: _distance(boxes[k], centre)):
             for needed in sorted(waiting[number] - self.payloads.keys()):
-                (packed,) = within_memory(self._model, partial(self._encode, number=needed))
+                tile = (self._original.colour, boxes[needed])
+                for attempt in attempts(self._model):
+                    with attempt:
+                        ((_, packed),) = encode_tiles(attempt.model, attempt.limits, [tile], self.header.level)
                 self.payloads[needed] = packed.payload
-                canvas.put_latents(boxes[needed], packed.y_hat)
+                image.put_latents(boxes[needed], packed.y_hat)
             box = boxes[number]
-            within_memory(self._model, partial(synthesise, wanted=[(canvas, box)]))
+            for attempt in attempts(self._model):
+                with attempt:
+                    synthesise(attempt.model, attempt.limits, [(image, box)])
             alpha = None if self._original.alpha is None else self._original.alpha[box.slices]
-            yield box, finished(canvas.pixels[box.slices], self.header, alpha)
+            yield box, finished(image.pixels[box.slices], self.header, alpha)
 
     def file(self, metadata: Metadata | None = None) -> bytes:
         """The bytes of the file, once all parts have been taken; `agvae.encode` makes the same.
@@ -97,10 +104,6 @@ class Preview:
             raise ValueError(msg)
         tiles = [TileData(self.payloads[k], alpha) for k, alpha in enumerate(self._original.coded_alpha)]
         return write_container(self.header, metadata or Metadata(), tiles)
-
-    def _encode(self, model: Model, limits: Limits, *, number: int) -> list[Packed]:
-        tile = (self._original.colour, self._original.boxes[number])
-        return [packed for _, packed in encode_tiles(model, limits, tiles=[tile], level=self.header.level)]
 
 
 def _distance(box: Box, centre: tuple[float, float]) -> float:

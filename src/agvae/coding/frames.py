@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from agvae.coding.fill import filled
 from agvae.errors import AgvError, named
-from agvae.fill import filled
 from agvae.progress import checkpoint
 
 Pixels = NDArray[Any]

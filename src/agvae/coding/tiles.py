@@ -1,0 +1,204 @@
+"""Images to coded tiles, and back.
+
+An image is cut into independent tiles.  g_a and g_s see a tile with a halo as wide as their receptive field, so the
+result is that of the whole image; the entropy coder sees one tile's latents alone.  Tiles of equal shape, of one
+image or of several, go through the networks as one batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agvae.boxes import Box
+from agvae.coding.engine import Model, Packed
+from agvae.coding.loaded import load_model, model_of
+from agvae.coding.memory import Limits, attempts, batches, chunks
+from agvae.coding.reconstruction import DecodeRequest, Reconstruction, synthesis_window
+from agvae.coding.windows import Window, latent_shape, padded
+from agvae.errors import DamagedFileError, about
+from agvae.file.header import TILE_SIZE, Header, tile_boxes
+from agvae.networks.transforms import STRIDE
+from agvae.progress import checkpoint
+
+Colour = NDArray[Any]
+"""(H, W, 3), uint8, or float32 in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """Tile payloads of an image, the model that made them, and the entropy model's estimate of their size."""
+
+    tiles: list[bytes]
+    model: str
+    digest: bytes
+    estimated_bits: float
+
+
+def encode_images(
+    images: Iterable[Colour], level: int, tile_size: int = TILE_SIZE, model: str | None = None
+) -> Iterator[EncodedImage]:
+    """Code images, each (H, W, 3) uint8 or float32 in [0, 1], at a level (see `agvae.quality`), as they are asked for.
+
+    Raises:
+        agvae.errors.WeightsError: the model is not to be had.
+        MemoryError: an image does not fit in memory.
+    """
+    loaded = load_model(model)
+    for chunk in chunks(images, lambda image: padded(_frame_box(image)).area, loaded):
+        for attempt in attempts(loaded):
+            with attempt:
+                encoded = _encode(attempt.model, attempt.limits, chunk, level, tile_size)
+        yield from encoded
+
+
+def decode_images(requests: Iterable[DecodeRequest], *, damaged_ok: bool = False) -> Iterator[Colour]:
+    """Decode frames or boxes, as they are asked for: (h, w, 3) uint8, for mode "I;16" float32 in [0, 1].
+
+    Tiles without a payload, and with `damaged_ok` damaged ones, are neutral grey.
+
+    Raises:
+        DamagedFileError: a tile does not decode.
+        UnsupportedFileError: a file needs other weights than those known under their name.
+        agvae.errors.WeightsError: a file needs a model that is not to be had.
+        MemoryError: an image does not fit in memory.
+    """
+    for _, same_model in itertools.groupby(requests, lambda request: (request.header.model, request.header.digest)):
+        first = next(same_model)
+        with about(first.filename):
+            loaded = model_of(first.header)
+        for chunk in chunks(itertools.chain([first], same_model), lambda request: padded(request.area).area, loaded):
+            for attempt in attempts(loaded):
+                with attempt:
+                    decoded = _decode(attempt.model, attempt.limits, chunk, damaged_ok=damaged_ok)
+            yield from decoded
+
+
+def tiles_needed(header: Header, box: Box) -> list[int]:
+    """Indices of the tiles of a frame that decoding a box needs: those that it or its halo touches.
+
+    Raises as `decode_images` does, since the halo is the model's.
+    """
+    outer = synthesis_window(model_of(header), header, box).outer.overlap(header.box)
+    assert outer is not None
+    side, columns = header.tile_size, -(-header.width // header.tile_size)
+    left, top, right, bottom = outer.aligned(side)
+    return [y // side * columns + x // side for y in range(top, bottom, side) for x in range(left, right, side)]
+
+
+def latents_sha256(header: Header, tiles: Iterable[bytes]) -> str:
+    """SHA-256 over the latents of tiles: int32 little-endian z, then y step by step, tile by tile.
+
+    Args:
+        tiles: payloads in the order of the file, of one frame or more.
+
+    Raises:
+        DamagedFileError: a tile does not decode; others as `decode_images`.
+    """
+    model = model_of(header)
+    digest = hashlib.sha256()
+    for payload, box in zip(tiles, itertools.cycle(tile_boxes(header)), strict=False):
+        (latents,) = model.unpack([payload], [header.level], *latent_shape(box))
+        if isinstance(latents, DamagedFileError):
+            raise latents
+        digest.update(latents.tobytes())
+    return digest.hexdigest()
+
+
+def encode_tiles(
+    model: Model, limits: Limits, tiles: Sequence[tuple[Colour, Box]], level: int
+) -> Iterator[tuple[int, Packed]]:
+    """Code boxes of images, each as a tile; gives their positions in the sequence in any order."""
+    shapes = [(_analysis_window(model, *tile).shape, tile[0].dtype) for tile in tiles]
+    for batch in batches(shapes, [padded(box).area for _, box in tiles], limits.batch):
+        y = _analyse(model, [tiles[k] for k in batch], level, limits.side)
+        yield from zip(batch, model.pack(y, [level] * len(batch)), strict=True)
+        checkpoint(sum(tiles[k][1].area for k in batch))
+
+
+def synthesise(model: Model, limits: Limits, wanted: Sequence[tuple[Reconstruction, Box]]) -> None:
+    """Put the pixels of boxes where they belong; latents there and in the halo must be known."""
+    parts = [
+        (image, synthesis_window(model, image.request.header, part))
+        for image, box in wanted
+        for part in box.split(limits.side)
+    ]
+    shapes = [window.shape for _, window in parts]
+    for batch in batches(shapes, [padded(window.outer).area for _, window in parts], limits.batch):
+        windows = [parts[k] for k in batch]
+        y_hat = torch.stack([image.latents(window) for image, window in windows])
+        levels = [image.request.header.level for image, _ in windows]
+        for (image, window), x in zip(windows, model.synthesise(y_hat, levels), strict=True):
+            image.put_pixels(window.box, x[window.inner])
+        checkpoint(sum(window.box.area for _, window in windows))
+
+
+def _encode(model: Model, limits: Limits, images: Sequence[Colour], level: int, tile_size: int) -> list[EncodedImage]:
+    boxes = [_frame_box(image).split(tile_size) for image in images]
+    tiles = [(image, box) for image, of_image in zip(images, boxes, strict=True) for box in of_image]
+    coded: list[tuple[bytes, float]] = [(b"", 0.0)] * len(tiles)
+    for k, packed in encode_tiles(model, limits, tiles, level):
+        coded[k] = packed.payload, packed.estimated_bits
+    results, rest = [], iter(coded)
+    for of_image in boxes:
+        payloads, bits = zip(*itertools.islice(rest, len(of_image)), strict=True)
+        results.append(EncodedImage(list(payloads), model.name, model.digest, sum(bits)))
+    return results
+
+
+def _analyse(model: Model, tiles: Sequence[tuple[Colour, Box]], level: int, side: int) -> Tensor:
+    """Gained y (B, h, w, M) of tiles that can share a batch, made of parts of at most `side` pixels a side."""
+    first = tiles[0][1]
+    shape = (len(tiles), *latent_shape(first), model.network.config.latent)
+    y = torch.empty(shape, dtype=torch.float32, device=model.device)
+    for parts in zip(*(box.split(side) for _, box in tiles), strict=True):
+        checkpoint()
+        windows = [_analysis_window(model, image, part) for (image, _), part in zip(tiles, parts, strict=True)]
+        pixels = np.stack([_pixels(image, window) for (image, _), window in zip(tiles, windows, strict=True)])
+        x = torch.from_numpy(pixels).to(model.device).permute(0, 3, 1, 2).float()
+        found = model.analyse(x / 255 if pixels.dtype == np.uint8 else x, [level] * len(tiles))
+        y[(slice(None), *padded(parts[0]).within(first, STRIDE))] = found[(slice(None), *windows[0].inner_latents)]
+    return y
+
+
+def _pixels(image: Colour, window: Window) -> Colour:
+    """The pixels of a window; beyond the image, those of its edge."""
+    left, top, right, bottom = window.outer
+    rows = np.minimum(np.arange(top, bottom), image.shape[0] - 1)
+    columns = np.minimum(np.arange(left, right), image.shape[1] - 1)
+    pixels: Colour = image[rows][:, columns]
+    return pixels
+
+
+def _decode(model: Model, limits: Limits, requests: Sequence[DecodeRequest], *, damaged_ok: bool) -> list[Colour]:
+    images = [Reconstruction(model, request) for request in requests]
+    coded = [(image, *tile) for image in images for tile in image.coded()]
+    shapes = [latent_shape(box) for _, box, _ in coded]
+    for batch in batches(shapes, [padded(box).area for _, box, _ in coded], limits.batch):
+        tiles = [coded[k] for k in batch]
+        levels = [image.request.header.level for image, _, _ in tiles]
+        found = model.unpack([payload for _, _, payload in tiles], levels, *shapes[batch[0]])
+        for (image, box, _), latents in zip(tiles, found, strict=True):
+            if not isinstance(latents, DamagedFileError):
+                image.put_latents(box, latents.y_hat)
+            elif not damaged_ok:
+                latents.filename = image.request.filename
+                raise latents
+    synthesise(model, limits, [(image, box) for image in images for box in image.wanted()])
+    return [image.pixels for image in images]
+
+
+def _frame_box(image: Colour) -> Box:
+    return Box(0, 0, image.shape[1], image.shape[0])
+
+
+def _analysis_window(model: Model, image: Colour, box: Box) -> Window:
+    return Window(box, (image.shape[1], image.shape[0]), model.network.analysis.halo())
