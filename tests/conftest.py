@@ -17,9 +17,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 from hypothesis import settings
 
-from agvae import weights
 from agvae.coding.loaded import forget_models
 from agvae.training.export import export_checkpoint
+from agvae.weights import registries
 from tests.helpers import TINY, started
 
 settings.register_profile("patient", deadline=None)  # machines differ in speed
@@ -58,7 +58,7 @@ def tiny_weights_folder(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def tiny_weights(tiny_weights_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The model "tiny" in the place of the bundled weights."""
-    monkeypatch.setattr(weights, "BUNDLED", tiny_weights_folder)
+    monkeypatch.setattr(registries, "BUNDLED", tiny_weights_folder)
     forget_models()
     yield tiny_weights_folder
     forget_models()

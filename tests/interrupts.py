@@ -18,9 +18,10 @@ import numpy as np
 import torch
 
 import agvae
-from agvae import progress, runtime, weights
+from agvae import progress, runtime
 from agvae.coding import engine, loaded, memory, tiles
 from agvae.networks import bands
+from agvae.weights import registries
 from tests.helpers import picture
 
 Place = tuple[CodeType, int]
@@ -140,7 +141,7 @@ def interrupt_codec() -> int:
 
 if __name__ == "__main__":
     faulthandler.dump_traceback_later(500, exit=True)
-    weights.BUNDLED = Path(sys.argv[1])
+    registries.BUNDLED = Path(sys.argv[1])
     loaded._LOADING = bands.PATIENCE = 0.05
     torch.set_num_threads(2)
     assert interrupt_bands() > 20

@@ -23,7 +23,7 @@ from PIL import Image
 
 import agvae
 import pillow_agvae  # noqa: F401
-from agvae import weights
+from agvae.weights import registries
 from tests.helpers import picture
 
 REPETITIONS = 100
@@ -102,7 +102,7 @@ def _state() -> tuple[int, int]:
 
 
 def main(weights_folder: str, folder: str) -> None:
-    weights.BUNDLED = Path(weights_folder)
+    registries.BUNDLED = Path(weights_folder)
     print(json.dumps({name: growth(action) for name, action in actions(Path(folder)).items()}))
 
 

@@ -72,9 +72,9 @@ def limit_memory(growth: int, hard: int | None = None) -> None:
 def main(target: str, cases: str, progress: str, weights_folder: str, seconds: str) -> int:
     from PIL import Image
 
-    from agvae import weights
+    from agvae.weights import registries
 
-    weights.BUNDLED = Path(weights_folder)
+    registries.BUNDLED = Path(weights_folder)
     module, _, name = target.partition(":")
     function: Callable[[bytes], object] = getattr(importlib.import_module(module), name)
     inputs: list[bytes] = pickle.loads(Path(cases).read_bytes())

@@ -25,6 +25,7 @@ from agvae.container import Header, Metadata, Reader, TileData, write_container
 from agvae.evaluation.metrics import psnr
 from agvae.originals import parts_lost
 from agvae.quality import parse_quality
+from agvae.weights import registries
 from tests.helpers import picture
 
 SOURCE = Path(agvae.__file__).parents[1]
@@ -345,7 +346,7 @@ class TestWeights:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         (tmp_path / "registry.json").write_bytes((tiny_weights / "registry.json").read_bytes())
-        monkeypatch.setattr(weights, "BUNDLED", tmp_path)
+        monkeypatch.setattr(registries, "BUNDLED", tmp_path)
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
         monkeypatch.setenv(weights.OFFLINE_VARIABLE, "1")
         monkeypatch.delenv(weights.URL_VARIABLE, raising=False)
@@ -579,7 +580,7 @@ class TestCoding:
         summary = json.loads((output / "summary.json").read_text())
         assert summary["command"].startswith(f"agvae evaluate {images} -o {output} -q 5 1 3 2")
         assert summary["model"]["name"] == "tiny"
-        file = (weights.BUNDLED / "tiny.safetensors").read_bytes()
+        file = (registries.BUNDLED / "tiny.safetensors").read_bytes()
         assert weights.registry()["models"]["tiny"]["size"] == len(file)
         assert len(summary["model"]["sha256"]) == 64
         assert summary["curves"]["agvae"]["setting"] == [1, 2, 3, 5]
@@ -651,7 +652,7 @@ class TestNothingIsReplaced:
 
     @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no such device")
     def test_standard_output_is_no_file_to_replace(self, files: dict[str, bytes], tmp_path: Path) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(SOURCE), weights.URL_VARIABLE: str(weights.BUNDLED)}
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE), weights.URL_VARIABLE: str(registries.BUNDLED)}
         command = [sys.executable, "-m", "agvae", "encode", "a.png", "/dev/stdout", "--model", "tiny"]
         with (tmp_path / "out.agv").open("wb") as file:
             subprocess.run(command, env=environment, cwd=tmp_path, stdout=file, check=True)

@@ -38,6 +38,7 @@ from agvae.coding.tiles import (
 )
 from agvae.coding.windows import latent_shape
 from agvae.container import Box, DamagedFileError, Header, Reader, UnsupportedFileError, tile_boxes
+from agvae.weights import registries
 from tests.helpers import picture, settings_that_must_not_matter
 
 DATA = Path(__file__).parent / "data"
@@ -270,7 +271,7 @@ def test_the_digest_decides_between_models_of_one_name(
     tiny_weights_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The released one, and one in a folder of one's own."""
-    registry = json.loads((weights.BUNDLED / "registry.json").read_text())
+    registry = json.loads((registries.BUNDLED / "registry.json").read_text())
     name = registry["default"]
     entry = json.loads((tiny_weights_folder / "registry.json").read_text())["models"]["tiny"]
     (tmp_path / "registry.json").write_text(json.dumps({"models": {name: entry}}))
@@ -499,7 +500,7 @@ def test_absurd_weights_are_an_error(
     data = path.read_bytes()
     content["models"]["tiny"] |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     (tmp_path / "registry.json").write_text(json.dumps(content))
-    monkeypatch.setattr(weights, "BUNDLED", tmp_path)
+    monkeypatch.setattr(registries, "BUNDLED", tmp_path)
     forget_models()
     pixels = picture(64, 64)
     try:

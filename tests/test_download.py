@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from agvae import download
-from agvae.download import DownloadError, fetch
+from agvae.weights import download
+from agvae.weights.download import DownloadError, fetch
 from tests.http_server import Reply, Server, serving
 
 CONTENT = hashlib.shake_256(b"weights").digest(1 << 20)
@@ -29,7 +29,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 HALF = Reply(drop_after=SIZE // 2)
 FETCH = """
 import pathlib, signal, sys
-from agvae import download
+from agvae.weights import download
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what started the tests may ignore it
 download.PAUSE = 0.01
 try:

@@ -15,7 +15,8 @@ from PIL import Image, UnidentifiedImageError
 
 import agvae
 import pillow_agvae  # noqa: F401
-from agvae import container, download, errors, weights
+from agvae import container, errors, weights
+from agvae.weights import download
 from tests.helpers import picture
 
 pytestmark = pytest.mark.usefixtures("tiny_weights")

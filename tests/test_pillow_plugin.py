@@ -1023,8 +1023,8 @@ def test_same_image_same_bytes(photo: Image.Image, data: bytes, tiny_weights: Pa
 import pathlib, sys
 import torch, pillow_agvae
 from PIL import Image
-from agvae import weights
-weights.BUNDLED = pathlib.Path(sys.argv[1])
+from agvae.weights import registries
+registries.BUNDLED = pathlib.Path(sys.argv[1])
 torch.set_num_threads(2)
 Image.open(sys.argv[2] + "/a.png").save(sys.argv[2] + "/a.agv")
 """
@@ -2027,9 +2027,9 @@ def test_threads_verifying_and_loading(path: Path, expected: bytes) -> None:
 
 
 def load_in_child(arguments: tuple[str, str]) -> bytes:
-    from agvae import weights
+    from agvae.weights import registries
 
-    weights.BUNDLED = Path(arguments[0])
+    registries.BUNDLED = Path(arguments[0])
     with Image.open(arguments[1]) as im:
         return im.tobytes()
 
@@ -2043,9 +2043,9 @@ CONFORMING_PROGRAM = """
 import io, pathlib, sys
 import pillow_agvae
 from PIL import Image
-from agvae import weights
+from agvae.weights import registries
 
-weights.BUNDLED = pathlib.Path(sys.argv[1])
+registries.BUNDLED = pathlib.Path(sys.argv[1])
 data = pathlib.Path(sys.argv[2]).read_bytes()
 with Image.open(sys.argv[2]) as im:
     pixels = im.tobytes()

@@ -24,9 +24,9 @@ import hashlib, io, multiprocessing, os, sys, threading, time
 from pathlib import Path
 from PIL import Image
 import pillow_agvae
-from agvae import weights
+from agvae.weights import registries
 
-weights.BUNDLED = Path(sys.argv[1])
+registries.BUNDLED = Path(sys.argv[1])
 FOLDER = Path(sys.argv[2])
 
 def digest(path):
@@ -103,7 +103,7 @@ if __name__ == "__main__":
             assert pool.map(both, paths, chunksize=1) == expected, method
     print("done")
 """
-    check("def activate(folder): weights.BUNDLED = Path(folder)\n" + code, tiny_weights, folder)
+    check("def activate(folder): registries.BUNDLED = Path(folder)\n" + code, tiny_weights, folder)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

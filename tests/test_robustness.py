@@ -33,7 +33,7 @@ MUTATIONS = 10_000
 @pytest.fixture(scope="module")
 def files(tiny_weights_folder: Path) -> dict[str, bytes]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("agvae.weights.BUNDLED", tiny_weights_folder)
+        patch.setattr("agvae.weights.registries.BUNDLED", tiny_weights_folder)
         return small_files()
 
 

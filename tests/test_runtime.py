@@ -16,9 +16,9 @@ import atexit, hashlib, queue, random, sys, threading, time
 from pathlib import Path
 import numpy as np
 import agvae
-from agvae import weights
+from agvae.weights import registries
 
-weights.BUNDLED = Path(sys.argv[1])
+registries.BUNDLED = Path(sys.argv[1])
 pixels = np.random.default_rng(0).integers(0, 256, (140, 50, 3), dtype=np.uint8)
 
 def work():

@@ -6,7 +6,8 @@ import ast
 import re
 from pathlib import Path
 
-from agvae import container, download, weights
+from agvae import container
+from agvae.weights import download, model_file, registries
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "SECURITY.md").read_text(encoding="utf-8")
@@ -43,9 +44,9 @@ def test_limits_are_those_of_the_page() -> None:
     assert limits["tile"].startswith("2^28 bytes")
     assert container.MAX_TILE == 2**28
     assert limits["`registry.json`"] == "2^20 bytes"
-    assert weights.MAX_REGISTRY == 2**20
+    assert registries.MAX_REGISTRY == 2**20
     assert limits["model file"] == "2^28 bytes; its header 2^20 bytes"
-    assert (weights.MAX_MODEL, weights.MAX_HEADER) == (2**28, 2**20)
+    assert (model_file.MAX_MODEL, model_file.MAX_HEADER) == (2**28, 2**20)
     times = limits["a connection; silence of a server; a whole download"]
     assert times == "10 s; 30 s; 60 s and 1 s for every 2^14 bytes"
     assert (download.CONNECT_TIMEOUT, download.STALL_TIMEOUT) == (10, 30)

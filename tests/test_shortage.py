@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import agvae
-from agvae import download, weights
+from agvae import weights
 from agvae.coding.loaded import load_model
 from agvae.shortage import is_shortage, memory_errors
+from agvae.weights import download
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on memory, and /proc")
 UNDER_LIMITS = """

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agvae import cli, download, weights
+from agvae import cli, weights
 from agvae.settings import options
+from agvae.weights import download, places, registries
 from tests.http_server import Reply, Server, serving
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ ENTRY: weights.ModelEntry = {
 FIND = """
 import pathlib, sys
 from agvae import weights
-weights.BUNDLED = pathlib.Path(sys.argv[1])
+from agvae.weights import places, registries
+registries.BUNDLED = pathlib.Path(sys.argv[1])
 weights.find("tiny-1")
 """
 
@@ -54,7 +56,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     bundled = tmp_path / "bundled"
     bundled.mkdir()
     write_registry(bundled)
-    monkeypatch.setattr(weights, "BUNDLED", bundled)
+    monkeypatch.setattr(registries, "BUNDLED", bundled)
     for name in ("HOME", "USERPROFILE", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(home))
     for name in ("XDG_CACHE_HOME", weights.URL_VARIABLE, weights.OFFLINE_VARIABLE, "http_proxy", "HTTP_PROXY"):
@@ -74,8 +76,8 @@ def files_below(folder: Path) -> dict[str, bytes]:
 
 def test_bundled_file_is_used_without_a_network(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
-    (weights.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)
-    assert weights.find("tiny-1") == weights.BUNDLED / ENTRY["file"]
+    (registries.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)
+    assert weights.find("tiny-1") == registries.BUNDLED / ENTRY["file"]
     assert server.requests == []
 
 
@@ -86,7 +88,7 @@ def test_damaged_files_on_disk_are_not_used_but_fetched_anew(
     monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
     cached = weights.cache_folder() / ENTRY["file"]
     cached.parent.mkdir(parents=True)
-    for path in (weights.BUNDLED / ENTRY["file"], cached):
+    for path in (registries.BUNDLED / ENTRY["file"], cached):
         path.write_bytes(damage)
     assert weights.locate("tiny-1") is None
     assert weights.find("tiny-1") == cached
@@ -96,7 +98,7 @@ def test_damaged_files_on_disk_are_not_used_but_fetched_anew(
 def test_download_goes_to_the_cache_once_and_nowhere_else(
     server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_registry(weights.BUNDLED, server.origin + "/")
+    write_registry(registries.BUNDLED, server.origin + "/")
     monkeypatch.chdir(home)
     path = weights.find("tiny-1")
     assert path.parent == weights.cache_folder()
@@ -224,7 +226,7 @@ def test_folders_that_cannot_be_looked_into_are_a_weights_error(
 ) -> None:
     """As one without permission, which would not keep root out: a name that no folder can have."""
     monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
-    monkeypatch.setattr(weights, "cache_folder", lambda: Path("/") / ("x" * 300))
+    monkeypatch.setattr(places, "cache_folder", lambda: Path("/") / ("x" * 300))
     with pytest.raises(weights.WeightsError, match=os.strerror(errno.ENAMETOOLONG)):
         weights.find("tiny-1")
     monkeypatch.setenv(weights.URL_VARIABLE, "/" + "x" * 300)
@@ -259,7 +261,7 @@ def test_without_a_home_nothing_is_written(
     server: Server, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
-    monkeypatch.setattr(weights, "cache_folder", lambda: Path("~/.cache/agvae/weights"))  # what appdirs then says
+    monkeypatch.setattr(places, "cache_folder", lambda: Path("~/.cache/agvae/weights"))  # what appdirs then says
     monkeypatch.chdir(home)
     with pytest.raises(weights.WeightsError, match="no home"):
         weights.find("tiny-1")
@@ -382,7 +384,7 @@ def test_bad_values_in_a_registry_are_named(
 
 @pytest.mark.parametrize("content", [{}, {"default": 3}, {"default": "other-1"}, {"base_url": None}])
 def test_a_bundled_registry_without_its_default_is_named(content: dict[str, object]) -> None:
-    (weights.BUNDLED / "registry.json").write_text(json.dumps({"models": {"tiny-1": ENTRY}, **content}))
+    (registries.BUNDLED / "registry.json").write_text(json.dumps({"models": {"tiny-1": ENTRY}, **content}))
     with pytest.raises(weights.WeightsError, match=r"registry\.json"):
         weights.registry()
 
@@ -399,10 +401,10 @@ def test_an_impossible_address_is_named(source: str, monkeypatch: pytest.MonkeyP
 def test_an_impossible_address_does_not_matter_for_a_bundled_model(
     source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (weights.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)
+    (registries.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)
     monkeypatch.setenv(weights.URL_VARIABLE, source)
     assert weights.registry()["default"] == "tiny-1"
-    assert weights.find("tiny-1") == weights.BUNDLED / ENTRY["file"]
+    assert weights.find("tiny-1") == registries.BUNDLED / ENTRY["file"]
     with pytest.raises(weights.WeightsError) as caught:
         weights.find("other-9")
     assert source in str(caught.value)
@@ -426,7 +428,7 @@ def test_schemes_may_be_in_upper_case(server: Server, tmp_path: Path, monkeypatc
 
 
 def test_a_damaged_bundled_file_is_called_damaged() -> None:
-    path = weights.BUNDLED / ENTRY["file"]
+    path = registries.BUNDLED / ENTRY["file"]
     path.write_bytes(CONTENT[:-1])
     with pytest.raises(weights.WeightsError, match="is damaged") as caught:
         weights.find("tiny-1")
@@ -454,7 +456,7 @@ def test_unwritable_cache_is_a_weights_error(server: Server, monkeypatch: pytest
 def test_processes_that_need_a_model_at_once_download_it_once(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
     server.replies = [Reply(pause=0.05)]
-    command = [sys.executable, "-c", FIND, str(weights.BUNDLED)]
+    command = [sys.executable, "-c", FIND, str(registries.BUNDLED)]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     errors = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], errors
@@ -478,9 +480,9 @@ def test_the_command_line_fetches(
 
 
 def test_finding_weights_does_not_import_torch() -> None:
-    (weights.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)
+    (registries.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)
     check = FIND + "assert not {'torch', 'numpy', 'requests'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", check, str(weights.BUNDLED)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", check, str(registries.BUNDLED)], check=True, timeout=60)
 
 
 CONFIG = {
@@ -669,6 +671,7 @@ def test_hostile_model_files_take_no_memory(tmp_path: Path) -> None:
     code = """
 import pathlib, resource, sys
 from agvae import weights
+from agvae.weights import places, registries
 folder = pathlib.Path(sys.argv[1])
 weights.read_model_file(folder / "good")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -736,7 +739,9 @@ def test_a_digest_that_cannot_match_loads_and_downloads_nothing(
 
     monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
     if here:
-        (weights.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)  # which is no model: loading it would be another error
+        (registries.BUNDLED / ENTRY["file"]).write_bytes(
+            CONTENT
+        )  # no model: loading it would be another error
     with pytest.raises(UnsupportedFileError, match="SHA-256 0123456789abcdef"):
         load_model("tiny-1", digest=bytes.fromhex("0123456789abcdef"))
     assert server.requests == []

@@ -267,10 +267,10 @@ def test_stopping_takes_little_time_and_shows_nothing_more() -> None:
 
 
 def test_a_model_that_is_not_here_is_not_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    from agvae import weights
+    from agvae.weights import places
 
-    monkeypatch.setattr(weights, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(weights, "_places", lambda entry: iter(()))
+    monkeypatch.setattr(places, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(places, "_places", lambda entry: iter(()))
     monkeypatch.setattr("agvae.coding.loaded._models", {})
     with pytest.raises(MissingModelError, match="not on this computer"):
         run(request(IMAGE))

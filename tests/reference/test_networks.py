@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 import agvae
-from agvae import weights
 from agvae.boxes import Box
 from agvae.coding.loaded import forget_models, load_model
 from agvae.coding.memory import Limits
@@ -27,6 +26,7 @@ from agvae.networks.autoencoder import StepParameters, follow
 from agvae.networks.gain import level_weights
 from agvae.training.export import export_checkpoint
 from agvae.training.loss import rate_distortion
+from agvae.weights import registries
 from tests.helpers import picture
 
 pytest.importorskip("compressai")
@@ -156,7 +156,7 @@ def exported(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     entry = {"preset": "tiny", "file": "tiny.safetensors", "size": len(data), "sha256": digest}
     registry = {"default": "tiny", "models": {"tiny": {**entry, "quality_range": [1, 6], "metric": "mse"}}}
     (tmp_path / "registry.json").write_text(json.dumps(registry))
-    monkeypatch.setattr(weights, "BUNDLED", tmp_path)
+    monkeypatch.setattr(registries, "BUNDLED", tmp_path)
     forget_models()
     yield model
     forget_models()

@@ -29,7 +29,8 @@ from agvae.training.loss import random_levels, rate_distortion
 from agvae.training.muon import Muon
 from agvae.training.signals import Interruption
 from agvae.training.validate import FLAT, LevelResult, flat_pictures, load_kinds, mean_log2_loss, validate
-from agvae.weights import _check_config, read_model_file
+from agvae.weights import read_model_file
+from agvae.weights.model_file import check_config
 
 CHECKPOINT_VERSION = 1
 PRECISIONS = ("bf16", "fp32")
@@ -192,7 +193,7 @@ class TrainingOptions:
             raise ValueError(msg)
         try:
             config = replace(base, **changes)
-            _check_config(config, sys.maxsize)  # what could be trained could not be loaded
+            check_config(config, sys.maxsize)  # what could be trained could not be loaded
         except ValueError as error:
             msg = f"preset {self.preset}: {error}"
             raise ValueError(msg) from error

@@ -289,11 +289,12 @@ def test_weights_that_are_not_here_are_offered_not_fetched(
     viewer: Any, dock: Any, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from agvae import weights
+    from agvae.weights import places
 
     with monkeypatch.context() as patch:
         patch.setattr("agvae.coding.loaded._models", {})
         patch.setattr(weights, "locate", lambda name: None)
-        patch.setattr(weights, "_download", lambda name: pytest.fail("not without being asked"))
+        patch.setattr(places, "_download", lambda name: pytest.fail("not without being asked"))
         dock.editor.slider.setValue(3000)
         until(lambda: "not on this computer" in dock.status.text())
         assert dock.get.visible
