@@ -38,6 +38,7 @@ from agvae.coding.tiles import (
 )
 from agvae.coding.windows import latent_shape
 from agvae.container import Box, DamagedFileError, Header, Reader, UnsupportedFileError, tile_boxes
+from agvae.networks import bands
 from agvae.weights import registries
 from tests.helpers import picture, settings_that_must_not_matter
 
@@ -456,6 +457,26 @@ def test_threads_of_a_call(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) 
         assert set(pool.map(lambda _: torch.get_num_threads(), range(12))) == {before}
     assert seen == {before + 2}
     assert torch.get_num_threads() == before
+
+
+def test_new_threads_have_the_number_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while a call has another number, starts helpers, and changes its number within."""
+    monkeypatch.setattr(bands, "_helpers", 0)
+    before = torch.get_num_threads()
+
+    def in_a_new_thread() -> int:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(torch.get_num_threads).result()
+
+    seen = []
+    with bands.kernel_threads(before + 2):
+        bands.each_band(lambda *band: None, 1, 200)
+        seen.append(in_a_new_thread())
+        with bands.kernel_threads(1):
+            seen.append(in_a_new_thread())
+        seen.append(in_a_new_thread())
+        assert torch.get_num_threads() == before + 2
+    assert {*seen, in_a_new_thread(), torch.get_num_threads()} == {before}
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

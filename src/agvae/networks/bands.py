@@ -8,7 +8,6 @@ number of threads, and each band goes through its layers in one thread.  Bands a
 from __future__ import annotations
 
 import _thread
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor
 
 from agvae.progress import checkpoint
-from agvae.runtime import helping
+from agvae.runtime import after_fork, helping
 
 ROWS = 16
 PATIENCE = 1.0
@@ -124,22 +123,63 @@ class _Layer:
 @contextmanager
 def kernel_threads(count: int) -> Iterator[None]:
     """Operators that this thread calls use so many threads; in a forked child, whose parent has them, one."""
-    before = torch.get_num_threads()
-    if count == before or _forked:
-        yield
-        return
+    with _settled():
+        before = torch.get_num_threads()  # in a thread that never asked, the number that was set last anywhere
+        outer = _elsewhere()
+        if count == before or _forked:
+            count = before
     try:
-        _set_kernel_threads(count, before)
+        if count != before:
+            _own.elsewhere = outer
+            with _settled():
+                _set_kernel_threads(count, outer)
         yield
     finally:
-        torch.set_num_threads(before)
+        if count != before:
+            with _settled():
+                _set_kernel_threads(before, outer)
+            _own.elsewhere = None if outer == before else outer
+
+
+_own = threading.local()
+"""In a thread whose number of threads is changed: the number that others are to have."""
+_settling = threading.Lock()
+_SETTLING = 0.05
+"""Seconds to wait for another thread that changes its number; what interrupted it may have left the lock held."""
+
+
+def _elsewhere() -> int:
+    return getattr(_own, "elsewhere", None) or torch.get_num_threads()
+
+
+@contextmanager
+def _settled() -> Iterator[None]:
+    """No other thread is changing its number meanwhile, which a new thread would take for its own."""
+    lock = _settling
+    alone = lock.acquire(timeout=_SETTLING)
+    try:
+        yield
+    finally:
+        if alone:
+            lock.release()
 
 
 def _set_kernel_threads(count: int, elsewhere: int) -> None:
     """For this thread alone, while PyTorch sets the number for it and for all threads that have not called it yet."""
+    if count == elsewhere:
+        torch.set_num_threads(count)
+        return
+    settled = _thread.allocate_lock()
+    settled.acquire()
+
+    def set_elsewhere() -> None:
+        torch.set_num_threads(elsewhere)
+        settled.release()
+
     torch.set_num_threads(count)
     with suppress(RuntimeError):  # no thread can be started
-        _thread.start_new_thread(torch.set_num_threads, (elsewhere,))
+        _thread.start_new_thread(set_elsewhere, ())
+        settled.acquire(timeout=_SETTLING)
 
 
 _invitations: SimpleQueue[_Layer] = SimpleQueue()
@@ -156,16 +196,21 @@ def _invite(layer: _Layer, count: int) -> bool:
     global _helpers
     with suppress(RuntimeError, MemoryError):  # no more threads can be started
         while _helpers < count:
-            _thread.start_new_thread(_serve, (_invitations, torch.get_num_threads()))
+            settled = _thread.allocate_lock()
+            settled.acquire()
+            _thread.start_new_thread(_serve, (_invitations, _elsewhere(), settled))
             _helpers += 1
+            settled.acquire(timeout=_SETTLING)
     for _ in range(min(count, _helpers)):
         _invitations.put(layer)
     return _helpers > 0
 
 
-def _serve(invitations: SimpleQueue[_Layer], elsewhere: int) -> None:
+def _serve(invitations: SimpleQueue[_Layer], elsewhere: int, settled: _thread.LockType) -> None:
     torch.get_num_threads()  # the first call in a thread takes over the number that was set last
-    _set_kernel_threads(1, elsewhere)
+    with _settled():
+        _set_kernel_threads(1, elsewhere)
+    settled.release()
     while True:
         layer = invitations.get()
         with helping():
@@ -174,10 +219,9 @@ def _serve(invitations: SimpleQueue[_Layer], elsewhere: int) -> None:
 
 
 def _after_fork() -> None:
-    global _forked, _helpers, _invitations
-    _forked, _helpers, _invitations = True, 0, SimpleQueue()
+    global _forked, _helpers, _invitations, _settling
+    _forked, _helpers, _invitations, _settling = True, 0, SimpleQueue(), threading.Lock()
     torch.set_num_threads(1)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork(_after_fork)
