@@ -22,7 +22,7 @@ import agvae
 from agvae import weights
 from agvae.cli import main
 from agvae.container import Header, Metadata, Reader, TileData, write_container
-from agvae.evaluation.metrics import psnr
+from agvae.metrics import psnr
 from agvae.originals import parts_lost
 from agvae.quality import parse_quality
 from agvae.weights import registries

@@ -16,12 +16,12 @@ from PIL import Image
 
 from agvae.evaluation.bdrate import Curve, bd_quality, bd_rate, shared_range
 from agvae.evaluation.measure import Row, find_images, measure, measure_all, summarise
-from agvae.evaluation.metrics import decibels, ms_ssim, psnr
 from agvae.evaluation.peers import available_peers, make_peers
 from agvae.evaluation.plots import rate_distortion_plot
 from agvae.evaluation.report import Columns, columns, continuity, deltas, markdown, read_anchors
 from agvae.evaluation.run import EvaluationOptions, evaluate
 from agvae.images import Tally
+from agvae.metrics import decibels, ms_ssim, psnr
 
 PUBLISHED = {
     "vtm": (

@@ -23,7 +23,7 @@ from agvae.coding.loaded import load_model
 from agvae.coding.tiles import encode_images
 from agvae.entropy import asymmetric
 from agvae.evaluation.measure import Point
-from agvae.evaluation.metrics import psnr
+from agvae.metrics import psnr
 from agvae.quality import MAX_LEVEL
 from agvae.reproduce import registry
 from agvae.reproduce.card import card

@@ -739,9 +739,7 @@ def test_a_digest_that_cannot_match_loads_and_downloads_nothing(
 
     monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
     if here:
-        (registries.BUNDLED / ENTRY["file"]).write_bytes(
-            CONTENT
-        )  # no model: loading it would be another error
+        (registries.BUNDLED / ENTRY["file"]).write_bytes(CONTENT)  # no model: loading it would be another error
     with pytest.raises(UnsupportedFileError, match="SHA-256 0123456789abcdef"):
         load_model("tiny-1", digest=bytes.fromhex("0123456789abcdef"))
     assert server.requests == []

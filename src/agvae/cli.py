@@ -696,7 +696,7 @@ def _demo(args: argparse.Namespace) -> int:
 
     import agvae
     from agvae.coding.loaded import load_model
-    from agvae.evaluation.metrics import psnr
+    from agvae.metrics import psnr
 
     encoded, decoded = args.out / "chelsea.agv", args.out / "chelsea.png"
     args.out.mkdir(parents=True, exist_ok=True)

@@ -34,8 +34,12 @@ def psnr(reference: Pixels, image: Pixels) -> float:
         checkpoint()
         difference = reference[top : top + STRIP].astype(np.float64) - image[top : top + STRIP]
         total += float(np.sum(difference * difference))
-    mse = total / reference.size
-    return 10 * math.log10(PEAK**2 / mse) if mse > 0 else math.inf
+    return psnr_of(total / reference.size, PEAK)
+
+
+def psnr_of(mse: float, peak: float = 1.0) -> float:
+    """PSNR in dB of a mean squared error; inf for none."""
+    return 10 * math.log10(peak**2 / mse) if mse > 0 else math.inf
 
 
 def ms_ssim(reference: Pixels, image: Pixels) -> float:

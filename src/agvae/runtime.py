@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 GRACE = 1.0
@@ -25,6 +25,12 @@ PATIENCE = 10.0
 _busy: set[int] = set()
 """Identifiers of the threads, other than the main one, that may be inside of an operator."""
 _ending = False
+
+
+def after_fork(renew: Callable[[], None]) -> None:
+    """Have a function called in every forked child, which has none of its parent's threads, but what they held."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)
 
 
 @contextmanager
@@ -86,5 +92,4 @@ def _after_fork() -> None:
 # finalizer, so that those of PyTorch are found in such a handler, where it may be imported for the first time; which
 # also needs `concurrent.futures.thread` to be there already.
 weakref.finalize(at_work, _end)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork(_after_fork)

@@ -11,7 +11,7 @@ import numpy as np
 
 import agvae
 from agvae.boxes import Box
-from agvae.evaluation.metrics import decibels
+from agvae.metrics import decibels
 from agvae.progress import watched
 from agvae.quality import LEVEL_STEPS, MAX_LEVEL, level_to_quality
 from napari_agvae.latest import Turn

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agvae import metrics
 from agvae.boxes import Box
-from agvae.evaluation import metrics
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def similarity(
 ) -> tuple[float, float | None]:
     """PSNR in dB and MS-SSIM of grey or colour; MS-SSIM is None below 161 pixels a side.
 
-    Those of uint8 are `agvae.evaluation.metrics`.  The peak of uint16 is the range of the frame's values, as that of
+    Those of uint8 are `agvae.metrics`.  The peak of uint16 is the range of the frame's values, as that of
     `agvae.encode`'s target, and for MS-SSIM that range is first mapped to 8 bits.
 
     Args:

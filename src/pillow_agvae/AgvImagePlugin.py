@@ -18,6 +18,7 @@ from PIL import Image, ImageFile
 
 from agvae.container import SIGNATURE, Reader
 from agvae.errors import NotAgvError
+from agvae.runtime import after_fork
 from pillow_agvae.saving import checked_images, locked, same_file, save, save_all, save_over
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ def _after_fork() -> None:
         image._agv_lock = threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork(_after_fork)
 
 
 def _accept(prefix: bytes) -> bool:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import agvae
-from agvae.evaluation import metrics
+from agvae import metrics
 from napari_agvae.canvas import PLAIN, PreviewCanvas
 from napari_agvae.latest import LatestWins, Stopped, Turn
 from napari_agvae.live import Live, MissingModelError, Request, Shown

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import napari_agvae
-from agvae.evaluation.metrics import psnr
+from agvae.metrics import psnr
 from napari_agvae import samples
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -25,6 +24,7 @@ from agvae.file.header import TILE_SIZE, Header, tile_box
 from agvae.file.layout import Reader, write_container
 from agvae.file.metadata import Metadata
 from agvae.file.payload import TileData
+from agvae.metrics import psnr_of
 from agvae.progress import checkpoint
 from agvae.quality import DEFAULT_QUALITY, parse_quality
 
@@ -123,7 +123,7 @@ def psnr(data: bytes, frames: Frames) -> float:
         if alpha is not None and not frames.exact:
             squares = squares[alpha > 0]
         error, count = error + float(squares.sum(dtype=np.float64)), count + squares.size
-    return -10 * math.log10(error / count) if error else math.inf
+    return psnr_of(error / count)
 
 
 def _request(job: Job, damaged_ok: bool) -> tuple[DecodeRequest, NDArray[np.uint8] | None]:

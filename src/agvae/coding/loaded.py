@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 from agvae import weights
 from agvae.coding.engine import Model
 from agvae.file.header import Header
-from agvae.runtime import at_work
+from agvae.runtime import after_fork, at_work
 from agvae.settings import options
 
 _Key = tuple[str, bytes | None, str, str]
@@ -81,5 +80,4 @@ def _after_fork() -> None:
     _loading = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork(_after_fork)

@@ -12,9 +12,9 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from agvae.evaluation.metrics import MS_SSIM_MINIMUM_SIDE, decibels, ms_ssim, psnr
 from agvae.evaluation.peers import Codec
 from agvae.images import Tally, count_frames, is_image, read_rgb
+from agvae.metrics import MS_SSIM_MINIMUM_SIDE, decibels, ms_ssim, psnr
 
 Result = TypeVar("Result")
 

@@ -18,8 +18,8 @@ from agvae.coding.loaded import load_model
 from agvae.entropy import asymmetric
 from agvae.entropy.coder import SYMBOL_LIMIT
 from agvae.entropy.tables import table_index
-from agvae.evaluation.metrics import psnr
 from agvae.images import read_rgb
+from agvae.metrics import psnr
 from agvae.networks.autoencoder import StepParameters, follow
 from agvae.networks.gain import level_weights
 from agvae.quality import LEVEL_STEPS, MAX_LEVEL, level_to_quality, parse_quality

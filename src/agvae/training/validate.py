@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agvae.metrics import psnr_of
 from agvae.networks import GainedAutoencoder
 from agvae.training.data import load_images
 from agvae.training.sources import Source
@@ -97,4 +98,4 @@ def _measure(model: GainedAutoencoder, image: Tensor, s: int, beta: float) -> tu
     x_hat = output.x_hat[:, :, :height, :width].clamp(0, 1)
     mse = float(((x_hat * 255).round() / 255 - x).square().mean())
     bpp = float(output.y_bits + output.z_bits) / (height * width)
-    return bpp, -10 * math.log10(mse + 1e-12), bpp + beta * 255**2 * mse, 255 * float((x_hat - x).mean())
+    return bpp, psnr_of(mse + 1e-12), bpp + beta * 255**2 * mse, 255 * float((x_hat - x).mean())

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import agvae
-from agvae.evaluation import metrics
+from agvae import metrics
 from napari_agvae.state import session
 from tests.helpers import picture
 from tests.napari.viewer.conftest import IMAGE, whole, workers
