@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agvae.weights.addresses import join, public
+from agvae.addresses import join, public
 
 SECRET = "s3cret"
 

@@ -13,6 +13,7 @@ import weakref
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -911,3 +912,14 @@ def test_names_of_the_container_are_here_without_numpy() -> None:
 def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="nonesuch"):
         agvae.nonesuch  # noqa: B018
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert agvae.__version__ == version("agvae")
+    assert "__version__" in dir(agvae)
+
+
+@pytest.mark.parametrize("source", ["photo.png", Path("photo.png"), b"\x89PNG", io.BytesIO(b"\x89PNG")])
+def test_encode_says_that_it_wants_pixels(source: Any) -> None:
+    with pytest.raises(TypeError, match=r"must be pixels, .*Image\.open"):
+        agvae.encode(source)

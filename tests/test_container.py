@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from agvae.boxes import grid
 from agvae.container import (
@@ -362,7 +363,7 @@ def test_impossible_headers_are_refused(change: dict[str, Any]) -> None:
         {"dpi": 72},
         {"exif": "x"},
         {"icc_profile": 5},
-        {"xmp": "<x/>"},
+        {"xmp": 5},
         {"comment": ["x"]},
         {"icc_profile": b"\0" * (MAX_METADATA + 1)},
         {"comment": b"\0" * (MAX_METADATA + 1)},
@@ -759,3 +760,15 @@ def test_well_formed_chunks_of_nonsense_are_contained(header: bytes, chunks: lis
 @given(st.binary(max_size=200))
 def test_anything_after_the_signature_is_contained(data: bytes) -> None:
     check_contained(SIGNATURE + data)
+
+
+def test_metadata_takes_what_save_takes() -> None:
+    exif = Image.Exif()
+    assert Metadata(exif=exif).exif is None  # type: ignore[arg-type]
+    exif[0x010E] = "a description"
+    given = Metadata(exif=exif, xmp="<x/> \u00e9", comment="gr\u00fcn")  # type: ignore[arg-type]
+    assert given == Metadata(exif=exif.tobytes(), xmp="<x/> \u00e9".encode(), comment="gr\u00fcn".encode())
+    assert given.exif == exif.tobytes().removeprefix(b"Exif\0\0")
+    assert given.to_info()["exif"] == exif.tobytes()
+    with pytest.raises(ValueError, match="exif must be bytes, not str"):
+        Metadata(exif="text")  # type: ignore[arg-type]

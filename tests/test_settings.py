@@ -168,3 +168,17 @@ def test_using_in_tasks() -> None:
         return await asyncio.gather(device_of("cuda:1"), device_of("cuda:2"))
 
     assert asyncio.run(both()) == ["cuda:1", "cuda:2"]
+
+
+def test_repr_says_what_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Options()
+    assert repr(own) == "Options(device='auto', threads=None, dtype='float32', weights='', offline=False)"
+    own.threads = 3
+    own.weights = "https://name:secret@example.org/w?token=secret"
+    monkeypatch.setenv("AGVAE_DTYPE", "nonsense")
+    with own.using(device="cpu"):
+        text = repr(own)
+    assert "device='cpu', threads=3" in text
+    assert "example.org/w" in text
+    assert "AGVAE_DTYPE" in text
+    assert "secret" not in text

@@ -21,10 +21,19 @@ if TYPE_CHECKING:
     from agvae.api import decode, decode_batch, encode, encode_batch, read_info
     from agvae.container import Metadata
 
+    __version__: str
+
 __all__ = ["AgvError", "Metadata", "decode", "decode_batch", "encode", "encode_batch", "options", "read_info"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("agvae")
+        except PackageNotFoundError:  # a source tree that is on the path and not installed
+            return "unknown"
     if name == "Metadata":
         from agvae.container import Metadata
 
@@ -38,4 +47,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return [*globals(), *__all__, "__version__"]

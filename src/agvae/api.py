@@ -65,7 +65,7 @@ def encode(
 
     Raises:
         ValueError: an argument is outside its range, a target is out of reach, or an image is empty.
-        TypeError: metadata is not a `Metadata`.
+        TypeError: image is the name or the content of a file, or metadata is not a `Metadata`.
         OSError: an image cannot be read, or has a mode that cannot be written, with the name of its file if it has
             one; or the model is not to be had, an `AgvError`.
     """
@@ -271,6 +271,12 @@ def decode_frame(reader: Reader, frame: int = 0, box: Box | None = None, *, dama
 
 def _frames(image: Picture | Sequence[Picture], exact: bool, *, once: bool = False) -> Frames:
     check_flag("exact", exact)
+    if isinstance(image, str | bytes | bytearray | os.PathLike) or hasattr(image, "read"):
+        msg = (
+            f"image must be pixels, an array or a Pillow image or a list of them, not {type(image).__name__}: "
+            "open a file with PIL.Image.open first"
+        )
+        raise TypeError(msg)
     return Frames(image if isinstance(image, Sequence) else [image], exact=bool(exact), once=once)
 
 

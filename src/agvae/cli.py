@@ -160,12 +160,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import PackageNotFoundError, version
+        import agvae
 
-        try:
-            print(f"agvae {version('agvae')}")
-        except PackageNotFoundError:
-            print("agvae, of unknown version as it is not installed")
+        print(f"agvae {agvae.__version__}")
         parser.exit()
 
 

@@ -20,6 +20,8 @@ from contextvars import ContextVar
 from numbers import Integral
 from typing import Any
 
+from agvae.addresses import public
+
 DTYPES = ("float32", "bfloat16", "float16")
 
 _HERE: ContextVar[Mapping[str, Any]] = ContextVar("agvae.options", default={})  # noqa: B039 - never changed
@@ -105,6 +107,17 @@ class Options:
             yield
         finally:
             _HERE.set(before)
+
+    def __repr__(self) -> str:
+        """What holds here and now; of an address without what may be secret in it."""
+        return f"Options({', '.join(f'{name}={self._shown(name)}' for name in _CHECKS)})"
+
+    def _shown(self, name: str) -> str:
+        try:
+            value = getattr(self, name)
+        except ValueError as error:
+            return f"<{error}>"
+        return repr(public(value) if name == "weights" else value)
 
     def _get(self, name: str, variable: str) -> Any:
         for chosen in (_HERE.get(), self._set):

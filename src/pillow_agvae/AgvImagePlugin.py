@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from io import BufferedReader
 from operator import index
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 from PIL import Image, ImageFile
 
 from agvae.container import SIGNATURE, Reader
 from agvae.errors import NotAgvError
-from agvae.runtime import after_fork
-from pillow_agvae.saving import checked_images, locked, same_file, save, save_all, save_over
+from pillow_agvae.appended import checked_images, same_file
+from pillow_agvae.locking import give_lock, locked
+from pillow_agvae.saving import save, save_all, save_over
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
@@ -28,18 +27,6 @@ MIME = "image/x-agv"
 
 HELD = 2**26
 """Bytes up to which a file is read when it is opened, as Pillow does for WebP and AVIF."""
-
-_locked: WeakValueDictionary[int, AgvImageFile] = WeakValueDictionary()
-"""Images with a lock, by their identity."""
-
-
-def _after_fork() -> None:
-    """A thread that held an image's lock is not there in a forked child, which would wait for it for ever."""
-    for image in list(_locked.values()):
-        image._agv_lock = threading.RLock()
-
-
-after_fork(_after_fork)
 
 
 def _accept(prefix: bytes) -> bool:
@@ -80,8 +67,7 @@ class AgvImageFile(ImageFile.ImageFile):
             raise SyntaxError(error.reason) from error  # by which Pillow knows to ask another plugin
         if self._reader.end <= HELD:
             self._reader.detach()
-        self._agv_lock = threading.RLock()
-        _locked[id(self)] = self
+        give_lock(self)
         metadata = self._reader.metadata
         self.info = dict(metadata.to_info().items())
         if metadata.loop is not None:
@@ -111,7 +97,7 @@ class AgvImageFile(ImageFile.ImageFile):
             msg = "attempt to seek outside sequence"
             raise EOFError(msg)
         if self._reader is not None:
-            with self._agv_lock:
+            with locked([self]):
                 if frame != self._frame:
                     self._check_open()
                     self._show(self._reader, frame)
@@ -131,7 +117,7 @@ class AgvImageFile(ImageFile.ImageFile):
         """
         if self._reader is None or size is None:
             return None
-        with self._agv_lock:
+        with locked([self]):
             if not self._pending or self._draft is not None or self._frame != 0:
                 return None
             thumbnail = self._reader.thumbnail()
@@ -161,7 +147,7 @@ class AgvImageFile(ImageFile.ImageFile):
         if self._reader is None:
             super().thumbnail(size, resample, reducing_gap)
             return
-        with self._agv_lock:
+        with locked([self]):
             self._box = size
             try:
                 super().thumbnail(size, resample, reducing_gap)
@@ -177,7 +163,7 @@ class AgvImageFile(ImageFile.ImageFile):
             ValueError: the image was closed.
         """
         if self._pending:
-            with self._agv_lock:
+            with locked([self]):
                 if self._pending and self._reader is not None:
                     self._decode(self._reader)
         return super().load()
@@ -213,7 +199,7 @@ class AgvImageFile(ImageFile.ImageFile):
         """
         if self._reader is None:
             return
-        with self._agv_lock:
+        with locked([self]):
             if self._reader is not None:  # another thread may have decoded it meanwhile
                 self._check_open()
                 try:

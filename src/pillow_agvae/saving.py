@@ -6,24 +6,23 @@ import errno
 import inspect
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO, RawIOBase
 from pathlib import Path
 from typing import IO, Any
 
-from PIL import Image, ImageSequence
+from PIL import Image
 
-from agvae.container import EXIF_PREFIX, Metadata
+from agvae.file.metadata import WHOLE_IMAGE, Metadata
 from agvae.quality import DEFAULT_QUALITY, QUALITY_RANGES
 from agvae.whole_file import check_target, write_whole
-
-LOCK = "_agv_lock"
-"""Attribute of .agv images: what a thread holds that changes their frame."""
+from pillow_agvae.appended import AllFrames, check_sources, checked_images
+from pillow_agvae.locking import locked
 
 _RATES = ("quality", "s", "l", "target_size", "target_bpp", "target_psnr")
-_METADATA = ("icc_profile", "exif", "xmp", "comment", "dpi", "duration", "loop")
-_KNOWN = {*_RATES, *_METADATA, "append_images", "exact", "model", "thumbnail"}
+_KNOWN = {*_RATES, *WHOLE_IMAGE, "duration", "loop", "append_images", "exact", "model", "thumbnail"}
 
 _EFFORTS_AND_LAYOUTS = {
     *("optimize", "progressive", "progression", "subsampling", "keep_rgb", "streamtype"),  # JPEG
@@ -103,54 +102,6 @@ def naming(name: str | bytes) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def locked(images: Iterable[Image.Image]) -> Iterator[None]:
-    """Hold the locks of all .agv images among these, taken in one order by all threads."""
-    locks: set[AbstractContextManager[Any]] = {vars(image)[LOCK] for image in images if LOCK in vars(image)}
-    with ExitStack() as stack:
-        for lock in sorted(locks, key=id):
-            stack.enter_context(lock)
-        yield
-
-
-def checked_images(appended: Any) -> list[Image.Image]:
-    """The images of append_images; copies of what comes one by one, as a generator may paint on one image again."""
-    if not isinstance(appended, Iterable | None):
-        appended = [appended]
-    lasting = isinstance(appended, list | tuple)
-    images = []
-    for image in appended or ():
-        if not isinstance(image, Image.Image):
-            msg = f"append_images must be a list of Pillow images, not of {type(image).__name__}"
-            raise ValueError(msg)
-        images.append(image if lasting or getattr(image, "n_frames", 1) > 1 else image.copy())
-    return images
-
-
-def same_file(fp: Any, path: Any) -> bool:
-    """Whether an open file is the one at a path, or that of another open file."""
-    try:
-        other = os.fstat(path.fileno()) if hasattr(path, "fileno") else Path(os.fsdecode(path)).stat()
-        return os.path.samestat(os.fstat(fp.fileno()), other)
-    except (OSError, ValueError, TypeError, AttributeError):
-        return False
-
-
-class _Sequence:
-    """All frames of several images, one at a time; once gone through, `durations` of each (ms, or None)."""
-
-    def __init__(self, images: Sequence[Image.Image]) -> None:
-        self._images = images
-        self.durations: list[float | None] = []
-
-    def __iter__(self) -> Iterator[Image.Image]:
-        self.durations = []
-        for image in self._images:
-            for frame in ImageSequence.Iterator(image):
-                yield frame
-                self.durations.append(frame.info.get("duration"))  # some formats know it only when decoded
-
-
 def save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     """Write the current frame of an image.
 
@@ -173,64 +124,41 @@ def save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     with naming(filename):
         images = [im, *checked_images(im.encoderinfo.get("append_images"))]
         with locked(images):
-            _check_sources(images, fp)
+            check_sources(images, fp)
             places = [image.tell() for image in images]
             try:
-                data = _encoded(im, _Sequence(images))
+                data = _encoded(im, AllFrames(images))
             finally:
                 for image, place in zip(images, places, strict=True):
                     image.seek(place)
         _write(fp, data)
 
 
-def _check_sources(images: Iterable[Image.Image], fp: IO[bytes]) -> None:
-    """Refuse images whose other frames were in the file to write to, which Pillow has emptied.
-
-    .agv images are not among them: they have read their file, unless it is large.
-    """
-    if not same_file(fp, fp) or os.fstat(fp.fileno()).st_size:
-        return
-    msg = (
-        "frames to be saved were in this very file, and Pillow emptied it before they were read: "
-        "use pillow_agvae.save, or save under another name"
-    )
-    for image in images:
-        if _reads(image, fp):
-            try:
-                image.load()  # then it lets go of a file that it needs no more
-            except Exception as error:
-                raise OSError(msg) from error
-            if _reads(image, fp):
-                raise OSError(msg)
-
-
-def _reads(image: Image.Image, fp: IO[bytes]) -> bool:
-    return any(same_file(vars(image).get(name), fp) for name in ("fp", "_fp"))  # the second is Pillow's of frames
-
-
-def _encoded(im: Image.Image, source: Sequence[Image.Image] | _Sequence) -> bytes:
+def _encoded(im: Image.Image, source: Sequence[Image.Image] | AllFrames) -> bytes:
     from agvae.api import check_flag, encode_frames, parse_rate
     from agvae.coding.frames import Frames
 
     options = im.encoderinfo
     _check_options(options)
     rate = parse_rate(**{name: options.get(name) for name in _RATES})
-    exif, xmp, comment = _exif(options.get("exif")), _utf8(options.get("xmp")), _utf8(options.get("comment"))
     check_flag("exact", options.get("exact"))
-    profile = options.get("icc_profile", _usable("icc_profile", im.info.get("icc_profile")))
-    Metadata(profile, exif, xmp, comment, options.get("dpi"))  # wrong ones are told of before frames are gone through
+    metadata = _of_whole_image(im)  # wrong ones are told of before frames are gone through
     frames = Frames(source, exact=bool(options.get("exact")))
-    found = source.durations if isinstance(source, _Sequence) else [None]
-    metadata = Metadata(
-        icc_profile=profile,
-        exif=exif,
-        xmp=xmp,
-        comment=comment,
-        dpi=options.get("dpi"),
+    found = source.durations if isinstance(source, AllFrames) else [None]
+    metadata = replace(
+        metadata,
         durations=_durations(options.get("duration"), found),
         loop=options.get("loop", _usable("loop", im.info.get("loop")) if frames.count > 1 else None),
     )
     return encode_frames(frames, rate, metadata, options.get("model"), thumbnail=options.get("thumbnail", False))
+
+
+def _of_whole_image(im: Image.Image) -> Metadata:
+    """The metadata that are the same for all frames: as given, the profile from `info` unless it is."""
+    given = {name: im.encoderinfo.get(name) for name in WHOLE_IMAGE}
+    if "icc_profile" not in im.encoderinfo:
+        given["icc_profile"] = _usable("icc_profile", im.info.get("icc_profile"))
+    return Metadata(**given)
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
@@ -292,16 +220,3 @@ def _write(fp: IO[bytes], data: bytes) -> None:
             msg = f"could not write the last {len(rest)} bytes"
             raise OSError(msg)
         rest = rest[written:]
-
-
-def _utf8(value: Any) -> Any:
-    return value.encode("utf-8") if isinstance(value, str) else value
-
-
-def _exif(value: Any) -> Any:
-    """Exif data without the prefix that files do not hold; what is no Exif data is left to `Metadata` to refuse."""
-    if isinstance(value, Image.Exif):
-        value = b"" if value.tobytes() == Image.Exif().tobytes() else value.tobytes()
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).removeprefix(EXIF_PREFIX)
-    return value

@@ -39,8 +39,9 @@ class Metadata:
         thumbnail: a smaller version of the first frame, itself an .agv file.
         arrays: JSON that says how the frames form arrays, see docs/FORMAT.md.
 
-    Bytes are stored as they are and never parsed.  Any bytes-like object becomes bytes, any real numbers a tuple of
-    floats; durations are rounded.
+    Values may also be what `Image.save` takes: any bytes-like object for bytes, `str` for xmp and comment, which become
+    UTF-8, an `Image.Exif`, Exif data with its prefix, any real numbers for floats; durations are rounded.  Bytes are
+    stored as they are and never parsed.
 
     Raises:
         ValueError: a value is not of its type, has more than 64 MiB, or is impossible.
@@ -122,6 +123,18 @@ def _checked_bytes(name: str, value: Any) -> bytes | None:
     return data or None
 
 
+def _checked_text(name: str, value: Any) -> bytes | None:
+    return _checked_bytes(name, value.encode("utf-8") if isinstance(value, str) else value)
+
+
+def _checked_exif(name: str, value: Any) -> bytes | None:
+    if hasattr(value, "get_ifd"):  # an Image.Exif, which writes a header for no tags, too
+        data = value.tobytes()
+        value = b"" if data == type(value)().tobytes() else data
+    data = _checked_bytes(name, value)
+    return data and (data.removeprefix(EXIF_PREFIX) or None)
+
+
 def _checked_dpi(name: str, value: Any) -> tuple[float, float]:
     low, high = DPI_RANGE
     try:
@@ -170,9 +183,9 @@ def _unpack_durations(payload: bytes) -> tuple[float, ...]:
 
 KINDS = {
     "icc_profile": Kind(b"iccp", _checked_bytes),
-    "exif": Kind(b"exif", _checked_bytes),
-    "xmp": Kind(b"xmpp", _checked_bytes),
-    "comment": Kind(b"cmnt", _checked_bytes),
+    "exif": Kind(b"exif", _checked_exif),
+    "xmp": Kind(b"xmpp", _checked_text),
+    "comment": Kind(b"cmnt", _checked_text),
     "dpi": Kind(
         b"phys",
         _checked_dpi,

@@ -16,10 +16,10 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from agvae.addresses import join, public
 from agvae.errors import WeightsError
 from agvae.settings import options
 from agvae.weights import registries
-from agvae.weights.addresses import join, public
 from agvae.weights.download import fetch, is_intact
 from agvae.weights.model_file import require
 from agvae.weights.registries import (

@@ -16,10 +16,10 @@ from typing import Any, TypedDict
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from agvae.addresses import public
 from agvae.errors import UnsupportedFileError, WeightsError
 from agvae.file.header import check_model_name
 from agvae.settings import options
-from agvae.weights.addresses import public
 from agvae.weights.model_file import MALFORMED, MAX_MODEL, read_bounded, require
 
 URL_VARIABLE = "AGVAE_WEIGHTS_URL"
