@@ -88,6 +88,16 @@ def test_plugin_costs_little_over_pillow() -> None:
     assert min(float(run(code)) for _ in range(5)) < 0.1
 
 
+def test_a_wheel_says_where_the_figures_are_made(unpacked: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "agvae", "reproduce", "fig9"]
+    environment = {**os.environ, "PYTHONPATH": str(unpacked)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, cwd=tmp_path)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "in the repository" in done.stderr
+    assert "python -m reproduction" in done.stderr
+
+
 def test_entry_points(unpacked: Path) -> None:
     (distribution,) = distributions(path=[str(unpacked)])
     entries = {(e.group, e.name): e.value for e in distribution.entry_points}
@@ -136,6 +146,6 @@ except Exception as error:
 
 def test_readme_paths_exist() -> None:
     table = README.split("## Where is what")[1]
-    paths = re.findall(r"`((?:src|docs|weights|\.ci|CHANGELOG)[\w./]*)`", table)
+    paths = re.findall(r"`((?:src|reproduction|docs|weights|\.ci|CHANGELOG)[\w./]*)`", table)
     assert len(paths) > 10
     assert [path for path in paths if not (ROOT / path).exists()] == []

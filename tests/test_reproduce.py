@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,17 +29,21 @@ from agvae.entropy import asymmetric
 from agvae.evaluation.measure import Point
 from agvae.metrics import psnr
 from agvae.quality import MAX_LEVEL
-from agvae.reproduce import registry
-from agvae.reproduce.card import card
-from agvae.reproduce.curves import deviations, trained_qualities
-from agvae.reproduce.latents import code, matched_normal, normal_mass, read_centre
-from agvae.reproduce.models import how_to_train, models_from, sha256_of
-from agvae.reproduce.registry import register
-from agvae.reproduce.results import difference, results, spread, verdict
-from agvae.reproduce.run import OF_ONE_MODEL, Request, reproduce
-from agvae.reproduce.runs import EXPERIMENTS, RUNS
 from agvae.training.export import export_checkpoint
 from agvae.training.loop import TrainingOptions
+from agvae.weights.registration import register
+from reproduction import card, results
+from reproduction.densities import matched_normal, normal_mass
+from reproduction.experiments import EXPERIMENTS
+from reproduction.kinds import Setup
+from reproduction.latents import code, read_centre
+from reproduction.measurements import deviations, trained_qualities
+from reproduction.models import models_from, sha256_of
+from reproduction.outcome import reproduce
+from reproduction.prose import read, read_sections
+from reproduction.recipe import how_to_train, train_command
+from reproduction.runs import ROOT, RUNS, WEIGHTS
+from reproduction.verdicts import decide, difference, spread
 from tests.helpers import TINY, picture, started
 
 SIX, COARSE, ONE = "agvae", "sgvae", "minnen-single-1"
@@ -68,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in RUNS.keys() - {SIX, COARSE, ONE}:
         source = ONE if "single" in name else COARSE if name.startswith("sgvae") else SIX
         named_copy(folder / f"{source}.safetensors", folder / f"{name}.safetensors", name)
-    assert register(folder)[1] == {}
+    assert register(folder).bad == {}
     return folder
 
 
@@ -113,7 +121,7 @@ def test_every_figure_is_drawn(name: str, folder: Path, images: Path, out: Path,
 
 
 def test_curves_are_those_of_real_files(folder: Path, images: Path, out: Path) -> None:
-    numbers = reproduce(Request("fig12", out, folder, images)).numbers
+    numbers = reproduce("fig12", Setup(out, folder, images)).numbers
     curve = numbers["panels"]["AG-VAE"]["curves"]["symmetric (SG-VAE)"]
     assert (curve["setting"], set(curve["model"])) == ([1, 2, 3, 4, 5, 6], {"sgvae"})
     with models_from(folder):
@@ -137,7 +145,7 @@ def test_nothing_is_coded_twice(folder: Path, images: Path, tmp_path: Path) -> N
     def coded(experiment: str, pictures: Path) -> list[str]:
         """What had to be coded, image by image."""
         lines: list[str] = []
-        assert reproduce(Request(experiment, tmp_path / "out", folder, pictures), lines.append).files
+        assert reproduce(experiment, Setup(tmp_path / "out", folder, pictures), lines.append).files
         assert lines.pop(0).startswith(f"{pictures}: 2 images")
         return [line.split(", ")[1] for line in lines]
 
@@ -152,7 +160,7 @@ def test_nothing_is_coded_twice(folder: Path, images: Path, tmp_path: Path) -> N
 
 
 def test_one_model_against_models_of_one_rate(folder: Path, images: Path, out: Path) -> None:
-    panel = reproduce(Request("fig9", out, folder, images)).numbers["panels"]["Minnen et al."]
+    panel = reproduce("fig9", Setup(out, folder, images)).numbers["panels"]["Minnen et al."]
     assert [entry["model"] for entry in panel["single_rate"]] == [f"minnen-single-{k}" for k in (1, 2, 3)]
     one = panel["curves"]["HCVR"]
     for entry in panel["single_rate"]:
@@ -195,14 +203,14 @@ def test_a_folder_without_models_gets_all_commands(
     assert trained == [*(f"{b}-{m}" for b in ("balle", "minnen") for m in ("single-1", "single-2", "single-3", "hcvr"))]
     asked = ["--images", str(images) if given else "IMAGES", "--out", str(out), "--weights", str(new)]
     assert lines[-2:] == [
-        shlex.join(["python", "-m", "agvae.reproduce.registry", str(new)]),
+        shlex.join(["agvae", "weights", "register", str(new)]),
         shlex.join(["agvae", "reproduce", "fig10", *asked]),
     ]
     assert not out.exists()
 
 
 def test_commands_leave_the_bundled_models_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agvae.reproduce.models.WEIGHTS", folder)
+    monkeypatch.setattr("reproduction.recipe.WEIGHTS", folder)
     with models_from(folder):
         lines = how_to_train(["balle-hcvr"], ["minnen-hcvr"], folder, ["agvae"]).splitlines()
     assert lines[:2] == [
@@ -210,25 +218,25 @@ def test_commands_leave_the_bundled_models_alone(folder: Path, monkeypatch: pyte
         shlex.join(["cp", str(folder / "minnen-hcvr.safetensors"), str(folder / "balle-hcvr.safetensors")])
         + " my-experiments",
     ]
-    assert lines[2:] == ["python -m agvae.reproduce.registry my-experiments", "agvae --weights my-experiments"]
+    assert lines[2:] == ["agvae weights register my-experiments", "agvae --weights my-experiments"]
 
 
 def test_no_bd_rate_against_an_incomplete_curve(folder: Path, images: Path, out: Path, tmp_path: Path) -> None:
     for name in ("minnen-hcvr", "minnen-single-1", "minnen-single-3"):
         shutil.copy(folder / f"{name}.safetensors", tmp_path)
     register(tmp_path)
-    panel = reproduce(Request("fig9", tmp_path / "out", tmp_path, images)).numbers["panels"]["Minnen et al."]
+    panel = reproduce("fig9", Setup(tmp_path / "out", tmp_path, images)).numbers["panels"]["Minnen et al."]
     assert {label: curve["incomplete"] for label, curve in panel["curves"].items()} == {
         "single-rate models": True,
         "HCVR": False,
     }
     assert panel["bd"] == []
-    whole = reproduce(Request("fig9", out, folder, images)).numbers["panels"]["Minnen et al."]
+    whole = reproduce("fig9", Setup(out, folder, images)).numbers["panels"]["Minnen et al."]
     assert not whole["curves"]["single-rate models"]["incomplete"]
     assert {bd["test"] for bd in whole["bd"]} >= {"bottleneck scaling", "conditional convolution"}
 
 
-@pytest.mark.parametrize("name", sorted(EXPERIMENTS.keys() - set(OF_ONE_MODEL)))
+@pytest.mark.parametrize("name", [name for name, experiment in EXPERIMENTS.items() if not experiment.any_model])
 def test_a_figure_with_models_of_its_own_takes_no_other(name: str, capsys: Any) -> None:
     with pytest.raises(SystemExit) as usage:
         cli.main(["reproduce", name, "--model", "agvae"])
@@ -238,8 +246,8 @@ def test_a_figure_with_models_of_its_own_takes_no_other(name: str, capsys: Any) 
 
 @pytest.mark.parametrize("damage", ["cut", "empty field", "text", "header"])
 def test_damaged_measurements_are_measured_again(damage: str, folder: Path, images: Path, tmp_path: Path) -> None:
-    request = Request("fig3", tmp_path, folder, images)
-    before = reproduce(request).numbers["panels"]["agvae"]["curves"]["trained vectors (DVR)"]
+    setup = Setup(tmp_path, folder, images)
+    before = reproduce("fig3", setup).numbers["panels"]["agvae"]["curves"]["trained vectors (DVR)"]
     (file,) = (tmp_path / "rows").iterdir()
     good = file.read_text()
     header, first, *_ = good.splitlines()
@@ -252,7 +260,7 @@ def test_damaged_measurements_are_measured_again(damage: str, folder: Path, imag
         }[damage]
     )
     lines: list[str] = []
-    after = reproduce(request, lines.append).numbers["panels"]["agvae"]["curves"]["trained vectors (DVR)"]
+    after = reproduce("fig3", setup, lines.append).numbers["panels"]["agvae"]["curves"]["trained vectors (DVR)"]
     assert all(after[key] == before[key] for key in ("setting", "bpp", "psnr"))
     assert str(images) in lines.pop(0)
     assert str(file) in lines[0]
@@ -262,7 +270,7 @@ def test_damaged_measurements_are_measured_again(damage: str, folder: Path, imag
 
 @pytest.mark.parametrize("name", RUNS)
 def test_commands_of_every_run_are_good(name: str) -> None:
-    train, export = (shlex.split(part)[1:] for part in RUNS[name].commands(name, "some where").split(" && "))
+    train, export = (shlex.split(part)[1:] for part in train_command(name, Path("some where")).split(" && "))
     args = vars(cli._parser(train).parse_args(train))
     options = TrainingOptions(**{key[7:]: value for key, value in args.items() if key.startswith("option_")})
     rates = {"single": 1, "n3": 3}
@@ -295,9 +303,9 @@ def test_good_models_are_registered_beside_bad_ones(folder: Path, tmp_path: Path
     shutil.copy(folder / "sgvae.safetensors", tmp_path / "twice.safetensors")
     (tmp_path / "bad.safetensors").write_bytes((folder / "agvae.safetensors").read_bytes()[:1000])
     shutil.copy(folder / "agvae-cvr.safetensors", tmp_path / "no name.safetensors")
-    assert registry.main([str(tmp_path)]) == 1
+    assert cli.main(["weights", "register", str(tmp_path)]) == 1
     errors = capsys.readouterr().err.splitlines()
-    assert [line.split()[0] for line in errors] == ["warning:", "error:", "error:", "error:"]
+    assert [line.split()[1] for line in errors] == ["warning:", "error:", "error:", "error:"]
     assert all(name in line for name, line in zip(("renamed", "bad", "no name", "twice"), errors, strict=True))
     with models_from(tmp_path):
         assert sha256_of("agvae")
@@ -305,14 +313,14 @@ def test_good_models_are_registered_beside_bad_ones(folder: Path, tmp_path: Path
         assert sha256_of("agvae-cvr") is None
     for name in ("bad", "no name", "twice"):
         (tmp_path / f"{name}.safetensors").unlink()
-    assert registry.main([str(tmp_path)]) == 0
+    assert cli.main(["weights", "register", str(tmp_path)]) == 0
 
 
 def test_the_card_names_betas_and_needs_no_validation(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "agvae").mkdir()
     rows = [f"{step},{step},1,{s},{step + s}.5,30,1" for step in (1, 2) for s in range(6)]
     (tmp_path / "agvae" / "validation.csv").write_text("\n".join(["step,patches,minutes,s,bpp,psnr,loss", *rows]))
-    lines = card(tmp_path, folder).splitlines()
+    lines = card.describe(tmp_path, folder).splitlines()
     (own,) = (line for line in lines if line.startswith("| agvae |"))
     assert [cell.split(" / ")[0] for cell in own.split(" | ")[3:]] == [f"{2 + s}.500" for s in range(6)]
     (without,) = (line for line in lines if line.startswith("| sgvae |"))
@@ -322,26 +330,17 @@ def test_the_card_names_betas_and_needs_no_validation(folder: Path, tmp_path: Pa
     assert any("--beta-exponent 0.4" in line for line in lines)
 
 
-def test_a_registry_needs_a_folder(tmp_path: Path, capsys: Any) -> None:
-    with pytest.raises(SystemExit) as usage:
-        registry.main([])
-    assert usage.value.code == 2
-    assert "usage:" in capsys.readouterr().err
-    assert registry.main([str(tmp_path / "none")]) == 1
-    assert len(capsys.readouterr().err.splitlines()) == 1
-
-
 def test_models_come_from_the_folder_for_a_time(folder: Path) -> None:
     before = agvae.options.weights
     with models_from(folder):
-        assert sha256_of("agvae") == register(folder)[0]["agvae"]["sha256"]
+        assert sha256_of("agvae") == register(folder).models["agvae"]["sha256"]
         assert load_model("agvae").network.config.preset == "tiny"
     assert agvae.options.weights == before
 
 
 def test_importance_of_channels(folder: Path, tmp_path: Path) -> None:
     Image.fromarray(picture(200, 130, 3)).save(tmp_path / "a.png")
-    numbers = reproduce(Request("fig2", tmp_path, folder, image=tmp_path / "a.png")).numbers
+    numbers = reproduce("fig2", Setup(tmp_path, folder, image=tmp_path / "a.png")).numbers
     pixels = read_centre(tmp_path / "a.png")
     assert pixels.shape == (128, 192, 3)
     with models_from(folder):
@@ -370,7 +369,7 @@ def test_latents_are_those_of_the_file(level: int, folder: Path, tmp_path: Path)
 
 
 def test_entropy_models_are_compared_on_one_channel(folder: Path, out: Path) -> None:
-    numbers = reproduce(Request("supp-fig2", out, folder)).numbers["of"]
+    numbers = reproduce("supp-fig2", Setup(out, folder)).numbers["of"]
     assert set(numbers) == {"agvae", "sgvae"}
     for found in numbers.values():
         assert found["bpp"] <= 0.5
@@ -391,7 +390,7 @@ def test_the_matched_normal_has_the_moments_of_the_density(log2_sigma: float, as
 
 
 def test_gains_are_those_of_the_model(folder: Path, out: Path) -> None:
-    numbers = reproduce(Request("supp-fig1", out, folder)).numbers
+    numbers = reproduce("supp-fig1", Setup(out, folder)).numbers
     with models_from(folder):
         log2 = load_model("agvae").network.gain.log2
     np.testing.assert_allclose(np.log2(numbers["gains"]), log2.numpy(), atol=1e-6)
@@ -417,24 +416,66 @@ def test_trained_qualities() -> None:
 
 
 def test_verdicts() -> None:
-    assert verdict([-2.0, -3.0], 1.0) == "yes"
-    assert verdict([2.0, 3.0], 1.0) == "no"
-    assert verdict([-2.0, -3.0], 2.5) == "not decided: below the spread of the seeds"
-    assert verdict([-9.0, 1.0], 0.5) == "not decided: below the spread of the seeds"
-    assert verdict([-9.0, None], None) == "not decided: one seed"
-    assert verdict([None], 1.0) == "not measured yet"
+    assert decide([-2.0, -3.0], 1.0) == "yes"
+    assert decide([2.0, 3.0], 1.0) == "no"
+    assert decide([-2.0, -3.0], 2.5) == "not decided: below the spread of the seeds"
+    assert decide([-9.0, 1.0], 0.5) == "not decided: below the spread of the seeds"
+    assert decide([-9.0, None], None) == "not decided: one seed"
+    assert decide([None], 1.0) == "not measured yet"
 
 
 def test_results_in_words(folder: Path, images: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    without_table = {name: text for name, text in EXPERIMENTS.items() if name != "table1"}  # needs CompressAI
-    monkeypatch.setattr("agvae.reproduce.results.EXPERIMENTS", without_table)
-    text = results(images, out, folder)
+    without_table = {name: experiment for name, experiment in EXPERIMENTS.items() if name != "table1"}
+    monkeypatch.setattr(results, "EXPERIMENTS", without_table)  # it needs CompressAI
+    text = results.describe(*results.reproduce_all(images, out, folder))
     numbers = json.loads((out / "fig12.json").read_text())
     rate = difference(numbers, "AG-VAE", "asymmetric (AG-VAE)", "symmetric (SG-VAE)")
     noise = spread(numbers, "AG-VAE", ("asymmetric (AG-VAE)", "symmetric (SG-VAE)"))
     assert rate is not None
     assert noise == 0
     (row,) = (line for line in text.splitlines() if "asymmetric against symmetric" in line)
-    assert f"| {rate:+.1f} %, {rate:+.1f} % | 0.0 % | {verdict([rate], noise)} |" in row
+    assert f"| {rate:+.1f} %, {rate:+.1f} % | 0.0 % | {decide([rate], noise)} |" in row
     assert all(f"## {name}: " in text for name in without_table)
     assert "None" not in text
+
+
+def test_the_document_is_that_of_its_numbers() -> None:
+    folder = ROOT / "docs" / "results" / "reproduce"
+    found = {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in EXPERIMENTS}
+    assert results.describe(found) == (ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not WEIGHTS.joinpath("agvae.safetensors").exists(), reason="an sdist has no models of the runs")
+def test_the_card_is_that_of_the_models(tmp_path: Path) -> None:
+    def without_validation(line: str) -> str:
+        return re.sub(r"(\| \d\.\d+ / \d+\.\d+ / \d+\.\d+ )+\|$", "|", re.sub(r"(\| - )+\|$", "|", line))
+
+    written = (WEIGHTS / "README.md").read_text(encoding="utf-8").splitlines()
+    described = card.describe(tmp_path, WEIGHTS).splitlines()
+    assert [*map(without_validation, described)] == [*map(without_validation, written)]
+
+
+def test_differences_are_those_of_experiments() -> None:
+    assert read_sections("differences").keys() <= EXPERIMENTS.keys()
+    assert read_sections("settings").keys() <= EXPERIMENTS.keys()
+    assert all("{" not in read(name) for name in ("differences", "settings", "training"))
+
+
+def test_models_that_an_sdist_lacks_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("kinds", "outcome", "recipe"):
+        monkeypatch.setattr(f"reproduction.{module}.WEIGHTS", tmp_path / "none")
+    outcome = reproduce("fig2", Setup(tmp_path / "out", tmp_path / "none"))
+    assert outcome.files == []
+    assert "of agvae; those of the runs, weights/experiments, are in the repository alone" in outcome.lack
+    assert reproduce("fig2", Setup(tmp_path / "out", tmp_path / "other")).lack == "no trained weights of agvae"
+
+
+def test_both_doors_lead_to_the_same(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(agvae.__file__).parents[1])}
+
+    def printed(*words: str, folder: Path) -> str:
+        command = [sys.executable, "-m", *words, "--help"]
+        return subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder, env=environment).stdout
+
+    assert "fig9" in (printed_here := printed("reproduction", folder=ROOT))
+    assert printed("agvae", "reproduce", folder=tmp_path) == printed_here

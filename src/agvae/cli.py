@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import inspect
 import json
 import os
@@ -61,14 +62,14 @@ def _flush() -> None:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    args = _parser(arguments).parse_args(arguments)
-    args.command_line = shlex.join(["agvae", *arguments])
     try:
+        args = _parser(arguments).parse_args(arguments)
+        args.command_line = shlex.join(["agvae", *arguments])
         run: Callable[[argparse.Namespace], int] = args.run
         return run(args)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):
         raise
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
@@ -472,11 +473,15 @@ def _weights_arguments(parser: argparse.ArgumentParser) -> None:
     fetch = actions.add_parser("fetch", help="download the file of a model if it is not here, print where it is")
     for subparser in (path, fetch):
         subparser.add_argument("name", nargs="?", metavar="NAME", help="the default model if not given")
+    register = actions.add_parser("register", help="write registry.json of a folder of models of your own")
+    register.add_argument("folder", type=Path, metavar="DIR", help="of files NAME.safetensors that agvae export wrote")
 
 
 def _weights(args: argparse.Namespace) -> int:
     from agvae import weights
 
+    if args.action == "register":
+        return _register(args.folder)
     known = weights.registry()
     if args.action == "list":
         for name, entry in known["models"].items():
@@ -491,6 +496,21 @@ def _weights(args: argparse.Namespace) -> int:
         return _fail(f"the weights {name!r} are not here; agvae weights fetch {name} gets them if it can")
     print(place)
     return 0
+
+
+def _register(folder: Path) -> int:
+    from agvae.weights.registration import register
+
+    found = register(folder)
+    for name, entry in found.models.items():
+        print(f"{name}: {folder / entry['file']}, SHA-256 {entry['sha256']}")
+        if entry["file"] != f"{name}.safetensors":
+            _say("warning", f"{folder / entry['file']}: is registered as {name!r}, its card's name")
+    for name in found.gone:
+        _say("warning", f"{folder}: has no file of model {name!r}, which is registered no more")
+    for file, reason in found.bad.items():
+        _say("error", f"{folder / file}: is not registered: {reason}")
+    return 1 if found.bad else 0
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -540,45 +560,42 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _reproduce_arguments(parser: argparse.ArgumentParser) -> None:
-    from agvae.reproduce.runs import EXPERIMENTS
-
-    parser.set_defaults(usage_error=parser.error)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "experiments:\n" + "\n".join(f"  {name:<10} {text}" for name, text in EXPERIMENTS.items())
-    parser.add_argument("experiment", choices=EXPERIMENTS, metavar="EXPERIMENT", help="see below")
-    parser.add_argument("--out", type=Path, default=Path("reproduced"), metavar="DIR", help="default reproduced")
-    parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="folder of images for rate-distortion curves; the paper's is Kodak's"
-    )
-    parser.add_argument(
-        "--image", type=Path, metavar="FILE", help="for fig2 and supp-fig2; default a bundled photograph"
-    )
-    parser.add_argument("--weights", type=Path, metavar="DIR", help="folder of models of the same names, your own runs")
-    parser.add_argument(
-        "--model",
-        metavar="NAME",
-        help="of fig2, fig3, fig4, supp-fig1 and supp-fig2 alone; default agvae, the run with the paper's network",
-    )
+    _reproduction().add_arguments(parser)
     _add_force(parser)
 
 
 def _reproduce(args: argparse.Namespace) -> int:
-    from agvae.reproduce.run import DEFAULT_MODEL, OF_ONE_MODEL, Request, reproduce
-    from agvae.reproduce.runs import WEIGHTS
-
-    if args.model is not None and args.experiment not in OF_ONE_MODEL:
-        args.usage_error(f"{args.experiment} has models of its own: --model is for {', '.join(OF_ONE_MODEL)}")
     for path in args.out.glob(f"{args.experiment}.*"):
         _check_target(path, args.force)
-    weights, model = args.weights or WEIGHTS, args.model or DEFAULT_MODEL
-    request = Request(args.experiment, args.out, weights, args.images, args.image, model, args.command_line)
-    result = reproduce(request, lambda line: print(line, file=sys.stderr, flush=True))
-    for path in result.files:
+    outcome = _reproduction().run(args, lambda line: print(line, file=sys.stderr, flush=True))
+    for path in outcome.files:
         _report(path, "written")
-    if result.missing:
-        _say("warning" if result.files else "error", f"no trained weights of {', '.join(result.numbers['missing'])}")
-        print(f"To train them on the images in DATA:\n{result.missing}", file=sys.stderr)
-    return 0 if result.files else 1
+    if outcome.lack:
+        _say("warning" if outcome.files else "error", outcome.lack)
+        print(f"To train them on the images in DATA:\n{outcome.recipe}", file=sys.stderr)
+    return 0 if outcome.files else 1
+
+
+def _reproduction() -> Any:
+    """`reproduction.command` of this source tree, or of the one in which `python -m reproduction` runs.
+
+    Raises:
+        FileNotFoundError: agvae is installed without its source tree.
+    """
+    if "reproduction" not in sys.modules:
+        file = Path(__file__).parents[2] / "reproduction" / "__init__.py"
+        if not file.is_file():
+            msg = (
+                "agvae reproduce needs the folders reproduction and weights/experiments, which are in the repository "
+                "and not in the installed package; at the root of a clone, python -m reproduction does the same"
+            )
+            raise FileNotFoundError(msg)
+        spec = importlib.util.spec_from_file_location("reproduction", file)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules["reproduction"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["reproduction"])
+    return importlib.import_module("reproduction.command")
 
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -653,7 +670,8 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 def _export(args: argparse.Namespace) -> int:
     from agvae.container import check_model_name
     from agvae.training.export import export_checkpoint
-    from agvae.weights import WeightsError, read_model_file, registry
+    from agvae.weights import WeightsError, registry
+    from agvae.weights.registration import describe_model
 
     check_model_name(args.name)
     with contextlib.suppress(WeightsError):  # that there is no registry yet is no fault
@@ -664,16 +682,7 @@ def _export(args: argparse.Namespace) -> int:
     output.parent.mkdir(parents=True, exist_ok=True)
     _check_paths(args.checkpoint, output, args.force)
     export_checkpoint(args.checkpoint, output, args.name, replace=args.force)
-    model = read_model_file(output)
-    entry = {
-        "preset": model.config.preset,
-        "file": output.name,
-        "size": output.stat().st_size,
-        "sha256": model.sha256,
-        "quality_range": [1, 6],
-        "metric": model.card["options"].get("metric", "mse"),
-    }
-    print(json.dumps({args.name: entry}, indent=1))
+    print(json.dumps(dict([describe_model(output)]), indent=1))
     return 0
 
 

@@ -11,17 +11,17 @@ from PIL import Image
 
 from agvae import cli
 from agvae.networks.complexity import parameters
-from agvae.reproduce import runs
-from agvae.reproduce.models import models_from
-from agvae.reproduce.registry import register
 from agvae.weights import find, read_model_file
+from agvae.weights.registration import register
+from reproduction import runs
+from reproduction.models import models_from
 from tests.helpers import picture
 
 pytest.importorskip("compressai")
 
 from compressai.models import JointAutoregressiveHierarchicalPriors, ScaleHyperprior
 
-from agvae.reproduce.table1 import PAPER, equation_1, equation_2, table
+from reproduction.table1 import PAPER, count, equation_1, equation_2
 
 SMALL = {"width": 8, "latent": 12, "patches": 16, "batch": 2, "crop": 64}
 
@@ -52,10 +52,10 @@ def test_the_printed_commands_make_the_figure(
         for part in line.split(" && "):
             words = [str(images) if word == "DATA" else word for word in shlex.split(part)]
             assert cli.main(words[1:]) == 0
-    assert lines[-2] == "python -m agvae.reproduce.registry mine"
+    assert lines[-2] == "agvae weights register mine"
     again = shlex.split(lines[-1])[1:]
     assert sorted(again) == sorted(figure)
-    assert register(tmp_path / "mine")[1] == {}
+    assert register(tmp_path / "mine").bad == {}
     assert cli.main(again) == 0
     numbers = json.loads(Path("out/fig9.json").read_text())
     assert numbers["missing"] == []
@@ -68,7 +68,7 @@ def test_the_printed_commands_make_the_figure(
 
 
 def test_table_1() -> None:
-    found = table()
+    found = count()
     rows = {(row["backbone"], row["method"]): row for row in found["rows"]}
     assert set(rows) == set(PAPER)
     for (backbone, width), zoo in zip(

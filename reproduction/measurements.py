@@ -16,8 +16,8 @@ from agvae.evaluation.measure import Point, Row, find_images, measure, summarise
 from agvae.evaluation.report import trained_qualities
 from agvae.evaluation.run import own_codec
 from agvae.images import Tally, read_rgb
-from agvae.reproduce.models import config_of, sha256_of
 from agvae.whole_file import write_whole
+from reproduction.models import config_of, sha256_of
 
 ROWS = "rows"
 """Sub-folder of the results for what was measured, one file for each model."""

@@ -11,6 +11,7 @@ from agvae.networks import GainedAutoencoder, ReferenceConfig, build
 from agvae.networks.complexity import complexity, parameters
 from agvae.networks.gain import GainUnit, level_weights
 from agvae.networks.presets import B_MSE
+from reproduction.prose import read
 
 SIDE = 256
 LATENT = 192
@@ -55,7 +56,7 @@ def equation_2(c: int, n: int, c_hp: int, n_hp: int) -> tuple[int, float]:
     return parameters_y + c_hp * n_hp * 2, flops_y + c_hp * 2 / 64**2
 
 
-def table() -> dict[str, Any]:
+def count() -> dict[str, Any]:
     """{"bases": what the model of one rate has, "rows": what each method adds, beside the paper's numbers}."""
     bases, rows = {}, []
     for backbone, width in WIDTHS.items():
@@ -138,26 +139,8 @@ def _work(network: GainedAutoencoder) -> Work:
 
 NAMES = {"balle2018": "Ballé et al.", "minnen2018": "Minnen et al."}
 
-_EXPLANATIONS = """\
-Percentages are of the model of one rate ({bases}; CompressAI's networks), n = n_hp = {n}.
 
-- **Parameters, Ballé.** HCVR and bottleneck scaling agree.
-- **Parameters, Minnen.** The numbers added agree with equations 1 and 2; the base does not: the paper's percentages
-  need a model of {implied:.1f} million parameters, and the published network has {minnen:.1f} million. Which network of
-  that size the paper counted is not known.
-- **Parameters, conditional convolution.** A scale and a bias for each of the six rates after each convolution of g_a
-  and g_s are 16,164 for N = 192: the paper's 0.140 % of its own base for Minnen. 0.315 % of Ballé are 15,964 to 16,014
-  parameters, but its narrower g_a and g_s (N = 128) take {balle:,}; with h_a and h_s it would be 21,540, with N = 192
-  again 16,164 (0.318 %). Unexplained. Both of the paper's numbers fit one addition of about 16,000.
-- **FLOPs of gains.** c h w 2 (+ c_hp h_hp w_hp 2) products agree with the paper if the base counts two FLOPs for each
-  multiplication and transposed convolutions at the size of their output. Without the products with inserted zeros,
-  which implementations leave out, the bases are {exact} FLOPs a pixel (GDN included), and the percentages more than
-  twice as large: still negligible.
-- **FLOPs, conditional convolution.** One product and one sum for each output of g_a and g_s are {outputs} a pixel. The
-  paper's percentages mean about 161 for both backbones, though one is half as wide again as the other. Unexplained."""
-
-
-def markdown(found: dict[str, Any]) -> str:
+def describe(found: dict[str, Any]) -> str:
     """The table of what each method adds, and what can be said of each difference."""
     lines = [
         "| backbone | method | parameters | by equation | % | paper | FLOPs a pixel | by equation | % | paper |",
@@ -174,7 +157,8 @@ def markdown(found: dict[str, Any]) -> str:
     bases = found["bases"]
     added = {(row["backbone"], row["method"]): row for row in found["rows"]}
     conditional = [f"{added[backbone, 'conditional']['flops_per_pixel']:.1f}" for backbone in WIDTHS]
-    text = _EXPLANATIONS.format(
+    explanations = read(
+        "table1",
         n=found["n"],
         bases=", ".join(
             f"{NAMES[name]}: {base['parameters']:,} parameters, {base['flops_per_pixel']:,.0f} FLOPs a pixel"
@@ -186,7 +170,7 @@ def markdown(found: dict[str, Any]) -> str:
         exact=" and ".join(f"{bases[name]['flops_per_pixel_without_inserted_zeros']:,.0f}" for name in WIDTHS),
         outputs=" and ".join(conditional),
     )
-    return "\n".join([*lines, "", text]) + "\n"
+    return "\n".join([*lines, "", explanations]) + "\n"
 
 
 def _plain(value: float | str) -> str:

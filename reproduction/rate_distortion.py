@@ -1,10 +1,9 @@
-"""The rate-distortion figures: which models make which curves, what is compared, and how it is drawn."""
+"""The rate-distortion figures: their curves measured, compared and drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from io import BytesIO
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,98 +13,16 @@ from scipy.interpolate import PchipInterpolator
 from agvae.evaluation.bdrate import Curve
 from agvae.evaluation.measure import Point
 from agvae.evaluation.report import METRICS, Columns, columns, deltas, finite
-from agvae.reproduce.curves import Measurements, deviations
-from agvae.reproduce.models import config_of, sha256_of
-from agvae.reproduce.runs import RUNS
+from reproduction.lines import SINGLE, Line, Panels
+from reproduction.measurements import Measurements, deviations
+from reproduction.models import config_of, sha256_of
+from reproduction.png import to_png
 
 
-@dataclass(frozen=True)
-class Line:
-    """One curve: the trained vectors of a model, or several models of one rate each.
-
-    Attributes:
-        models: names of runs.
-        between: also measure half-way between trained vectors.
-        anchors: labels of the lines of the same panel that this one is compared with.
-        style: of matplotlib.
-    """
-
-    label: str
-    models: tuple[str, ...]
-    anchors: tuple[str, ...] = ()
-    between: bool = False
-    style: str = "o-"
-
-
-SINGLE = "single-rate models"
-Panels = Mapping[str, Sequence[Line]]
-"""The lines of each row of a figure, by its title."""
-
-
-def _singles(backbone: str) -> Line:
-    return Line(SINGLE, tuple(f"{backbone}-single-{k}" for k in (1, 2, 3)), style="ks:")
-
-
-def _seeds(test: str, test_label: str, anchor: str, anchor_label: str) -> list[Line]:
-    """Two methods, and a second run of each, if there is one, with another seed."""
-    lines = [
-        Line(anchor_label, (anchor,), style="C1o-"),
-        Line(f"{anchor_label}, seed 2", (f"{anchor}-seed2",), (anchor_label,), style="C1o--"),
-        Line(test_label, (test,), (anchor_label,), style="C0o-"),
-        Line(f"{test_label}, seed 2", (f"{test}-seed2",), (f"{anchor_label}, seed 2", test_label), style="C0o--"),
-    ]
-    return [line for line in lines if line.models[0] in RUNS]
-
-
-def panels(experiment: str, model: str) -> Panels:
-    """The panels of an experiment; `model` is that of fig3 and fig4."""
-    vectors = Line("trained vectors (DVR)", (model,), style="ko")
-    figures: dict[str, Panels] = {
-        "fig3": {model: [vectors]},
-        "fig4": {
-            model: [Line("with interpolation (CVR)", (model,), (vectors.label,), between=True, style="C0.-"), vectors]
-        },
-        "fig9": {
-            "Minnen et al.": [
-                _singles("minnen"),
-                Line("HCVR", ("minnen-hcvr",), (SINGLE,)),
-                Line("bottleneck scaling", ("minnen-bottleneck",), ("HCVR",)),
-                Line("conditional convolution", ("minnen-conditional",), ("HCVR",)),
-            ]
-        },
-        "fig10": {
-            "Ballé et al.": [_singles("balle"), Line("HCVR", ("balle-hcvr",), (SINGLE,))],
-            "Minnen et al.": [_singles("minnen"), Line("HCVR", ("minnen-hcvr",), (SINGLE,))],
-        },
-        "fig11": {
-            "AG-VAE": _seeds("agvae", "HCVR", "agvae-cvr", "CVR"),
-            "Minnen et al.": _seeds("minnen-hcvr", "HCVR", "minnen-cvr", "CVR"),
-        },
-        "fig12": {"AG-VAE": _seeds("agvae", "asymmetric (AG-VAE)", "sgvae", "symmetric (SG-VAE)")},
-        "supp-n": {
-            "Minnen et al., HCVR": [
-                Line("n = 6", ("minnen-hcvr",)),
-                Line("n = 3", ("minnen-hcvr-n3",), ("n = 6",)),
-            ]
-        },
-    }
-    return figures[experiment]
-
-
-def models_of(experiment: str, model: str) -> list[str]:
-    """The models of all lines of a figure."""
-    lines = [line for of_panel in panels(experiment, model).values() for line in of_panel]
-    return list(dict.fromkeys(name for line in lines for name in line.models))
-
-
-def rate_distortion(
-    experiment: str, model: str, measurements: Measurements
-) -> tuple[dict[str, Any], list[str], bytes | None]:
-    """The numbers of a figure, the models that it lacks, and its PNG; no PNG if it lacks all."""
+def draw_rate_distortion(panels: Panels, measurements: Measurements) -> tuple[dict[str, Any], bytes]:
+    """The numbers of a figure, of those of its models that are there, and its PNG."""
     found: dict[str, Any] = {"images": [path.name for path in measurements.paths], "models": {}, "panels": {}}
-    missing: list[str] = []
-    layout = panels(experiment, model)
-    for title, lines in layout.items():
+    for title, lines in panels.items():
         measured: dict[str, list[tuple[str, Point]]] = {}
         for line in lines:
             of_line = []
@@ -114,13 +31,10 @@ def rate_distortion(
                 if digest is not None:
                     found["models"][name] = {"sha256": digest, "betas": config_of(name).betas}
                     of_line += [(name, point) for point in measurements.points(name, between=line.between)]
-                elif name not in missing:
-                    missing.append(name)
             if of_line:
                 measured[line.label] = sorted(of_line, key=lambda pair: pair[1].bpp)
         found["panels"][title] = _panel(lines, measured)
-    drawn = any(panel["curves"] for panel in found["panels"].values())
-    return found, missing, _draw(layout, found["panels"]) if drawn else None
+    return found, _draw(panels, found["panels"])
 
 
 def _panel(lines: Sequence[Line], measured: Mapping[str, Sequence[tuple[str, Point]]]) -> dict[str, Any]:
@@ -186,10 +100,4 @@ def _draw(layout: Panels, found: Mapping[str, Any]) -> bytes:
             axes.set(title=title, xlabel="bits per pixel", ylabel=f"{METRICS[metric]} (dB)")
             axes.grid(alpha=0.3)
             axes.legend(fontsize="small")
-    return png(figure)
-
-
-def png(figure: Figure) -> bytes:
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=120)
-    return file.getvalue()
+    return to_png(figure)

@@ -1,1 +1,0 @@
-"""The paper's experiments as commands: small controlled runs, the figures and tables made from them."""
