@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from importlib.metadata import distributions
 from pathlib import Path
@@ -52,6 +53,19 @@ def test_wheel_holds_all_that_is_needed(wheel: Path) -> None:
     assert {*modules, *shipped, *markers, "napari_agvae/napari.yaml", "napari_agvae/icons/agvae.svg"} <= names
     tops = {Path(name).parts[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"agvae", "napari_agvae", "pillow_agvae"}
+
+
+def test_sdist_holds_its_tests_and_no_models_of_experiments(tmp_path: Path) -> None:
+    build = "import sys; from hatchling.build import build_sdist; print(build_sdist(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", build, str(tmp_path)], check=True, capture_output=True, cwd=ROOT, timeout=120)
+    (path,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {Path(*Path(name).parts[1:]).as_posix() for name in archive.getnames()}
+    tops = ("src", "reproduction", "tests", "docs", "examples", "benchmarks")
+    here = {file.relative_to(ROOT).as_posix() for top in tops for file in (ROOT / top).rglob("*") if file.is_file()}
+    assert {name for name in here if "__pycache__" not in name} <= names
+    of_experiments = {name for name in names if name.startswith("weights/experiments/")}
+    assert of_experiments == {"weights/experiments/README.md"}
 
 
 def test_default_weights_are_bundled(unpacked: Path) -> None:
