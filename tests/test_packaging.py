@@ -126,11 +126,17 @@ def test_entry_points(unpacked: Path) -> None:
 
 
 def test_readme_starts_with_its_commands_and_ci_runs_the_tests() -> None:
-    demo, *tests = commands = [line for line in README.splitlines() if line.startswith("python3 -m venv ")]
-    assert demo.endswith("agvae demo")
-    assert [line.partition("bin/pytest")[2] for line in tests] == ["", " tests/reference", " tests/napari"]
+    demo, tests = commands = [line for line in README.splitlines() if line.startswith("python3 -m venv ")]
+    assert demo.endswith("/agvae demo")
+    assert tests.endswith("/nox")
     assert set(commands) <= set(README.splitlines()[:25])
-    assert "grep '^python3 -m venv .*pytest' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "grep '^python3 -m venv .*nox' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_readme_and_nox_name_the_same_packages_for_a_display() -> None:
+    (line,) = (line for line in README.splitlines() if line.startswith("apt-get install") and "xvfb" in line)
+    (names,) = re.findall(r"LIBRARIES = \[(.*?)\]", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.DOTALL)
+    assert set(line.split()[3:]) == set(re.findall(r'"(.*?)"', names))
 
 
 @pytest.mark.parametrize(
