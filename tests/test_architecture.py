@@ -1,0 +1,95 @@
+"""The rooms of the house: imports lead down, in no circle, and each module has a name and a job of its own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import agvae
+
+SOURCE = Path(agvae.__file__).parents[1]
+GROUND = {
+    *("addresses", "boxes", "errors", "images", "metrics", "progress", "quality", "runtime"),
+    *("settings", "shortage", "streams", "whole_file"),
+}
+ROOMS = [
+    GROUND,
+    {"file", "container", "entropy"},
+    {"networks"},
+    {"weights"},
+    {"coding"},
+    {"api"},
+    {"training", "evaluation", "pillow_agvae", "napari_agvae"},
+    {"cli", "originals", "targets", "written"},
+]
+"""From the ground up; those of one floor do not use each other, but for those of the ground and of the topmost."""
+
+
+def modules() -> dict[str, Path]:
+    """The files of all modules by their dotted names."""
+    paths = [path for package in ("agvae", "pillow_agvae", "napari_agvae") for path in (SOURCE / package).rglob("*.py")]
+    names = [".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    return dict(zip(names, paths, strict=True))
+
+
+def imports(path: Path, known: set[str]) -> set[str]:
+    """The modules of the distribution that one imports anywhere but for its annotations."""
+    found = set()
+    tree = ast.parse(path.read_text("utf-8"))
+    typing = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inner & known or {node.module}
+    return found & known
+
+
+def room(name: str) -> str:
+    parts = name.split(".")
+    return parts[1] if parts[0] == "agvae" and len(parts) > 1 else parts[0]
+
+
+def test_imports_lead_down() -> None:
+    floors = {name: floor for floor, names in enumerate(ROOMS) for name in names}
+    known = set(modules())
+    wrong = []
+    for name, path in modules().items():
+        if name == "agvae" or name.endswith("__main__"):
+            continue
+        for other in imports(path, known):
+            a, b = room(name), room(other)
+            beside = floors.get(b) == floors[a] and (a in GROUND or a == "container" or floors[a] == len(ROOMS) - 1)
+            if a != b and b != "agvae" and floors[b] >= floors[a] and not beside:
+                wrong.append(f"{name} -> {other}")
+    assert wrong == []
+
+
+def test_imports_run_in_no_circle() -> None:
+    known = set(modules())
+    graph = {name: imports(path, known) - {"agvae", name} for name, path in modules().items()}
+    assert set(TopologicalSorter(graph).static_order()) >= known - {"agvae"}  # raises CycleError
+
+
+def test_no_name_twice() -> None:
+    own = [name for name, path in modules().items() if path.name[0] != "_" and room(name) != "napari_agvae"]
+    names = Counter(name.rpartition(".")[2] for name in own)
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_a_module_begins_with_its_job() -> None:
+    for name, path in modules().items():
+        text = ast.get_docstring(ast.parse(path.read_text("utf-8")))
+        assert text, name
+        assert re.match(r"[A-Z`.\"].*[.:]$", text.splitlines()[0]), f"{name}: {text.splitlines()[0]}"
