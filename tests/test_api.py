@@ -9,13 +9,14 @@ import random
 import re
 import subprocess
 import sys
+import tarfile
 import weakref
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -268,6 +269,32 @@ def test_pipes_and_readers_without_more_than_read() -> None:
         np.testing.assert_array_equal(agvae.decode(pipe), agvae.decode(data))
     with piped(data[:-9]) as pipe, pytest.raises(TruncatedFileError):
         agvae.decode(pipe)
+
+
+@pytest.mark.parametrize("mode", ["r|", "r|*"])
+def test_members_of_tar_streams(mode: Literal["r|", "r|*"]) -> None:
+    """Their `seekable` is an AttributeError in some versions of Python."""
+    data, archive = agvae.encode(picture(60, 40), 1), io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        member = tarfile.TarInfo("a.agv")
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))
+    archive.seek(0)
+    with tarfile.open(fileobj=archive, mode=mode) as tar:
+        for member in tar:
+            file = tar.extractfile(member)
+            assert file is not None
+            np.testing.assert_array_equal(agvae.decode(file), agvae.decode(data))
+
+
+def test_files_whose_place_is_not_to_be_had() -> None:
+    data = agvae.encode(picture(60, 40), 1)
+
+    class Lost(io.BytesIO):
+        def tell(self) -> int:
+            raise io.UnsupportedOperation
+
+    assert agvae.read_info(Lost(data)) == agvae.read_info(data)
 
 
 @pytest.mark.parametrize("kind", ["cut.png", "cut.qoi", "ink.tif", "grey.png"])

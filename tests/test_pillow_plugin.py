@@ -1632,6 +1632,46 @@ def test_a_failed_save_over_itself_changes_nothing(frames_path: Path, frames_dat
     assert frames_path.read_bytes() == link.read_bytes() != frames_data
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
+@pytest.mark.parametrize("kept_by", ["hard link", "folder"])
+def test_a_save_over_a_file_that_cannot_be_replaced_puts_the_old_one_back(
+    kept_by: str, frames_path: Path, frames_data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk; Pillow's own writers empty the file first."""
+    import resource
+
+    if kept_by == "hard link":
+        alias(frames_path, "hard link")
+    else:
+        access = os.access
+        monkeypatch.setattr(os, "access", lambda path, mode: path != frames_path.parent and access(path, mode))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Image.open(frames_path) as im:
+        im.load()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(frames_data) - 100, limits[1]))
+        try:
+            with pytest.raises(OSError, match="too large") as caught:
+                im.save(frames_path, quality=6, save_all=True)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert caught.value.filename == str(frames_path)
+        assert frames_path.read_bytes() == frames_data
+        im.save(frames_path, quality=6, save_all=True)
+    assert agvae.read_info(frames_path)["quality"] == 6
+
+
+def test_a_link_to_another_kind_of_file_is_not_written_through(frames_path: Path, photo: Image.Image) -> None:
+    target, link = frames_path.with_name("photo.png"), frames_path.with_name("link.agv")
+    photo.save(target)
+    before = target.read_bytes()
+    link.symlink_to(target)
+    with pytest.raises(OSError, match="another kind"):
+        pillow_agvae.save(photo, link)
+    with Image.open(frames_path) as im, pytest.raises(OSError, match="another kind"):
+        im.save(link)
+    assert target.read_bytes() == before
+
+
 def test_saving_into_the_file_that_it_was_opened_from(frames_path: Path, frames_data: bytes, data: bytes) -> None:
     with Image.open(frames_path) as im:
         for _ in range(2):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import agvae
-from agvae.whole_file import check_target, is_stream, whole_file, write_whole
+from agvae.whole_file import check_target, is_stream, whole_file, write_in_place, write_whole
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 ROOT = pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root can give files away")
@@ -149,6 +149,18 @@ class TestRefusals:
         (tmp_path / "link").symlink_to(tmp_path / "link")
         refused(tmp_path / "link", "symbolic links")
 
+    def test_links_to_names_of_another_kind(self, tmp_path: Path) -> None:
+        """Also where nothing is there yet: the bytes would lie under that name."""
+        (tmp_path / "photo.png").write_bytes(b"photo")
+        for target in ("photo.png", "new.png", "nothing"):
+            link = tmp_path / "link.agv"
+            link.symlink_to(target)
+            refused(link, f"is a link to .*{target}, a name for files of another kind")
+            link.unlink()
+        (tmp_path / "a.jpg").symlink_to("b.jpeg")
+        write_whole(tmp_path / "a.jpg", b"new")
+        assert (tmp_path / "b.jpeg").read_bytes() == b"new"
+
     def test_what_is_there_already(self, tmp_path: Path) -> None:
         path = tmp_path / "file"
         path.write_bytes(b"old")
@@ -227,6 +239,46 @@ class TestFailures:
         assert not list(tmp_path.iterdir())
 
 
+class TestInPlace:
+    @pytest.mark.parametrize("length", [0, 2, 5, 9])
+    def test_all_names_show_the_new_content(self, length: int, tmp_path: Path) -> None:
+        path = tmp_path / "file"
+        path.write_bytes(b"older")
+        os.link(path, tmp_path / "again")
+        write_in_place(path, b"123456789"[:length])
+        assert contents(tmp_path) == dict.fromkeys((path, tmp_path / "again"), b"123456789"[:length])
+
+    @POSIX
+    def test_read_only(self, tmp_path: Path) -> None:
+        path = tmp_path / "file"
+        path.write_bytes(b"old")
+        path.chmod(0o444)
+        with pytest.raises(PermissionError, match=r"file") as raised:
+            write_in_place(path, b"new")
+        assert raised.value.filename == str(path)
+        assert path.read_bytes() == b"old"
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
+    @pytest.mark.parametrize(("old", "limit"), [(4000, 5000), (5500, 2000), (8000, 2000), (6000, 9000), (8000, 9000)])
+    def test_the_old_content_is_put_back(self, old: int, limit: int, tmp_path: Path) -> None:
+        """Whether it is longer or shorter, and wherever writing ends: in a longer tail, in the head, or last."""
+        code = (
+            "import os, resource; from agvae.whole_file import write_in_place\n"
+            f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+            "def fail(_): raise KeyboardInterrupt\n"
+            "os.fsync = fail\n"
+            "try: write_in_place('file', bytes(6000))\n"
+            "except OSError as error: print(error.filename)\n"
+            "except KeyboardInterrupt: print('stopped')\n"
+        )
+        content = os.urandom(old)
+        (tmp_path / "file").write_bytes(content)
+        environment = {**os.environ, "PYTHONPATH": str(Path(agvae.__file__).parents[1])}
+        result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True)
+        assert result.stdout.decode().strip() == ("stopped" if limit == 9000 else "file")
+        assert contents(tmp_path) == {tmp_path / "file": content}
+
+
 class TestOtherTargets:
     def test_links_stay(self, tmp_path: Path) -> None:
         (tmp_path / "link").symlink_to("file")
@@ -260,5 +312,4 @@ class TestOtherTargets:
             "agvae/evaluation/run.py",
             "agvae/training/export.py",
             "agvae/whole_file.py",
-            "pillow_agvae/saving.py",
         }

@@ -36,5 +36,14 @@ class Stream(BytesIO):
 
 def seekable(fp: IO[bytes]) -> IO[bytes]:
     """The file itself if it can seek, else a `Stream` of it."""
-    can = hasattr(fp, "seek") and hasattr(fp, "tell") and (not hasattr(fp, "seekable") or fp.seekable())
-    return fp if can else Stream(fp)
+    return fp if _seeks(fp) else Stream(fp)
+
+
+def _seeks(fp: IO[bytes]) -> bool:
+    try:
+        if hasattr(fp, "seekable") and not fp.seekable():
+            return False
+        fp.seek(fp.tell())
+    except Exception:  # what has none of these, or raises of its own, as members of a tar stream do
+        return False
+    return True

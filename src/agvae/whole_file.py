@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mimetypes
 import os
 import secrets
 import shutil
 import stat
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +25,46 @@ def write_whole(path: str | os.PathLike[str], data: bytes, *, replace: bool = Tr
     """Write a file as `whole_file` does."""
     with whole_file(path, replace=replace) as file:
         file.write(data)
+
+
+def write_in_place(path: str | os.PathLike[str], data: bytes) -> None:
+    """Give a file that cannot be replaced, as it has several names or a folder that is closed, other content.
+
+    What needs room is written behind the old content first, and the old content is put back if anything fails.  Only
+    if the process is killed between, or the power fails, the file may be neither the old nor the new one.
+
+    Raises:
+        OSError: it is not there, is read-only, or cannot be written; then it is unchanged.
+    """
+    name, target = os.fspath(path), Path(path)
+    if not target.stat().st_mode & 0o222:  # which binds root, too
+        raise PermissionError(errno.EACCES, "is read-only", name)
+    with target.open("r+b", buffering=0) as file:
+        old = file.read()
+        touched = False
+        try:
+            file.seek(len(old))
+            _write(file, data[len(old) :])
+            touched = True
+            file.seek(0)
+            _write(file, data[: len(old)])
+            file.truncate(len(data))
+            os.fsync(file.fileno())
+        except BaseException as error:
+            shorter = os.fstat(file.fileno()).st_size < len(old)
+            end = len(old) if shorter else file.tell() * touched
+            file.seek(0)
+            _write(file, old[:end])
+            file.truncate(len(old))
+            if isinstance(error, OSError):
+                raise OSError(error.errno, error.strerror, name) from error
+            raise
+
+
+def _write(file: FileIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 @contextlib.contextmanager
@@ -74,13 +116,15 @@ def check_target(path: str | os.PathLike[str], *, replace: bool = True) -> os.st
 
     Raises:
         OSError: it is there and must not be replaced, is a folder, is read-only, or has other hard links, which would
-            keep the old data; or its folder is missing or cannot be written to.
+            keep the old data; it is a link to a name of another kind; or its folder is missing or cannot be written to.
     """
     if is_stream(path):
         return None
     name, target = os.fspath(path), Path(os.path.realpath(path))
     if not os.path.basename(name):  # noqa: PTH119  # a Path would forget the slash
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+    if _kind(target) != _kind(Path(name)):
+        raise OSError(errno.EINVAL, f"is a link to {target}, a name for files of another kind", name)
     try:
         folder, old = target.parent.stat(), None
         with contextlib.suppress(FileNotFoundError):
@@ -106,6 +150,11 @@ def is_stream(path: str | os.PathLike[str]) -> bool:
     """Whether a path is a pipe, a device, or what the process was given to write to, and so is never replaced."""
     place = Path(path)
     return str(place).startswith(_STREAMS) or (place.exists() and not place.is_file() and not place.is_dir())
+
+
+def _kind(path: Path) -> str:
+    """What a name says of the file: .jpg and .jpeg are one kind."""
+    return mimetypes.guess_type(path.name)[0] or path.suffix.lower()
 
 
 def _private(path: str, flags: int) -> int:

@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO, RawIOBase
-from pathlib import Path
 from typing import IO, Any
 
 from PIL import Image
 
 from agvae.file.metadata import WHOLE_IMAGE, Metadata
 from agvae.quality import DEFAULT_QUALITY, QUALITY_RANGES
-from agvae.whole_file import check_target, write_whole
+from agvae.whole_file import check_target, write_in_place, write_whole
 from pillow_agvae.appended import AllFrames, check_sources, checked_images
 from pillow_agvae.locking import locked
 
@@ -38,6 +37,10 @@ _REFUSED = {
     "lossless": "AGV is lossy: lossless=True would be a promise that the file does not keep",
     "append": "images cannot be appended to an AGV file: give all frames at once, with append_images",
 }
+
+
+_KEPT_BY_WRITING_IN_PLACE = (errno.EMLINK, errno.EACCES, errno.EPERM)
+"""Why a file cannot be replaced that may have new content: other hard links, its folder, its owner."""
 
 
 def save_whole(image: Image.Image, path: str | bytes | os.PathLike[Any], **options: Any) -> None:
@@ -65,16 +68,16 @@ def save_over(image: Image.Image, path: str | bytes | os.PathLike[Any], options:
     """`image.save(path, "AGV", **options)` with nothing written before all is read and coded.
 
     The file is written whole or not at all if it can be replaced; otherwise, as where it has several hard links, it
-    gets new content.
+    gets new content in its place, and the old one back if that fails.
     """
     name = os.fsdecode(path)
     data = _file_of(image, name, options)
     try:
         write_whole(name, data)
     except OSError as error:
-        if not isinstance(error, PermissionError) and error.errno != errno.EMLINK:
+        if error.errno not in _KEPT_BY_WRITING_IN_PLACE or not os.path.exists(name):  # noqa: PTH110
             raise
-        Path(name).write_bytes(data)
+        write_in_place(name, data)
 
 
 def _file_of(image: Image.Image, name: str, options: Mapping[str, Any]) -> bytes:
