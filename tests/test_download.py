@@ -426,16 +426,6 @@ class TestNoServer:
         assert target.read_bytes() == CONTENT
 
 
-@pytest.fixture
-def file_size_limit() -> Iterator[Callable[[int], None]]:
-    """Sets the most bytes that a file of this process may have."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 class TestDisk:
     @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit on file sizes here")
     def test_a_file_that_cannot_be_written_whole_is_not_left_behind(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -267,6 +268,31 @@ class TestEvaluate:
         evaluate(EvaluationOptions(images, out, (3, 4), force=True))
         assert set(contents()) == set(first)
         assert all(contents()[name] != data for name, data in first.items())
+
+    def test_a_full_disk_keeps_whole_rows(
+        self, images: Path, tiny_weights: Path, tmp_path: Path, file_size_limit: Callable[[int], None]
+    ) -> None:
+        out = tmp_path / "out"
+        file_size_limit(400)
+        with pytest.raises(OSError, match=r"File too large: .*rows-unfinished\.csv"):
+            evaluate(EvaluationOptions(images, out, (1, 2, 3, 4, 5, 6)))
+        assert [path.name for path in out.iterdir()] == ["rows-unfinished.csv"]
+        header, *rows = (out / "rows-unfinished.csv").read_text().splitlines()
+        assert len(rows) in range(1, 5)
+        assert all(row.count(",") == header.count(",") for row in rows)
+
+    def test_a_full_disk_leaves_the_results_of_the_run_before(
+        self, images: Path, tiny_weights: Path, tmp_path: Path, file_size_limit: Callable[[int], None]
+    ) -> None:
+        out = tmp_path / "out"
+        evaluate(EvaluationOptions(images, out, (1, 2)))
+        before = {path.name: path.read_bytes() for path in out.iterdir()}
+        file_size_limit(len(before["psnr.png"]) // 2)
+        with pytest.raises(OSError, match=r"File too large: .*psnr\.png"):
+            evaluate(EvaluationOptions(images, out, (3, 4), force=True))
+        after = {path.name: path.read_bytes() for path in out.iterdir()}
+        assert b"agvae,4.0,a.png" in after.pop("rows-unfinished.csv")
+        assert after == before
 
     def test_a_broken_image_ends_no_run(self, images: Path, tiny_weights: Path, tmp_path: Path) -> None:
         (images / "b.png").write_bytes(b"no image")

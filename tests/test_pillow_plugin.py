@@ -20,7 +20,7 @@ import time
 import tracemalloc
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -1670,6 +1670,23 @@ def test_a_link_to_another_kind_of_file_is_not_written_through(frames_path: Path
     with Image.open(frames_path) as im, pytest.raises(OSError, match="another kind"):
         im.save(link)
     assert target.read_bytes() == before
+
+
+def test_a_full_disk_is_told_of_by_name(
+    frames_path: Path, frames_data: bytes, file_size_limit: Callable[[int], None]
+) -> None:
+    """A new file goes; one that is saved over itself stays."""
+    folder = frames_path.parent
+    with Image.open(frames_path) as im:
+        file_size_limit(len(frames_data) + 10)
+        with pytest.raises(OSError, match=r"File too large: .*frames\.agv"):
+            im.save(frames_path, save_all=True, quality=6)
+        assert frames_path.read_bytes() == frames_data
+    noise = Image.effect_noise((120, 120), 99)
+    file_size_limit(100)
+    with pytest.raises(OSError, match=r"File too large: .*new\.agv"):
+        noise.save(folder / "new.agv", quality=6)
+    assert list(folder.iterdir()) == [frames_path]
 
 
 def test_saving_into_the_file_that_it_was_opened_from(frames_path: Path, frames_data: bytes, data: bytes) -> None:

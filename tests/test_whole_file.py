@@ -7,12 +7,13 @@ import re
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import agvae
-from agvae.whole_file import check_target, is_stream, whole_file, write_in_place, write_whole
+from agvae.whole_file import append_whole, check_target, csv_line, is_stream, whole_file, write_in_place, write_whole
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 ROOT = pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root can give files away")
@@ -277,6 +278,23 @@ class TestInPlace:
         result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True)
         assert result.stdout.decode().strip() == ("stopped" if limit == 9000 else "file")
         assert contents(tmp_path) == {tmp_path / "file": content}
+
+    def test_lines_are_appended(self, tmp_path: Path) -> None:
+        path = tmp_path / "table.csv"
+        for values in (("a", "b"), (1.5, 'x,"y"')):
+            append_whole(path, csv_line(values))
+        assert path.read_bytes() == b'a,b\r\n1.5,"x,""y"""\r\n'
+
+    def test_no_half_of_a_line(self, tmp_path: Path, file_size_limit: Callable[[int], None]) -> None:
+        path = tmp_path / "table.csv"
+        file_size_limit(10)
+        with pytest.raises(OSError, match=r"File too large: .*table\.csv"):
+            append_whole(path, bytes(11))
+        assert not path.exists()
+        append_whole(path, b"12345\n")
+        with pytest.raises(OSError, match=r"File too large: .*table\.csv"):
+            append_whole(path, b"67890\n")
+        assert path.read_bytes() == b"12345\n"
 
 
 class TestOtherTargets:

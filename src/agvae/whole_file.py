@@ -1,16 +1,17 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and named where they cannot be."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import mimetypes
 import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
-from io import FileIO
+from collections.abc import Iterable, Iterator
+from io import FileIO, StringIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -67,6 +68,32 @@ def _write(file: FileIO, data: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
+def append_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Append to a file, which is made if there is none.
+
+    Raises:
+        OSError: it cannot be written; it is as it was.
+    """
+    place = Path(path)
+    new = not place.exists()
+    with _naming(path), place.open("ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            _write(file, data)
+        except BaseException:
+            file.truncate(size)
+            if new:
+                place.unlink()
+            raise
+
+
+def csv_line(values: Iterable[object]) -> bytes:
+    """A line of a table."""
+    text = StringIO(newline="")
+    csv.writer(text).writerow(values)
+    return text.getvalue().encode()
+
+
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str], *, replace: bool = True) -> Iterator[BinaryIO]:
     """A binary file to write, which gets its name when the block ends without an error.
@@ -83,7 +110,7 @@ def whole_file(path: str | os.PathLike[str], *, replace: bool = True) -> Iterato
         OSError: it cannot be written (see `check_target`); a file that was there is unchanged.
     """
     if is_stream(path):
-        with Path(path).open("wb") as file:
+        with _naming(path), Path(path).open("wb") as file:
             yield file
         return
     old = check_target(path, replace=replace)
@@ -101,11 +128,10 @@ def whole_file(path: str | os.PathLike[str], *, replace: bool = True) -> Iterato
         else:
             _name(part, target)
         _sync_folder(target.parent)
-    except BaseException as error:
+    except BaseException:
         part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and (error.filename in (str(part), str(target)) or error.errno in _FULL):
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
-        raise
+        with _naming(path, part, target):
+            raise
 
 
 def check_target(path: str | os.PathLike[str], *, replace: bool = True) -> os.stat_result | None:
@@ -155,6 +181,18 @@ def is_stream(path: str | os.PathLike[str]) -> bool:
 def _kind(path: Path) -> str:
     """What a name says of the file: .jpg and .jpeg are one kind."""
     return mimetypes.guess_type(path.name)[0] or path.suffix.lower()
+
+
+@contextlib.contextmanager
+def _naming(path: str | os.PathLike[str], *others: Path) -> Iterator[None]:
+    """Have errors of a full disk, and those about other names of a file, say which file they are about."""
+    try:
+        yield
+    except OSError as error:
+        unnamed = error.errno in _FULL and error.filename is None
+        if unnamed or error.filename in map(str, others):
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        raise
 
 
 def _private(path: str, flags: int) -> int:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from io import BytesIO, RawIOBase
+from io import BufferedRandom, BufferedWriter, BytesIO, RawIOBase
 from typing import IO, Any
 
 from PIL import Image
@@ -96,12 +96,15 @@ class _NamedFile(BytesIO):
 
 @contextmanager
 def naming(name: str | bytes) -> Iterator[None]:
-    """Put the name of the file to write, if it has one, in front of errors that name none."""
+    """Put the name of the file to write, if it has one, in errors that name none."""
     try:
         yield
     except (OSError, ValueError) as error:
-        if name and len(error.args) == 1 and getattr(error, "filename", None) is None:
-            error.args = (f"{os.fsdecode(name)}: {error.args[0]}",)
+        if name and getattr(error, "filename", None) is None:
+            if len(error.args) == 1:
+                error.args = (f"{os.fsdecode(name)}: {error.args[0]}",)
+            elif isinstance(error, OSError):
+                error.filename = os.fsdecode(name)
         raise
 
 
@@ -211,8 +214,12 @@ def _write(fp: IO[bytes], data: bytes) -> None:
     """Write everything, also to an unbuffered file, which may take less at a time.
 
     What other file objects return is not looked at, as nowhere in Pillow: some give None, True or a number of other
-    bytes.
+    bytes.  Buffers of files are passed by, as by Pillow's encoders: what a full disk left in one would be written again
+    when Pillow closes the file, and its error take the place of ours.
     """
+    if type(fp) in (BufferedRandom, BufferedWriter):
+        fp.flush()
+        fp = fp.raw  # type: ignore[attr-defined]
     if not isinstance(getattr(fp, "file", fp), RawIOBase):  # the wrappers of tempfile have a `file`
         fp.write(data)
         return

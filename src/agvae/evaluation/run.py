@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import platform
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ from agvae.evaluation.report import (
 from agvae.images import Tally
 from agvae.quality import on_scale
 from agvae.weights import registry
-from agvae.whole_file import check_target, write_whole
+from agvae.whole_file import append_whole, check_target, csv_line, write_whole
 
 OWN_NAME = "agvae"
 ROWS = "rows.csv"
@@ -128,11 +128,7 @@ def evaluate(options: EvaluationOptions, command: str = "", progress: Callable[[
     for metric in METRICS:
         if any(value is not None for value in curves[OWN_NAME][metric]):
             results[f"{metric}.png"] = rate_distortion_plot(known, OWN_NAME, metric)
-    for name in RESULTS:
-        (options.output / name).unlink(missing_ok=True)
-    unfinished.rename(options.output / ROWS)
-    for name, data in results.items():
-        write_whole(options.output / name, data, replace=False)
+    _replace_results(options.output, results)
     return report
 
 
@@ -191,16 +187,26 @@ def _measure_into(
     """Measure, writing every row as soon as it is known."""
     rows = []
     per_image = sum(len(codec.settings) for codec in codecs)
-    with path.open("x", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(Row)])
-        writer.writeheader()
-        for row in measure_all(images, codecs):
-            writer.writerow(asdict(row))
-            rows.append(row)
-            if len(rows) % per_image == 0:
-                file.flush()
-                progress(f"{len(rows) // per_image} of {len(images)} images, {row.image}")
+    names = [f.name for f in fields(Row)]
+    append_whole(path, csv_line(names))
+    for row in measure_all(images, codecs):
+        append_whole(path, csv_line(asdict(row).values()))
+        rows.append(row)
+        if len(rows) % per_image == 0:
+            progress(f"{len(rows) // per_image} of {len(images)} images, {row.image}")
     return rows
+
+
+def _replace_results(folder: Path, results: Mapping[str, bytes]) -> None:
+    """Name the results of this run, whose rows are there, in the place of others, once all are on the disk."""
+    with TemporaryDirectory(prefix=".agvae-", dir=folder) as fresh:
+        for name, data in results.items():
+            write_whole(Path(fresh) / name, data)
+        for name in RESULTS:
+            (folder / name).unlink(missing_ok=True)
+        (folder / UNFINISHED).rename(folder / ROWS)
+        for name in results:
+            (Path(fresh) / name).rename(folder / name)
 
 
 def _entry(even: Continuity) -> dict[str, Any]:

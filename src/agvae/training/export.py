@@ -115,7 +115,7 @@ def export_checkpoint(
     data = save(tensors, metadata)
     with TemporaryDirectory() as folder:
         trial = Path(folder) / "model.safetensors"
-        trial.write_bytes(data)
+        write_whole(trial, data)
         try:
             read_model_file(trial)
         except WeightsError as error:

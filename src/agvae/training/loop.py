@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import math
 import os
 import pickle
@@ -31,6 +30,7 @@ from agvae.training.signals import Interruption
 from agvae.training.validate import FLAT, LevelResult, flat_pictures, load_kinds, mean_log2_loss, validate
 from agvae.weights import read_model_file
 from agvae.weights.model_file import check_config
+from agvae.whole_file import append_whole, csv_line
 
 CHECKPOINT_VERSION = 1
 PRECISIONS = ("bf16", "fp32")
@@ -477,14 +477,11 @@ class Trainer:
         """Append a validation to the CSV and print it."""
         path = self.output / VALIDATION
         columns = ["step", "patches", "minutes", *[f.name for f in fields(LevelResult)]]
-        with path.open("a+", newline="") as file:
-            file.seek(0)
-            first = file.readline()
-            writer = csv.writer(file)
-            if first.rstrip().split(",") != columns:  # a new file, or one of a version that wrote other columns
-                writer.writerow(columns)
-            for r in results:
-                writer.writerow([self.step, self.patches, f"{self.elapsed / 60:.2f}", *asdict(r).values()])
+        first = path.read_text().partition("\n")[0] if path.exists() else ""
+        lines = [[self.step, self.patches, f"{self.elapsed / 60:.2f}", *asdict(r).values()] for r in results]
+        if first.rstrip().split(",") != columns:  # a new file, or one of a version that wrote other columns
+            lines.insert(0, columns)
+        append_whole(path, b"".join(map(csv_line, lines)))
         for kind in dict.fromkeys(r.kind for r in results if r.kind not in FLAT):
             points = "  ".join(f"{r.bpp:.4f}/{r.psnr:.2f}" for r in results if r.kind == kind)
             self._say(f"{kind}: {points}")
