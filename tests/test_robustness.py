@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -110,3 +112,33 @@ def test_failures_are_seen(target: str, reason: str, tiny_weights: Path) -> None
     assert failure.number == 1
     assert reason in failure.reason
     assert sandbox.run(f"tests.sandbox:{target}", [b"good"], b"good", tiny_weights, seconds=1) is None
+
+
+@pytest.mark.parametrize("target", ["fuzz_container", "fuzz_plugin"])
+def test_targets_may_stand_behind_other_lines(target: str) -> None:
+    """As OSS-Fuzz measures coverage."""
+    source = Path(__file__).with_name(f"{target}.py").read_text(encoding="utf-8")
+    compile(f"import atexit\n{source}", target, "exec")
+
+
+def test_the_build_for_oss_fuzz(tmp_path: Path, tiny_weights: Path) -> None:
+    """With what its image has replaced by what only writes down how it was called."""
+    tools, out = tmp_path / "tools", tmp_path / "out"
+    tools.mkdir()
+    out.mkdir()
+    for name in ("pip3", "compile_python_fuzzer"):
+        (tools / name).write_text(f'#!/bin/sh\necho {name} "$@" >>"$OUT/calls"\n')
+        (tools / name).chmod(0o755)
+    (tools / "python3").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (tools / "python3").chmod(0o755)
+    environment = {**os.environ, "OUT": str(out), "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+    environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))
+    build = Path(__file__).with_name("oss-fuzz") / "build.sh"
+    subprocess.run(["bash", build], env=environment, check=True)
+    calls = (out / "calls").read_text().splitlines()
+    assert [call.split()[0] for call in calls] == ["pip3", "compile_python_fuzzer", "compile_python_fuzzer"]
+    for target, count in (("fuzz_container", 5), ("fuzz_plugin", 3)):
+        with zipfile.ZipFile(out / f"{target}_seed_corpus.zip") as seeds:
+            assert len(seeds.namelist()) == count
+        assert '"TILE"' in (out / f"{target}.dict").read_text()
+        assert (out / f"{target}.options").exists()
