@@ -36,16 +36,12 @@ def after_fork(renew: Callable[[], None]) -> None:
 @contextmanager
 def at_work() -> Iterator[None]:
     """For calls of operators; may be nested."""
-    thread = threading.get_ident()
-    if thread in _busy or threading.current_thread() is threading.main_thread():
+    if threading.get_ident() in _busy or threading.current_thread() is threading.main_thread():
         yield
         return
-    _busy.add(thread)
-    try:
+    with helping():
         pulse()
         yield
-    finally:
-        _busy.discard(thread)
 
 
 @contextmanager
