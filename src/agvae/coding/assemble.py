@@ -20,7 +20,7 @@ from agvae.coding.tiles import decode_images, encode_images, tiles_needed
 from agvae.coding.windows import padded
 from agvae.errors import DamagedFileError, about
 from agvae.file.alpha import decode_alpha, encode_alpha
-from agvae.file.header import TILE_SIZE, Header, tile_box
+from agvae.file.header import MAX_TILE_SIZE, TILE_SIZE, Header, tile_box
 from agvae.file.layout import Reader, write_container
 from agvae.file.metadata import Metadata
 from agvae.file.payload import TileData
@@ -33,6 +33,8 @@ THUMBNAIL_SIDE = 384
 _LOST_ALPHA = 255
 _THIN = 2**20
 """Pixels, with those that a thin image is padded with, whose work no limit forbids."""
+_AROUND = 9 * MAX_TILE_SIZE**2
+"""Pixels of the tiles around a small box, whose work no limit forbids."""
 
 
 class Job(NamedTuple):
@@ -133,7 +135,7 @@ def _request(job: Job, damaged_ok: bool) -> tuple[DecodeRequest, NDArray[np.uint
         msg = f"frame must be from 0 to {header.frames - 1}, not {frame}"
         raise ValueError(msg)
     box = _checked_box(header, job.box)
-    numbers = range(header.tiles_per_frame) if job.box is None else tiles_needed(header, box)
+    numbers = range(header.tiles_per_frame) if job.box is None else _checked_tiles(header, box)
     tiles = {number: job.reader.tile(frame, number) for number in numbers}
     for tile in tiles.values():
         if tile.error is not None and not damaged_ok:
@@ -147,8 +149,11 @@ def finished(colour: NDArray[Any], header: Header, alpha: NDArray[np.uint8] | No
     """(H, W, 3) colour of a frame as the codec gives it, and alpha, in the shape of the mode."""
     if (bounds := header.range_of(frame)) is not None:
         low, high = bounds
-        x = colour.mean(axis=2, dtype=np.float32).clip(0, 1)
-        values: Pixels = np.rint(low + x * (high - low)).astype(np.uint16)
+        x = colour.mean(axis=2, dtype=np.float32)
+        np.clip(x, 0, 1, out=x)
+        x *= high - low
+        x += low
+        values: Pixels = np.rint(x, out=x).astype(np.uint16)
         return values
     if header.grey or not header.mode.startswith("RGB"):
         grey = ((colour.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
@@ -169,14 +174,27 @@ def _checked_box(header: Header, wanted: tuple[int, int, int, int] | None) -> Bo
     if not (0 <= box.left < box.right <= header.width and 0 <= box.top < box.bottom <= header.height):
         msg = f"box must be (left, top, right, bottom) within {header.width} x {header.height} pixels, not {wanted!r}"
         raise ValueError(msg)
-    limit, worked = Image.MAX_IMAGE_PIXELS, padded(box).area
-    if limit is not None and (box.area > 2 * limit or worked > max(2 * limit, _THIN)):
+    _check_work(box, box.area, 0)
+    _check_work(box, padded(box).area, _THIN)
+    return box
+
+
+def _checked_tiles(header: Header, box: Box) -> list[int]:
+    """The tiles that a box needs, all of which must be decoded: many, where it is long and thin."""
+    numbers = tiles_needed(header, box)
+    _check_work(box, sum(padded(tile_box(header, number)).area for number in numbers), _AROUND)
+    return numbers
+
+
+def _check_work(box: Box, worked: int, free: int) -> None:
+    """Pillow's rule against decompression bombs, by the pixels that are worked on; `free` are allowed in any case."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and worked > max(2 * limit, free):
         msg = (
             f"image size ({box.width} x {box.height} pixels, which take the work of {worked}) "
             f"exceeds limit of {2 * limit} pixels"
         )
         raise Image.DecompressionBombError(msg)
-    return box
 
 
 def _encode_alpha(alpha: NDArray[np.uint8], box: Box) -> bytes:

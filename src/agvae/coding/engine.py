@@ -188,19 +188,21 @@ class Model:
 
         A payload that this model does not write gives its error in place of latents.
         """
-        with self._alone():
-            return self._unpack(payloads, levels, height, width)
+        whole = [b for b, payload in enumerate(payloads) if len(payload) >= 4 and len(payload) % 4 == 0]
+        found: list[Latents | DamagedFileError] = [DamagedFileError("a tile has a wrong length") for _ in payloads]
+        if whole:
+            with self._alone():
+                latents = self._unpack([payloads[b] for b in whole], [levels[b] for b in whole], height, width)
+            for b, tile in zip(whole, latents, strict=True):
+                found[b] = tile
+        return found
 
     def _unpack(
         self, payloads: Sequence[bytes], levels: Sequence[int], height: int, width: int
     ) -> list[Latents | DamagedFileError]:
-        decoders: list[constriction.stream.queue.RangeDecoder] = []
+        words = [np.frombuffer(payload[4:], "<u4").astype(np.uint32) for payload in payloads]
+        decoders = [constriction.stream.queue.RangeDecoder(numbers) for numbers in words]
         errors: dict[int, DamagedFileError] = {}
-        for b, payload in enumerate(payloads):
-            if len(payload) < 4 or len(payload) % 4:
-                errors[b] = DamagedFileError("a tile has a wrong length")
-            words = np.frombuffer(b"" if b in errors else payload[4:], "<u4")
-            decoders.append(constriction.stream.queue.RangeDecoder(words.astype(np.uint32)))
 
         def read(coder: TableCoder, indices: list[Indices]) -> list[Symbols]:
             """The next symbols of each tile; zeros for one that has come to its error."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ class Reconstruction:
         self.outer = synthesis_window(model, request.header, area).outer
         shape = (*latent_shape(self.outer), model.network.config.latent)
         with torch.inference_mode(False):  # the caller's mode may be another one when latents come
-            self.y_hat = torch.zeros(shape, dtype=torch.float32, device=model.device)
+            self.y_hat = _zeros(shape, model.device)
         self._known: dict[tuple[int, int], list[Box]] = {}
         dtype, grey = (np.float32, 0.5) if request.header.mode == "I;16" else (np.uint8, 128)
         self.pixels: NDArray[Any] = np.full((area.height, area.width, 3), grey, dtype)
@@ -104,3 +104,10 @@ class Reconstruction:
 def synthesis_window(model: Model, header: Header, box: Box) -> Window:
     """What g_s has to see for a box of a frame."""
     return Window(box, (header.width, header.height), model.network.synthesis.halo())
+
+
+def _zeros(shape: Sequence[int], device: torch.device) -> Tensor:
+    """Float32 zeros; on a CPU they take memory where something is written to them, so for lost tiles none."""
+    if device.type == "cpu":
+        return torch.from_numpy(np.zeros(shape, np.float32))
+    return torch.zeros(shape, dtype=torch.float32, device=device)
