@@ -744,6 +744,53 @@ def test_masked_pixels_are_refused() -> None:
     assert agvae.encode(np.ma.masked_array(pixels)) == agvae.encode(pixels)
 
 
+class Lazy:
+    """Like an array of dask: `numpy.asarray` drops the mask of what it computes."""
+
+    def __init__(self, pixels: Any) -> None:
+        self._pixels = pixels
+
+    def compute(self) -> Any:
+        return self._pixels
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return np.asarray(self._pixels)
+
+
+class Convertible:
+    """Gives a masked array where one asks for an array, as NDData of astropy."""
+
+    def __init__(self, pixels: Any) -> None:
+        self._pixels = pixels
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self._pixels
+
+
+class Tagged(np.ndarray):
+    """An array whose type has a mask beside it, as Masked of astropy."""
+
+    mask: Any = False
+
+
+@pytest.mark.parametrize("kind", [Lazy, Convertible])
+def test_masks_of_what_is_only_like_an_array_are_not_lost(kind: Any) -> None:
+    pixels = picture(16, 16)
+    masked = np.ma.masked_array(pixels, pixels > 200)
+    for given in (kind(masked), [pixels, kind(masked)]):
+        with pytest.raises(ValueError, match="masked pixels cannot be stored"):
+            agvae.encode(given)
+    assert agvae.encode(kind(np.ma.masked_array(pixels))) == agvae.encode(pixels)
+
+
+def test_masks_beside_an_array_are_not_lost() -> None:
+    tagged = picture(16, 16).view(Tagged)
+    assert agvae.encode(tagged) == agvae.encode(picture(16, 16))
+    tagged.mask = np.eye(16) > 0
+    with pytest.raises(ValueError, match="masked pixels cannot be stored"):
+        agvae.encode(tagged)
+
+
 def test_errors_of_a_batch() -> None:
     good = agvae.encode(picture(40, 30))
     with pytest.raises(ValueError, match="quality"):

@@ -208,11 +208,24 @@ class _Plain:
 
     def __init__(self) -> None:
         self._left = MAX_DOCUMENT
+        self._around: list[object] = []
 
-    def of(self, value: Any, depth: int = 0) -> Any:
-        if depth > _MAX_DEPTH:
+    def of(self, value: Any) -> Any:
+        if not isinstance(value, Mapping | list | tuple | np.ndarray):
+            return self._converted(value)
+        if any(value is each for each in self._around):
+            msg = "it contains itself"
+            raise TypeError(msg)
+        if len(self._around) > _MAX_DEPTH:
             msg = "it is nested too deeply"
             raise TypeError(msg)
+        self._around.append(value)
+        try:
+            return self._converted(value)
+        finally:
+            self._around.pop()
+
+    def _converted(self, value: Any) -> Any:
         if isinstance(value, np.generic | np.ndarray):
             self._check(2 * value.size)
             value = value.tolist()
@@ -224,9 +237,9 @@ class _Plain:
         if isinstance(value, float) and math.isfinite(value):
             return value
         if isinstance(value, Mapping):
-            return {_text_key(key): self.of(part, depth + 1) for key, part in value.items()}
+            return {_text_key(key): self.of(part) for key, part in value.items()}
         if isinstance(value, list | tuple):
-            return [self.of(part, depth + 1) for part in value]
+            return [self.of(part) for part in value]
         msg = f"JSON has no {type(value).__name__}" + (f" like {value}" if isinstance(value, float) else "")
         raise TypeError(msg)
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from agvae.frames import computed, is_masked
 from agvae.progress import checkpoint
 from napari_agvae.progress import looked_at
 from napari_agvae.settings import CONTRAST_LIMITS, VALUES
@@ -73,13 +74,14 @@ class LayerFrames:
         """(Y, X) or (Y, X, bands), by the number of the frame in the order of the file."""
         checkpoint()
         frame = self._data[tuple(map(int, np.unravel_index(number, self.shape)))] if self.shape else self._data
-        if hasattr(frame, "compute"):  # of dask and the like, whose masks are lost on the way through `asarray`
-            frame = frame.compute()
-        if np.ma.is_masked(frame):
-            self._refuse("holds masked values: fill them first, as in layer.data = layer.data.filled(0)")
-        return np.asarray(frame)
+        found = computed(frame)
+        if is_masked(found):
+            lazy = hasattr(frame, "compute")
+            way = "dask.array.ma.filled(layer.data, 0)" if lazy else "layer.data.filled(0)"
+            self._refuse(f"holds masked values{self._at(number)}: fill them first, as in layer.data = {way}")
+        return np.asarray(found)
 
-    def value_map(self, frame: NDArray[Any], value_range: str = VALUES) -> ValueMap | None:
+    def value_map(self, frame: NDArray[Any], value_range: str = VALUES, number: int = 0) -> ValueMap | None:
         """The map of a frame's grey or colour to codes, over its values, or in grey over the contrast limits.
 
         None where values are codes: uint8, and grey uint16 over its values.
@@ -87,6 +89,7 @@ class LayerFrames:
         Args:
             frame: as `frame` gives it.
             value_range: `VALUES` or `CONTRAST_LIMITS`.
+            number: of the frame, for messages.
 
         Raises:
             TypeError: a value is not finite, or too large, or no value can be within the contrast limits.
@@ -95,13 +98,13 @@ class LayerFrames:
             return None
         if not np.isfinite(frame).all():
             self._refuse(
-                "holds NaN or infinite values: replace them first, "
+                f"holds NaN or infinite values{self._at(number)}: replace them first, "
                 "as in layer.data = numpy.nan_to_num(layer.data, posinf=0, neginf=0)"
             )
         grey = frame[..., :3] if self.bands > 1 else frame
         low, high = grey.min().item(), grey.max().item()
         if self.bands > 1:
-            return self._mapped(colour_map, low, high)
+            return self._mapped(colour_map, low, high, number=number)
         if value_range == CONTRAST_LIMITS and self._limits is not None:
             low, high = map(float, self._limits)
             if self.dtype.kind in "iu":
@@ -109,7 +112,7 @@ class LayerFrames:
                 low, high = max(math.floor(low), int(bounds.min)), min(math.ceil(high), int(bounds.max))
                 if low > high:
                     self._refuse(f"is to be coded between its contrast limits, {self._limits}, where it has no values")
-        return self._mapped(grey_map, low, high)
+        return self._mapped(grey_map, low, high, number=number)
 
     def codes(self, frame: NDArray[Any], values: ValueMap | None) -> NDArray[Any]:
         """A frame as `agvae.encode` takes it; `values` as `value_map` gives it."""
@@ -122,12 +125,20 @@ class LayerFrames:
             parts.append(self._mapped(alpha_map).to_codes(frame[..., 3:]))
         return np.concatenate(parts, axis=-1).astype(np.uint8)
 
-    def _mapped(self, make: Any, *bounds: float) -> ValueMap:
+    def _mapped(self, make: Any, *bounds: float, number: int = 0) -> ValueMap:
         try:
             result: ValueMap = make(self.dtype, *bounds)
         except ValueError:
-            self._refuse(f"holds values beyond {MAX_INTEGER:g}, which cannot be mapped exactly: rescale them first")
+            where = self._at(number)
+            self._refuse(
+                f"holds values beyond {MAX_INTEGER:g}{where}, which cannot be mapped exactly: rescale them first"
+            )
         return result
+
+    def _at(self, number: int) -> str:
+        """Where a frame is, in words."""
+        index = tuple(map(int, np.unravel_index(number, self.shape))) if self.shape else ()
+        return f" in slice {index[0] if len(index) == 1 else index}" if index else ""
 
     def _refuse(self, reason: str) -> NoReturn:
         msg = f"layer {self.name!r} cannot be saved as .agv: it {reason}"
@@ -149,7 +160,7 @@ class LayerCodes:
         for number in range(self.frames.count):
             frame = self.frames.frame(number)
             if number == len(self._maps):
-                self._maps.append(self.frames.value_map(frame, self._value_range))
+                self._maps.append(self.frames.value_map(frame, self._value_range, number))
                 looked_at(self.frames.height * self.frames.width)
             yield self.frames.codes(frame, self._maps[number])
 

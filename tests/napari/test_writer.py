@@ -291,6 +291,24 @@ def test_metadata_that_json_has_no_types_for_are_named(path: Path) -> None:
     assert attributes["metadata"]["good"] == 1
 
 
+def test_metadata_that_contain_themselves_are_named_as_such(path: Path) -> None:
+    branch: dict[str, Any] = {"a": [1]}
+    branch |= {"b": [branch, branch], "c": {"d": branch}}
+    array = np.empty(2, object)
+    array[:] = array
+    array[0] = {"again": array}
+    chain: Any = []
+    for _ in range(40):
+        chain = [chain]
+    twice = [1, 2]
+    metadata = {"branch": branch, "array": array, "chain": chain, "good": [twice, {"x": twice}, (), ((),)]}
+    with pytest.warns(UserWarning, match="of layer 'a' is not saved") as caught:
+        _, attributes = back(path, picture(20, 10), name="a", metadata=metadata)
+    said = [str(each.message).rpartition(": ")[2] for each in caught]
+    assert said == ["it contains itself", "it contains itself", "it is nested too deeply"]
+    assert attributes["metadata"]["good"] == [twice, {"x": twice}, [], [[]]]
+
+
 def test_metadata_that_are_too_large_are_named_and_left_out_at_once(path: Path) -> None:
     huge = np.broadcast_to(np.float64(1), (10**9,))
     metadata = {"huge": huge, "deep": {"er": [huge]}, "text": "x" * 2**23, "good": {"a": [1, 2.5, "b"]}}
@@ -427,12 +445,23 @@ REFUSED = {
     "NaN in alpha": (np.full((4, 5, 4), [0, 0, 0, np.nan]), "'a' .* NaN or infinite values"),
     "huge": (np.array([[-1e308, 1e308]]), "'a' .* cannot be mapped exactly"),
     "64 bits": (np.array([[0, 2**60]]), "'a' .* cannot be mapped exactly"),
-    "masked": (np.ma.masked_array(np.zeros((4, 5), np.uint8), np.eye(4, 5)), "'a' .* masked values"),
+    "masked": (
+        np.ma.masked_array(np.zeros((4, 5), np.uint8), np.eye(4, 5)),
+        r"'a' .* masked values: .*data\.filled\(0",
+    ),
     "masked dask": (
         da.ma.masked_array(
             da.zeros((2, 4, 5), np.float32, chunks=(1, 4, 5)), da.ones((2, 4, 5), bool, chunks=(1, 4, 5))
         ),
-        "'a' .* masked values",
+        r"'a' .* masked values in slice 0: .* dask\.array\.ma\.filled\(layer\.data, 0\)",
+    ),
+    "masked slice": (
+        np.ma.masked_array(np.zeros((2, 3, 4, 5), np.uint8), np.arange(120).reshape(2, 3, 4, 5) == 90),
+        r"'a' .* masked values in slice \(1, 1\)",
+    ),
+    "NaN in a slice": (
+        np.pad(np.zeros((1, 4, 5)), ((2, 0), (0, 0), (0, 0)), constant_values=np.nan)[::-1],
+        "'a' .* in slice 1:",
     ),
     "empty": (np.zeros((0, 5), np.uint8), "'a' .* has the shape"),
     "line": (np.zeros(5, np.uint8), "'a' .* has the shape"),

@@ -153,10 +153,17 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 def _bands(picture: Picture) -> Pixels:
     """(H, W, 1 to 4) uint8 or (H, W, 1) uint16."""
-    if np.ma.is_masked(picture):
-        msg = "masked pixels cannot be stored: give the array's filled(), or its mask as alpha"
-        raise ValueError(msg)
-    pixels = image_pixels(picture) if isinstance(picture, Image.Image) else np.asarray(picture)
+    if isinstance(picture, Image.Image):
+        pixels = image_pixels(picture)
+    else:
+        array = computed(picture)
+        if is_masked(array):
+            msg = (
+                "masked pixels cannot be stored: give the array's filled(0), of dask's dask.array.ma.filled(array, 0), "
+                "or the mask as alpha"
+            )
+            raise ValueError(msg)
+        pixels = np.asarray(array)
     deep = pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2
     shape = pixels.shape if pixels.ndim == 3 else (*pixels.shape, 1)
     if not (deep or pixels.dtype == np.uint8) or len(shape) != 3 or not 1 <= shape[2] <= (1 if deep else 4):
@@ -169,6 +176,16 @@ def _bands(picture: Picture) -> Pixels:
         msg = "cannot write empty image"
         raise ValueError(msg)
     return pixels.reshape(shape).astype(np.uint16 if deep else np.uint8, copy=False)
+
+
+def computed(data: Any) -> NDArray[Any]:
+    """What is like an array as one; with its mask, which dask's own `__array__` and `numpy.asarray` drop."""
+    return np.asanyarray(data.compute() if callable(getattr(data, "compute", None)) else data)
+
+
+def is_masked(array: NDArray[Any]) -> bool:
+    """Whether an element is masked, in NumPy's masked arrays and in others that have a `mask`."""
+    return bool(np.any(getattr(array, "mask", False)))
 
 
 def image_pixels(image: Image.Image) -> Pixels:
