@@ -412,7 +412,9 @@ def test_grey_is_said_of_all_frames_or_none() -> None:
 
 
 def test_frames_that_do_not_fit_together_are_refused() -> None:
-    with pytest.raises(ValueError, match="all frames must be of the size of the first, 40 x 30, not 30 x 40"):
+    with pytest.raises(
+        ValueError, match="all frames must be of the size of the first, 40 x 30, not 30 x 40 as frame 1"
+    ):
         agvae.encode([picture(40, 30), picture(30, 40)])
     for frames in ([picture(40, 30), deep_picture(40, 30)], [deep_picture(40, 30), picture(40, 30)]):
         with pytest.raises(ValueError, match="8 and of 16 bits"):

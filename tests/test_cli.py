@@ -222,6 +222,21 @@ class TestErrors:
         Image.fromarray(np.zeros((4, 4), np.float32)).save(path)
         self.check(capsys, "cannot write mode F", "encode", path, tmp_path / "out.agv")
 
+    @pytest.mark.parametrize(
+        ("dtypes", "reason"),
+        [
+            ("BBH", "frame 2 has 16 bits, those before it 8: convert them to one depth"),
+            ("HB", "frame 1 has 8 bits, those before it 16: convert them to one depth"),
+            ("Bf", "frame 1: cannot write mode F as AGV"),
+        ],
+    )
+    def test_pages_of_mixed_depths_are_named(
+        self, dtypes: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        first, *others = (Image.fromarray(np.zeros((4, 4), dtype)) for dtype in dtypes)
+        first.save(tmp_path / "pages.tif", save_all=True, append_images=others)
+        self.check(capsys, reason, "encode", tmp_path / "pages.tif", tmp_path / "out.agv")
+
     def test_model_name(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.check(capsys, "not a model name", "export", tmp_path / "none.pt", "--name", "a b")
 

@@ -43,9 +43,11 @@ class LayerFrames:
         self.name = str(attributes.get("name") or "image")
         multiscale = attributes.get("multiscale") or (isinstance(data, list | tuple) and hasattr(data[0], "shape"))
         self._data = data[0] if multiscale else data
-        if not hasattr(self._data, "dtype"):
+        try:
+            self.dtype = np.dtype(self._data.dtype)
+        except (AttributeError, TypeError):  # of lists and of tensors
             self._data = np.asanyarray(self._data)
-        self.dtype = np.dtype(self._data.dtype)
+            self.dtype = self._data.dtype
         size = tuple(map(int, self._data.shape))
         rgb = attributes.get("rgb")
         if rgb is None:

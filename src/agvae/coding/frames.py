@@ -75,10 +75,14 @@ class Frames:
                 self.size, deep = (width, height), bands.dtype == np.uint16
             if (width, height) != self.size:
                 first = "{} x {}".format(*self.size)
-                msg = f"all frames must be of the size of the first, {first}, not {width} x {height}"
+                msg = f"all frames must be of the size of the first, {first}, not {width} x {height} as frame {self.count}"
                 raise ValueError(msg)
             if (bands.dtype == np.uint16) != deep:
-                msg = "frames of 8 and of 16 bits cannot be in one file"
+                depths = "8 bits, those before it 16" if deep else "16 bits, those before it 8"
+                msg = (
+                    f"frames of 8 and of 16 bits cannot be in one file, and frame {self.count} has {depths}: "
+                    "convert them to one depth, or make a file of each"
+                )
                 raise ValueError(msg)
             if deep:
                 ranges.extend(bounds or (int(bands.min()), int(bands.max())))
@@ -198,20 +202,19 @@ def image_pixels(image: Image.Image) -> Pixels:
         OSError: it cannot be read, or has a mode whose meaning would be lost (CMYK, LAB, HSV, I, F).
         ValueError: the transparency in `info` is not one for this mode.
     """
-    name = getattr(image, "filename", None)
     try:
         image.load()
     except (AgvError, MemoryError, Image.DecompressionBombError):
         raise
     except Exception as error:  # Pillow's readers raise all kinds at broken files
-        raise OSError(named(name, str(error) or type(error).__name__)) from error
+        raise OSError(_named(image, str(error) or type(error).__name__)) from error
     mode = _MODES.get(image.mode)
     if mode is None:
-        raise OSError(named(name, f"cannot write mode {image.mode} as AGV"))
+        raise OSError(_named(image, f"cannot write mode {image.mode} as AGV"))
     if mode == "I;16":
         if image.has_transparency_data:
             text = f"mode {image.mode} cannot have transparency: remove it from info to write the image without"
-            raise ValueError(named(name, text))
+            raise ValueError(_named(image, text))
         return np.asarray(image)
     if image.has_transparency_data and not mode.endswith("A"):
         mode += "A"
@@ -223,4 +226,10 @@ def image_pixels(image: Image.Image) -> Pixels:
         if "transparency" not in image.info:
             raise
         text = f"cannot apply transparency {image.info['transparency']!r} to mode {image.mode}: {error}"
-        raise ValueError(named(name, text)) from error
+        raise ValueError(_named(image, text)) from error
+
+
+def _named(image: Image.Image, text: str) -> str:
+    """A text about an image, with its file and the frame, if that is not the first."""
+    frame = image.tell()
+    return named(getattr(image, "filename", None), f"frame {frame}: {text}" if frame else text)
