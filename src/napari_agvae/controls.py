@@ -30,8 +30,8 @@ from qtpy.QtWidgets import (
 from agvae.quality import LEVEL_STEPS, MAX_LEVEL, VECTORS, level_to_quality, parse_quality, split_level
 from napari_agvae.texts import TOOLTIPS
 
-DECIMALS = 3
-NARROW = "QAbstractSpinBox { min-width: 44px; }"
+DECIMALS, TYPED_DECIMALS = 3, 9
+NARROW = "QAbstractSpinBox {{ min-width: {}px; }}"
 """napari's own style makes them wider than a third of a narrow dock."""
 
 
@@ -47,10 +47,10 @@ class QualityEditor(QWidget):
         self.slider.setRange(0, MAX_LEVEL)
         self.slider.setSingleStep(LEVEL_STEPS // 100)
         self.slider.setPageStep(LEVEL_STEPS // 4)
-        self.quality = _number(1.0, float(VECTORS), 0.05)
+        self.quality = _QualityBox(1.0, float(VECTORS), 0.05)
         self.s = QSpinBox()
         self.s.setRange(1, VECTORS)
-        self.l = _number(0.0, 0.999, 0.05)
+        self.l = _QualityBox(0.0, (LEVEL_STEPS - 1) / LEVEL_STEPS, 0.05)
         for name, widget in (("quality", self.slider), ("quality", self.quality), ("s", self.s), ("l", self.l)):
             widget.setToolTip(TOOLTIPS[f"preview.{name}"])
             widget.setAccessibleName(name)
@@ -58,8 +58,9 @@ class QualityEditor(QWidget):
             points_and_commas(box)
             box.setKeyboardTracking(False)
             box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-            box.setStyleSheet(NARROW)
+            box.setStyleSheet(NARROW.format(46))
         grid = QGridLayout()
+        grid.setHorizontalSpacing(4)  # the least width has to do for four decimals
         parts = (("quality", self.quality), ("whole part s", self.s), ("fraction l", self.l))
         for column, (text, box) in enumerate(parts):
             grid.addWidget(_caption(text), 0, column)
@@ -215,7 +216,7 @@ def target_box() -> widgets.FloatSpinBox:
     box.min = 0.001  # which two decimals would make 0
     points_and_commas(box.native)
     box.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-    box.native.setStyleSheet(NARROW)
+    box.native.setStyleSheet(NARROW.format(44))
     return box
 
 
@@ -238,12 +239,20 @@ def points_and_commas(box: QAbstractSpinBox) -> None:
         part.installEventFilter(commas)
 
 
-def _number(low: float, high: float, step: float) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setDecimals(DECIMALS)
-    box.setRange(low, high)
-    box.setSingleStep(step)
-    return box
+class _QualityBox(QDoubleSpinBox):
+    """Takes what is typed to nine decimals and shows the level that it becomes, to one more decimal where that counts.
+
+    Qt takes no more decimals than it shows: 3.14159 typed would be 3.141.
+    """
+
+    def __init__(self, low: float, high: float, step: float) -> None:
+        super().__init__()
+        self.setDecimals(TYPED_DECIMALS)
+        self.setRange(low, high)
+        self.setSingleStep(step)
+
+    def textFromValue(self, value: float) -> str:
+        return f"{value:.{DECIMALS + 1}f}".removesuffix("0")  # of which each level has its own
 
 
 def _caption(text: str) -> QLabel:
