@@ -19,6 +19,7 @@ from napari_agvae.live import Request, few_threads, load
 from napari_agvae.measure import similarity
 from napari_agvae.regions import central_box
 from napari_agvae.slices import LayerSlice
+from napari_agvae.survey import Survey
 
 LARGEST = 1024
 """Side in pixels of what is coded of larger slices: the middle of the view."""
@@ -56,21 +57,19 @@ def part(visible: Box, size: tuple[int, int]) -> Box:
     return everything if everything.area <= LARGEST**2 else central_box(visible, LARGEST)
 
 
-def points(source: LayerSlice, box: Box, wanted: Iterable[int], model: str | None) -> Iterator[Point]:
+def points(source: LayerSlice, survey: Survey, box: Box, wanted: Iterable[int], model: str | None) -> Iterator[Point]:
     """A point for each level, of a box of a slice."""
-    from agvae.coding.preview import Original, Preview
+    from agvae.coding.preview import Preview
 
-    codes = source.crop(box)
-    original = Original(codes, source.range)
+    original = survey.original(source, box)
+    codes, real = source.crop(box), source.unrounded(box)
     for level in wanted:
         preview = Preview(original, level, model)
         decoded = codes.copy()
         for (left, top, right, bottom), pixels in preview.parts():
             decoded[top:bottom, left:right] = pixels
         size = len(preview.file())
-        yield Point(
-            level, size, 8 * size / (codes.shape[0] * codes.shape[1]), *similarity(codes, decoded, source.range)
-        )
+        yield Point(level, size, 8 * size / (codes.shape[0] * codes.shape[1]), *similarity(real, decoded, source.range))
 
 
 def work(request: Request, turn: Turn, tell: tuple[Callable[[Any], None], Callable[[str], None]]) -> None:
@@ -84,7 +83,9 @@ def work(request: Request, turn: Turn, tell: tuple[Callable[[Any], None], Callab
     with agvae.options.using(device=request.device), watched(turn.check), few_threads():
         load(request.model, status)
         found = LayerSlice(request.data, request.attributes, request.index, request.value_range)
-        for point in points(found, request.visible, levels(request.level), request.model):
+        box = request.visible
+        survey = Survey(request.data, request.attributes, request.value_range)
+        for point in points(found, survey, box, levels(request.level), request.model):
             shown((request.token, point))
 
 

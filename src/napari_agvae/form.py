@@ -13,6 +13,7 @@ from agvae.weights import registry
 from napari_agvae.compare import Comparison, row
 from napari_agvae.controls import QualityEditor, ReadOuts, Sentence, devices, target_box
 from napari_agvae.dock import Dock, Scrolled
+from napari_agvae.search import UNITS
 from napari_agvae.settings import Settings
 from napari_agvae.texts import TOOLTIPS
 
@@ -29,7 +30,6 @@ READ_OUTS = {
     "ms_ssim": "MS-SSIM",
     "time": "time",
 }
-UNITS = ("kB", "bpp", "dB")
 LOWEST = 130
 """Height in pixels of which the dock shows the slider and the first numbers; the rest is scrolled."""
 
@@ -40,6 +40,7 @@ class PreviewForm(Dock):
     def __init__(self, settings: Settings, layers: Callable[[], PreviewLayers | None]) -> None:
         super().__init__()
         self.source = Sentence()
+        self.unsavable = Sentence()
         self.editor = QualityEditor(parse_quality(settings.quality))
         self.readouts = ReadOuts(READ_OUTS)
         self.status = Sentence()
@@ -69,7 +70,7 @@ class PreviewForm(Dock):
         inside = QWidget()
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(1, 5, 1, 5)
-        for part in (self.source, self.editor, self.readouts, self.status, self.get.native):
+        for part in (self.source, self.unsavable, self.editor, self.readouts, self.status, self.get.native):
             layout.addWidget(part)
         for line in self._rows:
             layout.addWidget(line.native)

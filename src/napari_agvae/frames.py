@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agvae.frames import computed, is_masked
+from agvae.coding.frames import computed, is_masked
 from agvae.progress import checkpoint
 from napari_agvae.progress import looked_at
 from napari_agvae.settings import CONTRAST_LIMITS, VALUES
@@ -66,6 +66,14 @@ class LayerFrames:
     @property
     def count(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all frames can be looked at without being read or computed."""
+        array = self._data
+        while isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+            array = array.base
+        return isinstance(self._data, np.ndarray) and not isinstance(array, np.memmap)
 
     @property
     def deep(self) -> bool:
@@ -151,23 +159,27 @@ class LayerCodes:
     """All frames of a layer as `agvae.encode` takes them, computed anew each time one goes through them.
 
     Each frame keeps the map that it got when it was first computed.
+
+    Args:
+        numbers: of the frames to take; all if not given.
     """
 
-    def __init__(self, frames: LayerFrames, value_range: str = VALUES) -> None:
+    def __init__(self, frames: LayerFrames, value_range: str = VALUES, numbers: Sequence[int] | None = None) -> None:
         self.frames = frames
         self._value_range = value_range
+        self._numbers = range(frames.count) if numbers is None else numbers
         self._maps: list[ValueMap | None] = []
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        for number in range(self.frames.count):
+        for place, number in enumerate(self._numbers):
             frame = self.frames.frame(number)
-            if number == len(self._maps):
+            if place == len(self._maps):
                 self._maps.append(self.frames.value_map(frame, self._value_range, number))
                 looked_at(self.frames.height * self.frames.width)
-            yield self.frames.codes(frame, self._maps[number])
+            yield self.frames.codes(frame, self._maps[place])
 
     @property
     def values(self) -> FrameMaps | None:
-        """The maps of all frames, once one has gone through them; None where values are codes."""
+        """The maps of these frames, once one has gone through them; None where values are codes."""
         maps = [each for each in self._maps if each is not None]
         return FrameMaps(tuple(maps)) if maps else None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import numpy as np
 
 from agvae.quality import level_to_quality
 from napari_agvae.canvas import PreviewCanvas
 from napari_agvae.on_view import MOVES, OnView
+from napari_agvae.own import claim
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 PREVIEW, DIFFERENCE, CURTAIN = "AGVAE preview", "AGVAE difference", "AGVAE curtain"
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _NAMES = ("preview", "difference", "curtain")
-_own: WeakSet[Any] = WeakSet()
 _LOOK = ("contrast_limits", "colormap", "gamma", "interpolation2d", "blending", "opacity")
 _LOOK_OF_COLOUR = ("interpolation2d", "blending", "opacity")
 _COVER = ("blending", "opacity", "colormap")
@@ -30,11 +29,6 @@ def bare(viewer: ViewerModel) -> ViewerModel:
     """The viewer in the proxy that plugins get, whose layers are other objects whenever one looks."""
     found: ViewerModel = getattr(viewer, "__wrapped__", viewer)
     return found
-
-
-def is_own(layer: Any) -> bool:
-    """Whether a layer was made by a preview."""
-    return layer in _own
 
 
 class PreviewLayers(OnView):
@@ -249,7 +243,7 @@ class PreviewLayers(OnView):
             **{name: getattr(self.source, name) for name in _PLACE if hasattr(self.source, name)},
             **look,
         )
-        _own.add(layer)
+        claim(layer)
         self._place(layer)
         layer.events.visible.connect(self._see_to_source)
         active = self.viewer.layers.selection.active

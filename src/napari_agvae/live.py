@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from napari_agvae.measure import Numbers, similarity
 from napari_agvae.regions import SMALLEST, next_side, stages
 from napari_agvae.settings import VALUES
 from napari_agvae.slices import LayerSlice
+from napari_agvae.survey import Survey
 
 LOADING = "Loading PyTorch and the model …"
 
@@ -36,6 +37,7 @@ class Request:
 
     Attributes:
         key: equal for requests of the same slice with the same pixels.
+        stack: equal for requests of the same layer with the same pixels.
         token: of whoever asked.
         data, attributes: of the layer, as `LayerFrames` takes them.
         index: of the slice, one integer for each leading axis.
@@ -58,16 +60,18 @@ class Request:
     device: str | None = None
     value_range: str = VALUES
     token: int = 0
+    stack: Hashable = None
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Something new on a canvas; `numbers` when a stage is complete."""
+    """Something new on a canvas; `numbers` when a stage is complete; `obstacle` says why the layer cannot be saved."""
 
     request: Request
     canvas: PreviewCanvas
     slice: LayerSlice = field(repr=False)
     numbers: Numbers | None = None
+    obstacle: str = ""
 
 
 class MissingModelError(Exception):
@@ -91,23 +95,30 @@ class Live:
         self._key: Hashable = None
         self._slice: LayerSlice | None = None
         self._canvas: PreviewCanvas | None = None
+        self._stack: Hashable = None
+        self._survey: Survey | None = None
         self._side = SMALLEST
 
     def forget(self) -> None:
         """Let go of the layer's pixels."""
-        self._key = self._slice = self._canvas = None
+        self._key = self._slice = self._canvas = self._stack = self._survey = None
 
     def work(self, request: Request, turn: Turn) -> None:
         """Show the stages of a request; raises what coding raises, and MissingModelError."""
         with agvae.options.using(device=request.device), watched(turn.check), few_threads():
             self._prepare(request, turn)
             assert self._slice is not None
+            assert self._survey is not None
             size = self._slice.size
             boxes = stages(request.visible, size, self._side, whole=request.whole)
             for number, box in enumerate(boxes):
                 turn.yielding = number > 0
                 turn.check()
-                self._stage(request, self._slice, box, first=number == 0)
+                shown = self._stage(request, self._slice, self._survey, box, first=number == 0)
+            turn.yielding = True
+            self._survey.look()
+            if self._survey.obstacle != shown.obstacle:
+                self._shown(replace(shown, obstacle=self._survey.obstacle))
 
     def _prepare(self, request: Request, turn: Turn) -> None:
         load(request.model, self._status)
@@ -115,19 +126,30 @@ class Live:
         if self._key == request.key and self._slice is not None:
             return
         self._canvas = self._slice = self._key = None
-        found = LayerSlice(request.data, request.attributes, request.index, request.value_range)
+        found = self._found(request)
         turn.check()
         self._canvas = PreviewCanvas(found.values)  # a new one: the one before is still on view where it belongs
         self._slice, self._key = found, request.key
 
-    def _stage(self, request: Request, source: LayerSlice, box: Box, *, first: bool) -> None:
-        from agvae.coding.preview import Original, Preview
+    def _found(self, request: Request) -> LayerSlice:
+        """The slice of a request; where that cannot be saved, it is known while others are on view."""
+        if self._survey is None or self._survey.data is not request.data or self._stack != request.stack:
+            self._survey = Survey(request.data, request.attributes, request.value_range)
+            self._stack = request.stack
+        try:
+            return LayerSlice(request.data, request.attributes, request.index, request.value_range)
+        except TypeError as error:
+            self._survey.obstacle = str(error)
+            raise
+
+    def _stage(self, request: Request, source: LayerSlice, survey: Survey, box: Box, *, first: bool) -> Shown:
+        from agvae.coding.preview import Preview
 
         assert self._canvas is not None
         start = time.perf_counter()
         codes = source.crop(box)
         decoded = np.empty_like(codes)
-        preview = Preview(Original(codes, source.range), request.level, request.model)
+        preview = Preview(survey.original(source, box), request.level, request.model)
         left, top, right, bottom = box
         if not first:
             self._canvas.restore(keep=box)
@@ -141,13 +163,15 @@ class Live:
         whole = box == (0, 0, *source.size)
         alone = whole and not request.index
         data = preview.file(Metadata(arrays=source.document()) if alone else None)
-        psnr, ms_ssim = similarity(codes, decoded, source.range)
+        psnr, ms_ssim = similarity(source.unrounded(box), decoded, source.range)
         raw = source.values[top:bottom, left:right].nbytes
         numbers = Numbers(request.level, box, whole, len(data), psnr, ms_ssim, seconds, raw, source.count)
-        self._shown(Shown(request, self._canvas, source, numbers))
+        shown = Shown(request, self._canvas, source, numbers, survey.obstacle)
+        self._shown(shown)
         if first:
             pixels_done = (right - left) * (bottom - top)
             self._side = next_side(self._side, time.perf_counter() - start, pixels_done)
+        return shown
 
 
 def load(model: str | None, status: Callable[[str], None]) -> None:

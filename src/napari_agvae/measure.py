@@ -45,6 +45,17 @@ class Numbers:
         return 8 * self.size / self.box.area
 
 
+def psnr(original: NDArray[Any], decoded: NDArray[Any], bounds: tuple[int, int] | None = None) -> float:
+    """PSNR in dB of grey or colour, infinite if they are equal; arguments as `similarity` takes them."""
+    if decoded.dtype != np.uint8:
+        low, high = bounds or (int(original.min()), int(original.max()))
+        scale = np.float32(1 / max(high - low, 1))
+        return _decibels(np.square((original - decoded.astype(np.float32)) * scale))
+    x, y, visible = _compared(original, decoded)
+    found = metrics.psnr(x, y) if x.dtype == np.uint8 else _decibels(np.square((x - y) / np.float32(metrics.PEAK)))
+    return found + 10 * math.log10(visible) if math.isfinite(found) else found
+
+
 def similarity(
     original: NDArray[Any], decoded: NDArray[Any], bounds: tuple[int, int] | None = None
 ) -> tuple[float, float | None]:
@@ -56,25 +67,36 @@ def similarity(
     Args:
         bounds: of parts of a uint16 frame its lowest and highest value; else those of the original.
         original, decoded: (H, W), (H, W, 3) or (H, W, 4), whose alpha and what that hides is left out; uint8, or
-            uint16 (H, W).
+            uint16 (H, W).  The original of uint8 may be float32, from 0 to 255: what was rounded to be coded.
     """
-    x, y = (np.atleast_3d(pixels)[..., :3] for pixels in (original, decoded))
-    if x.dtype == np.uint8:
-        hidden = np.atleast_3d(original)[..., 3:] == 0
-        if hidden.any():
-            y = np.where(hidden, x, y)
-        psnr = metrics.psnr(x, y)
-        if math.isfinite(psnr) and hidden.size:
-            psnr += 10 * math.log10(1 - hidden.mean())
+    found = psnr(original, decoded, bounds)
+    if min(original.shape[:2]) < metrics.MS_SSIM_MINIMUM_SIDE:
+        return found, None
+    if decoded.dtype == np.uint8:
+        x, y, _ = _compared(original, decoded)
     else:
-        low, high = bounds or (int(x.min()), int(x.max()))
-        scale = 1 / max(high - low, 1)
-        mse = float(np.mean(np.square((x - y.astype(np.float32)) * np.float32(scale)), dtype=np.float64))
-        psnr = -10 * math.log10(mse) if mse else math.inf
-        x, y = (np.rint((pixels - np.float32(low)) * (255 * scale)).clip(0, 255).astype(np.uint8) for pixels in (x, y))
-    if min(x.shape[:2]) < metrics.MS_SSIM_MINIMUM_SIDE:
-        return psnr, None
-    return psnr, metrics.ms_ssim(x, y)
+        low, high = bounds or (int(original.min()), int(original.max()))
+        scale = 255 / max(high - low, 1)
+        x, y = (((pixels[..., None] - np.float32(low)) * scale).clip(0, 255) for pixels in (original, decoded))
+    return found, metrics.ms_ssim(_rounded(x), _rounded(y))
+
+
+def _compared(original: NDArray[Any], decoded: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], float]:
+    """Grey or colour of both, alike where the original is hidden, and the share of pixels that are not."""
+    x, y = (np.atleast_3d(pixels)[..., :3] for pixels in (original, decoded))
+    hidden = np.atleast_3d(original)[..., 3:] == 0
+    if not hidden.any():
+        return x, y, 1.0
+    return x, np.where(hidden, x, y), 1 - float(hidden.mean())
+
+
+def _decibels(errors: NDArray[Any]) -> float:
+    return metrics.psnr_of(float(np.mean(errors, dtype=np.float64)))
+
+
+def _rounded(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    found: NDArray[np.uint8] = pixels if pixels.dtype == np.uint8 else np.rint(pixels).astype(np.uint8)
+    return found
 
 
 def described(numbers: Numbers) -> dict[str, str]:
@@ -85,7 +107,7 @@ def described(numbers: Numbers) -> dict[str, str]:
         "shown": f"{'whole slice' if numbers.whole else 'region'}, {width} x {height}",
         "size": f"{numbers.size:,} bytes".replace(",", " "),
         "ratio": f"{numbers.raw / numbers.size:.3g} : 1",
-        "stack": f"≈ {_rounded(total)} ({numbers.slices})" if numbers.whole and numbers.slices > 1 else "-",
+        "stack": f"≈ {rounded(total)} ({numbers.slices})" if numbers.whole and numbers.slices > 1 else "-",
         "rate": f"{numbers.bpp:.3f} bpp",
         "psnr": "∞" if math.isinf(numbers.psnr) else f"{numbers.psnr:.2f} dB",
         "ms_ssim": "-" if numbers.ms_ssim is None else f"{numbers.ms_ssim:.4f}",
@@ -93,7 +115,7 @@ def described(numbers: Numbers) -> dict[str, str]:
     }
 
 
-def _rounded(size: float) -> str:
+def rounded(size: float) -> str:
     """Bytes in a unit that leaves few digits."""
     units = iter(("bytes", "kB", "MB", "GB", "TB"))
     unit = next(units)

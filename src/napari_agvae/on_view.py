@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +62,11 @@ class OnView:
         sizes = pint.get_application_registry().get_base_units
         own = self.source.units
         return np.array([sizes(a)[0] / sizes(b)[0] for a, b in zip(world[-len(own) :], own, strict=True)], float)
+
+    @property
+    def count(self) -> int:
+        """Number of slices."""
+        return math.prod(self.shape[: self.source.ndim - 2])
 
     @property
     def size(self) -> tuple[int, int]:

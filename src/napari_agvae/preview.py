@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +18,18 @@ from napari_agvae.controls import devices
 from napari_agvae.engine import Engine
 from napari_agvae.failures import Failures
 from napari_agvae.form import PreviewForm
-from napari_agvae.layers import PreviewLayers, bare, is_own
+from napari_agvae.layers import PreviewLayers, bare
 from napari_agvae.live import Live, MissingModelError, Request, Shown
-from napari_agvae.measure import described
 from napari_agvae.on_view import MOVES
-from napari_agvae.preview_request import limits, numbers_of, request_of, wished_level
+from napari_agvae.own import is_own
+from napari_agvae.preview_request import limits, request_of, wished_level
 from napari_agvae.removal import remove_later
+from napari_agvae.search import Found, find_quality
 from napari_agvae.settings import plugin_settings
+from napari_agvae.shown_numbers import ShownNumbers
 from napari_agvae.state import Choice, session
 from napari_agvae.task_list import GOES_ON, TaskList
-from napari_agvae.tasks import find_quality, get_model, save_layer
+from napari_agvae.tasks import get_model, save_layer
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -35,10 +37,7 @@ if TYPE_CHECKING:
     import napari
 
 SELECT = "Select an image layer."
-CODING = "coding …"
-STALE = "out of date"
 SOON = 150  # ms, in which whoever goes through layers is past those not meant
-NOTHING: Hashable = None
 _tokens = count()
 
 
@@ -53,7 +52,7 @@ class PreviewDock(PreviewForm):
         self._token = self._revision = 0
         self._tasks = TaskList(self._tasks_changed)
         self._failures = Failures()
-        self._wanted = self._shown_of = NOTHING
+        self._numbers = ShownNumbers(self.readouts, self.unsavable)
         self._previewing = self._unasked = False
         self._soon = QTimer(self, singleShot=True, interval=SOON)
         self._soon.timeout.connect(self._begin)
@@ -117,12 +116,15 @@ class PreviewDock(PreviewForm):
             self._say(self._layers.obstacle if self._layers is not None else SELECT)
             return
         self._use()
-        pixels = math.prod(self._layers.size)
-        self._tasks.begin_search(find_quality(request, pixels, self.target.value, self.unit.value, self._found))
+        pixels, frames = math.prod(self._layers.size), self._layers.count
+        done = partial(self._found, request)
+        self._tasks.begin_search(find_quality(request, pixels, frames, self.target.value, self.unit.value, done))
 
-    def _found(self, level: int) -> None:
-        self.editor.set_level(level)
-        self._changed(level, True)
+    def _found(self, request: Request, found: Found) -> None:
+        if found.size:
+            self._numbers.learn(replace(request, level=found.level), found.size)
+        self.editor.set_level(found.level)
+        self._changed(found.level, True)
 
     def _get_model(self) -> None:
         self.get.visible = False
@@ -150,6 +152,7 @@ class PreviewDock(PreviewForm):
     def _attach(self, source: Image) -> None:
         """Begin anew with a source."""
         self._detach()
+        self._revision += 1
         self._layers = PreviewLayers(self._viewer, source)
         if id(self) not in session.choices and (level := wished_level(source)) is not None:
             self.editor.set_level(level)
@@ -177,7 +180,7 @@ class PreviewDock(PreviewForm):
 
     def _data_changed(self) -> None:
         self._revision += 1
-        self.readouts.show_words({})
+        self._numbers.clear()
         previewing = self._previewing
         if self._layers is not None and not self._layers.fits:
             self._attach(self._layers.source)
@@ -201,11 +204,10 @@ class PreviewDock(PreviewForm):
             (remove_later if later else PreviewLayers.remove)(layers)
         self._soon.stop()
         self._previewing = self._unasked = False
-        self._wanted = self._shown_of = NOTHING
         self._failures.forget()
         self._say()
         self._idle()
-        self.readouts.show_words({})
+        self._numbers.forget()
 
     # the preview
 
@@ -237,10 +239,9 @@ class PreviewDock(PreviewForm):
         self._previewing = True
         request = self._new_request(whole=whole)
         if request is None:
-            self._wanted = NOTHING
             if self._layers is not None:
                 self._say(self._layers.obstacle)
-                self.readouts.grow_stale(STALE)
+                self._numbers.want(None)
             return
         if self._engine is None:
             self._token = next(_tokens)
@@ -250,9 +251,7 @@ class PreviewDock(PreviewForm):
             self._engine.failed.connect(self._failed)
             self._engine.idle.connect(self._idle)
         self.cancel.enabled = True
-        self._wanted = numbers_of(request)
-        if self._wanted != self._shown_of:
-            self.readouts.grow_stale("" if self.readouts.stale else CODING)
+        self._numbers.want(request)
         self._engine.submit(replace(request, token=self._token))
 
     def _shown(self, shown: Shown) -> None:
@@ -264,12 +263,11 @@ class PreviewDock(PreviewForm):
             self.comparison.apply()
             self.device.choices = devices(self.device.value)
         if shown.numbers is not None:
-            self._shown_of = numbers_of(shown.request)
-            self.readouts.show_words(described(shown.numbers), stale=self._shown_of != self._wanted)
+            self._numbers.show(shown, shown.numbers)
             self._say()
 
     def _failed(self, error: Exception) -> None:
-        self.readouts.show_words({})
+        self._numbers.clear()
         self.status.say(str(error) or type(error).__name__)
         self.get.visible = isinstance(error, MissingModelError)
         if not (self.get.visible or self._unasked):
@@ -278,8 +276,8 @@ class PreviewDock(PreviewForm):
     def _idle(self) -> None:
         busy = self._engine is not None and self._engine.busy
         self.cancel.enabled = bool(self._tasks) or busy
-        if not busy and self.readouts.stale:
-            self.readouts.grow_stale(STALE)
+        if not busy:
+            self._numbers.rest()
         if self.status.text().endswith(GOES_ON) and not self.cancel.enabled:
             self._say()
 

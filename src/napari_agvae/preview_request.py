@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from agvae.quality import parse_quality
@@ -27,8 +26,9 @@ def request_of(
     if layers is None or index is None:
         return None
     source, value_range = layers.source, plugin_settings().value_range
+    stack = (revision, value_range, limits(source))
     return Request(
-        key=(revision, index, value_range, limits(source)),
+        key=(stack, index),
         data=source.data,
         attributes=source.as_layer_data_tuple()[1],
         index=index,
@@ -38,6 +38,7 @@ def request_of(
         model=model or None,
         device=None if device == "auto" else device,
         value_range=value_range,
+        stack=stack,
     )
 
 
@@ -54,8 +55,3 @@ def wished_level(source: Image) -> int | None:
         return parse_quality(wanted_quality([source.as_layer_data_tuple()], plugin_settings()))
     except (TypeError, ValueError):
         return None
-
-
-def numbers_of(request: Request) -> Hashable:
-    """Equal for requests of which the numbers are the same, but for the part of the slice that they are of."""
-    return request.key, request.level, request.model

@@ -16,8 +16,9 @@ from napari_agvae.controls import Sentence, ask_for_file
 from napari_agvae.curve import Point, levels, on_line, part, to_csv, work
 from napari_agvae.dock import Dock
 from napari_agvae.engine import Engine
-from napari_agvae.layers import PreviewLayers, bare, is_own
+from napari_agvae.layers import PreviewLayers, bare
 from napari_agvae.live import Request
+from napari_agvae.own import is_own
 from napari_agvae.plot import Plot
 from napari_agvae.settings import plugin_settings, wanted_device, wanted_model
 from napari_agvae.state import session

@@ -52,7 +52,7 @@ class LayerSlice:
         self.values = frames.frame(number)
         self._attributes = attributes
         self._own = LayerFrames(self.values, {**attributes, "rgb": frames.bands > 1, "multiscale": False})
-        self.value_map = self._own.value_map(self.values, value_range)
+        self.value_map = frames.value_map(self.values, value_range, number)
         self.codes = self._own.codes(self.values, self.value_map)
         deep = self.codes.dtype == np.uint16
         self.range = (int(self.codes.min()), int(self.codes.max())) if deep else None
@@ -65,6 +65,14 @@ class LayerSlice:
     def crop(self, box: Box) -> NDArray[Any]:
         """The codes of a box."""
         return self.codes[box.slices]
+
+    def unrounded(self, box: Box) -> NDArray[Any]:
+        """The codes of a box as what a file holds is compared with them: those of colour float32, before rounding."""
+        codes = self.crop(box)
+        if self.value_map is None or self.range is not None:
+            return codes
+        colour = self.value_map.scaled(self.values[box.slices][..., :3])
+        return np.concatenate((colour, codes[..., 3:]), axis=-1, dtype=np.float32)
 
     def document(self) -> bytes | None:
         """What the writer stores besides the pixels, where the slice is all of the layer."""

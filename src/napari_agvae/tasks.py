@@ -22,7 +22,6 @@ from agvae import options, read_info
 from agvae.progress import checkpoint, watched
 from napari_agvae.controls import ask_for_file
 from napari_agvae.latest import Stopped
-from napari_agvae.live import Request
 from napari_agvae.loading import load_codec
 from napari_agvae.progress import saving
 from napari_agvae.settings import plugin_settings, wanted_device
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 
 _INTERVAL = 100
 """Milliseconds between two looks at the progress."""
-_SEARCH = 8
-"""A search codes a slice about so often; decoding counts as well."""
 _running: set[Task] = set()
 """Nothing else may keep a task that a command began."""
 
@@ -213,13 +210,13 @@ def writing(layer: Image, path: Path, quality: float, model: str | None) -> Task
 def reconstructing(layer: Image, done: Callable[[list[LayerData]], None]) -> Task:
     """The task of coding and decoding a layer: what saving it and opening the file gives, with all frames decoded."""
     from napari_agvae.reader import viewer_layers
-    from napari_agvae.writer import write_images
+    from napari_agvae.writer import save_images
 
     given = layer.as_layer_data_tuple()
 
     def work() -> list[LayerData]:
         with TemporaryDirectory() as folder:
-            (path,) = write_images(str(Path(folder) / "layer.agv"), [given])
+            (path,) = save_images(str(Path(folder) / "layer.agv"), [given])
             ((data, attributes, kind),) = viewer_layers(path)
             if not isinstance(data, np.ndarray):
                 data = data.compute(scheduler="synchronous")  # other threads than this are not watched
@@ -238,24 +235,6 @@ def opening(path: str, done: Callable[[list[LayerData]], None]) -> Task:
         info = read_info(path)
         pixels = info["width"] * info["height"] if info["frames"] == 1 else 0
     return Task(f"Opening {Path(path).name}", lambda: viewer_layers(path), pixels, done)
-
-
-def find_quality(request: Request, pixels: int, value: float, unit: str, found: Callable[[int], None]) -> Task:
-    """The task of finding the level at which the slice of so many pixels has so many kB, bits per pixel or dB."""
-
-    def work() -> int:
-        from agvae.api import encode, read_info
-        from agvae.quality import parse_quality
-        from napari_agvae.slices import LayerSlice
-
-        codes = LayerSlice(request.data, request.attributes, request.index, request.value_range).codes
-        name, factor = {"kB": ("target_size", 1000), "bpp": ("target_bpp", 1), "dB": ("target_psnr", 1)}[unit]
-        target: dict[str, Any] = {name: value * factor}
-        with options.using(device=request.device):
-            load_codec(request.model)
-            return parse_quality(read_info(encode(codes, model=request.model, **target))["quality"])
-
-    return Task(f"Looking for {value:g} {unit}", work, _SEARCH * pixels, found)
 
 
 def get_model(name: str, then: Callable[[], None]) -> Task:

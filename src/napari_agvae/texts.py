@@ -24,9 +24,12 @@ TOOLTIPS = {
     ),
     "preview.model": "Weights to code with; the empty entry means the default ones. A file names the weights it needs.",
     "preview.device": "Where the networks run. Files are the same on all of them.",
-    "preview.target": "What the file of the slice shall come to; Enter or Find moves the slider there.",
-    "preview.unit": "kB: 1000 bytes of the whole file, at most. bpp: bits per pixel, at most. dB: PSNR.",
-    "preview.search": "Code the slice a few times to find the quality of the target, and move the slider there.",
+    "preview.target": "What is wanted; Enter or Find moves the slider there.",
+    "preview.unit": (
+        "kB: 1000 bytes of the file of the whole layer, all slices of it, at most; for a large stack told from some of "
+        "them. bpp: bits per pixel of the slice on view, at most. dB: PSNR of the slice on view."
+    ),
+    "preview.search": "Code what the target is of a few times to find the quality for it, and move the slider there.",
     "preview.toggle": "Hide all that the preview shows to see the original, and show it again: the key H.",
     "preview.curtain": "Show the original left of a line, the reconstruction right of it.",
     "preview.share": "Where the line is, from the left to the right edge of the image.",
@@ -44,7 +47,9 @@ TOOLTIPS = {
     "preview.rate": "bpp: bits of the file for each pixel.",
     "preview.size": "Of the file of what is shown, in bytes.",
     "preview.ratio": "How many times smaller that is than the pixels as they are in memory.",
-    "preview.stack": "What the file of the whole layer comes to if all its slices are like this one.",
+    "preview.stack": (
+        "What the file of the whole layer comes to: if all its slices are like this one, or as Find for kB has found."
+    ),
     "preview.psnr": "Peak signal-to-noise ratio of what is shown; for 16 bits and float, of the range of values.",
     "preview.ms_ssim": "Multi-scale structural similarity, 1 for no difference; needs 161 pixels a side.",
     "preview.time": "Seconds to code and decode what is shown.",

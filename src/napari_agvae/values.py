@@ -52,10 +52,14 @@ class ValueMap:
 
     def to_codes(self, values: NDArray[Any]) -> NDArray[np.uint16]:
         """The nearest codes, uint16; values outside low .. high get that of the nearer of the two."""
-        span = float(self.high) - float(self.low)
-        scaled = (values.astype(np.float64) - self.low) / (span or 1.0) * self.top
-        codes: NDArray[np.uint16] = np.rint(scaled.clip(0, self.top)).astype(np.uint16)
+        codes: NDArray[np.uint16] = np.rint(self.scaled(values)).astype(np.uint16)
         return codes
+
+    def scaled(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Codes before they are rounded, float64."""
+        span = float(self.high) - float(self.low)
+        scaled: NDArray[np.float64] = (values.astype(np.float64) - self.low) / (span or 1.0) * self.top
+        return scaled.clip(0, self.top)
 
     def to_values(self, codes: NDArray[Any]) -> NDArray[Any]:
         """Values of the type `dtype`."""

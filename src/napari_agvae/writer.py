@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,7 @@ from agvae.whole_file import check_target, write_whole
 from napari_agvae.document import LayerData, describe_layer, pack_layers
 from napari_agvae.frames import LayerCodes, LayerFrames
 from napari_agvae.loading import load_codec
+from napari_agvae.own import shows_preview
 from napari_agvae.progress import in_activity_dock, saving
 from napari_agvae.settings import RANGES, VALUES, Settings, plugin_settings, wanted_device, wanted_model
 from napari_agvae.state import session
@@ -30,7 +32,25 @@ def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
 
 def write_images(path: str, layers: Sequence[LayerData]) -> list[str]:
-    """Save image layers in one file, as napari calls it; returns the path written."""
+    """Save image layers in one file, as napari calls it; returns the path written.
+
+    Layers that a preview made are left out, with a warning.
+
+    Raises:
+        TypeError: there are no others, or as `write_agv`.
+    """
+    kept = [each for each in layers if not shows_preview(each[0])]
+    names = ", ".join(repr(attributes.get("name")) for data, attributes, _ in layers if shows_preview(data))
+    if not kept and names:
+        msg = f"{path} was not saved: {names} only shows a preview; save the layer itself, or duplicate this one first"
+        raise TypeError(msg)
+    if names:
+        warnings.warn(f"{names} is not saved: it only shows a preview", stacklevel=2)
+    return save_images(path, kept)
+
+
+def save_images(path: str, layers: Sequence[LayerData]) -> list[str]:
+    """Save image layers in one file as the docks and settings say; returns the path written."""
     settings = plugin_settings()
     quality = wanted_quality(layers, settings)
     model = wanted_model(settings)

@@ -191,6 +191,13 @@ def test_dask_is_computed_frame_by_frame(path: Path) -> None:
     assert error(read, np.stack([grey(seed=seed) for seed in range(4)])) < 0.1
 
 
+def test_tensors_are_saved(path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    pixels = picture(60, 40)
+    read, _ = back(path, torch.from_numpy(pixels), 3.5)
+    assert np.array_equal(read, agvae.decode(agvae.encode(pixels)))
+
+
 def test_multiscale_saves_the_finest_level(viewer: Any, path: Path) -> None:
     fine = picture(120, 80)
     layer = viewer.add_image([fine, fine[::2, ::2]], multiscale=True, metadata={"agvae": {"quality": 5}})

@@ -75,7 +75,8 @@ class Frames:
                 self.size, deep = (width, height), bands.dtype == np.uint16
             if (width, height) != self.size:
                 first = "{} x {}".format(*self.size)
-                msg = f"all frames must be of the size of the first, {first}, not {width} x {height} as frame {self.count}"
+                size = f"{width} x {height} as frame {self.count}"
+                msg = f"all frames must be of the size of the first, {first}, not {size}"
                 raise ValueError(msg)
             if (bands.dtype == np.uint16) != deep:
                 depths = "8 bits, those before it 16" if deep else "16 bits, those before it 8"
