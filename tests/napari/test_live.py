@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import agvae
 from agvae import metrics
+from agvae.boxes import Box
 from napari_agvae.canvas import PLAIN, PreviewCanvas
 from napari_agvae.latest import LatestWins, Stopped, Turn
 from napari_agvae.live import Live, MissingModelError, Request, Shown
@@ -35,11 +36,11 @@ def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.005)
 
 
-def box_in(size: tuple[int, int]) -> st.SearchStrategy[tuple[int, int, int, int]]:
+def box_in(size: tuple[int, int]) -> st.SearchStrategy[Box]:
     width, height = size
     return st.tuples(
         st.integers(0, width - 1), st.integers(0, height - 1), st.integers(1, width), st.integers(1, height)
-    ).map(lambda b: (b[0], b[1], min(width, b[0] + b[2]), min(height, b[1] + b[3])))
+    ).map(lambda b: Box(b[0], b[1], min(width, b[0] + b[2]), min(height, b[1] + b[3])))
 
 
 @given(box_in((3000, 2000)), st.integers(SMALLEST, LARGEST), st.booleans())
@@ -69,9 +70,9 @@ def test_the_region_while_dragging_follows_the_machine() -> None:
 
 def test_a_canvas_shows_the_original_where_nothing_is_painted() -> None:
     canvas = PreviewCanvas(GREY)
-    canvas.paint((0, 0, 10, 10), np.zeros((10, 10), np.uint8))
-    canvas.paint((20, 20, 30, 30), np.ones((10, 10), np.uint8))
-    canvas.restore(keep=(20, 20, 30, 30))
+    canvas.paint(Box(0, 0, 10, 10), np.zeros((10, 10), np.uint8))
+    canvas.paint(Box(20, 20, 30, 30), np.ones((10, 10), np.uint8))
+    canvas.restore(keep=Box(20, 20, 30, 30))
     assert (canvas.pixels[20:30, 20:30] == 1).all()
     canvas.pixels[20:30, 20:30] = GREY[20:30, 20:30]
     np.testing.assert_array_equal(canvas.pixels, GREY)
@@ -81,7 +82,7 @@ def test_a_layer_sees_what_is_painted_later_at_every_level() -> None:
     canvas = PreviewCanvas(np.zeros((1500, 1200), np.uint8))
     levels = canvas.layer_data(1)
     assert [level.shape for level in levels] == [(1, 1500, 1200), (1, 750, 600)]
-    canvas.paint((0, 0, 1200, 1500), np.full((1500, 1200), 7, np.uint8))
+    canvas.paint(Box(0, 0, 1200, 1500), np.full((1500, 1200), 7, np.uint8))
     assert all((level == 7).all() for level in levels)
     assert PreviewCanvas(np.zeros((1024, PLAIN // 1024, 3), np.uint8)).layer_data(0).shape == (1024, 1024, 3)
 
@@ -154,7 +155,7 @@ def test_closing_stops_what_runs_and_leaves_no_thread() -> None:
 
 def request(image: Any, level: int = 10240, *, index: tuple[int, ...] = (), **changes: Any) -> Request:
     height, width = image.shape[-3:-1] if image.shape[-1] in (3, 4) else image.shape[-2:]
-    given = {"visible": (0, 0, width, height), "whole": True, "attributes": {"name": "a"}, "key": (id(image), index)}
+    given = {"visible": Box(0, 0, width, height), "whole": True, "attributes": {"name": "a"}, "key": (id(image), index)}
     return Request(data=image, index=index, level=level, **(given | changes))
 
 
@@ -209,7 +210,7 @@ def test_16_bits_between_contrast_limits_are_what_the_file_holds(tmp_path: Any) 
 
 
 def test_first_the_middle_then_the_view_then_the_whole() -> None:
-    shown = run(request(IMAGE, visible=(100, 50, 500, 450)))
+    shown = run(request(IMAGE, visible=Box(100, 50, 500, 450)))
     complete = [s.numbers for s in shown if s.numbers is not None]
     assert [n.box for n in complete] == [(204, 154, 396, 346), (100, 50, 500, 450), (0, 0, 700, 500)]
     assert [n.whole for n in complete] == [False, False, True]
@@ -218,7 +219,7 @@ def test_first_the_middle_then_the_view_then_the_whole() -> None:
 
 
 def test_while_dragging_only_the_view_is_coded() -> None:
-    shown = run(request(IMAGE, visible=(0, 0, 192, 192), whole=False))
+    shown = run(request(IMAGE, visible=Box(0, 0, 192, 192), whole=False))
     assert [s.numbers.box for s in shown if s.numbers] == [(0, 0, 192, 192)]
     np.testing.assert_array_equal(shown[-1].canvas.pixels[192:], IMAGE[192:])
 
@@ -255,7 +256,7 @@ def test_stopping_takes_little_time_and_shows_nothing_more() -> None:
     run(request(IMAGE), live)
     latest = LatestWins(live.work, lambda *_: pytest.fail("no error"), lambda: None)
     image = picture(2048, 2048)
-    latest.submit(request(image, visible=(0, 0, 200, 200)))
+    latest.submit(request(image, visible=Box(0, 0, 200, 200)))
     count = len(shown)
     wait_for(lambda: len(shown) > count + 1)
     with Stopwatch() as watch:

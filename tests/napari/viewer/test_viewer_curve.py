@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import agvae
+from agvae.boxes import Box
 from napari_agvae.curve import Point, levels, on_line, part, to_csv
 from napari_agvae.state import Choice, session
 from tests.helpers import picture
@@ -23,8 +24,8 @@ def test_levels_begin_with_the_current_one() -> None:
 
 
 def test_of_a_large_slice_the_middle_of_the_view_is_coded() -> None:
-    assert part((5, 5, 20, 20), (1024, 1024)) == (0, 0, 1024, 1024)
-    assert part((1000, 0, 5000, 3000), (6000, 4000)) == (2488, 988, 3512, 2012)
+    assert part(Box(5, 5, 20, 20), (1024, 1024)) == (0, 0, 1024, 1024)
+    assert part(Box(1000, 0, 5000, 3000), (6000, 4000)) == (2488, 988, 3512, 2012)
 
 
 def test_a_level_lies_between_its_neighbours() -> None:
