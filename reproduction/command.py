@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agvae.cli import folder
 from reproduction.experiments import EXPERIMENTS
 from reproduction.kinds import DEFAULT_MODEL, Progress, Setup
 from reproduction.runs import WEIGHTS
@@ -21,14 +22,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listed = (f"  {name:<10} {experiment.title}" for name, experiment in EXPERIMENTS.items())
     parser.epilog = "\n".join(["experiments:", *listed])
     parser.add_argument("experiment", choices=EXPERIMENTS, metavar="EXPERIMENT", help="see below")
-    parser.add_argument("--out", type=Path, default=Path("reproduced"), metavar="DIR", help="default reproduced")
+    parser.add_argument("--out", type=folder, default=Path("reproduced"), metavar="DIR", help="default reproduced")
     parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="folder of images for rate-distortion curves; the paper's is Kodak's"
+        "--images",
+        type=folder,
+        metavar="DIR",
+        help="folder of images for rate-distortion curves; the paper's is Kodak's",
     )
     parser.add_argument(
         "--image", type=Path, metavar="FILE", help="for fig2 and supp-fig2; default a bundled photograph"
     )
-    parser.add_argument("--weights", type=Path, metavar="DIR", help="folder of models of the same names, your own runs")
+    parser.add_argument(
+        "--weights", type=folder, metavar="DIR", help="folder of models of the same names, your own runs"
+    )
     parser.add_argument(
         "--model",
         metavar="NAME",

@@ -10,7 +10,7 @@ from pathlib import Path
 import agvae
 from agvae.evaluation.run import machine
 from agvae.weights import REGISTRY_FILE
-from agvae.whole_file import write_whole
+from agvae.whole_file import make_folder, write_whole
 from reproduction.experiments import EXPERIMENTS
 from reproduction.kinds import DEFAULT_MODEL, Experiment, Numbers, Progress, Setup
 from reproduction.models import models_from
@@ -63,7 +63,7 @@ def reproduce(name: str, setup: Setup, progress: Progress = lambda _: None) -> O
     if made.picture is not None:
         content = (json.dumps(numbers, indent=1, allow_nan=False) + "\n").encode()
         files = {setup.out / f"{name}.json": content, setup.out / f"{name}{experiment.suffix}": made.picture}
-        setup.out.mkdir(parents=True, exist_ok=True)
+        make_folder(setup.out)
     for path, data in files.items():
         write_whole(path, data)
     return Outcome(numbers, list(files), _lack(made.missing, setup.weights), recipe)

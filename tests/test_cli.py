@@ -7,7 +7,9 @@ import os
 import struct
 import subprocess
 import sys
+import warnings
 import zlib
+from importlib.abc import MetaPathFinder
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 import agvae
-from agvae import weights
+from agvae import images, weights
 from agvae.cli import main
 from agvae.container import Header, Metadata, Reader, TileData, write_container
 from agvae.metrics import psnr
@@ -88,6 +90,9 @@ class TestUsage:
             (["encode", "-", "b.agv"], "standard input and output cannot be used"),
             (["decode", "b.agv", "-"], "standard input and output cannot be used"),
             (["train", "--data", "x"], "required: --output"),
+            (["evaluate", ".", "-o", ""], "the name of a folder is needed"),
+            (["evaluate", ""], "the name of a folder is needed"),
+            (["demo", "--out", ""], "the name of a folder is needed"),
         ],
     )
     def test_wrong_usage(self, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +151,40 @@ class TestUsage:
         environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": unbuffered}
         with Path("/dev/full").open("wb") as full:
             result = subprocess.run(command, env=environment, cwd=coded.parent, stdout=full, stderr=subprocess.PIPE)
-        assert (result.returncode, result.stderr) == (1, b"agvae: error: No space left on device\n")
+        assert (result.returncode, result.stderr) == (
+            1,
+            b"agvae: error: standard output: No space left on device\n",
+        )
+
+    @pytest.mark.parametrize("arguments", [["train", "--help"], ["encode", "a.png", "a.agv"]])
+    def test_an_interrupt_while_modules_are_imported(
+        self, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The arguments of `train` alone need torch, whose import takes most of the time of many commands."""
+
+        class Interrupted(MetaPathFinder):
+            def find_spec(self, name: str, *_: object) -> None:
+                if name.startswith("agvae.") or name == "pillow_agvae":
+                    raise KeyboardInterrupt
+
+        for name in list(sys.modules):
+            if name.startswith(("agvae.training", "pillow_agvae")):
+                monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+        assert run(*arguments) == 130
+
+    def test_warnings_look_like_other_messages(
+        self, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 72 * 50 - 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            show = warnings.showwarning
+            run("encode", photo, tmp_path / "a.agv", "--model", "none-such")
+            assert warnings.showwarning is show
+        first, second = capsys.readouterr().err.splitlines()
+        assert first.startswith("agvae: warning: Image size (3600 pixels) exceeds limit")
+        assert second.startswith("agvae: error: ")
 
     def test_traceback_on_request(self, tmp_path: Path) -> None:
         arguments = ("-m", "agvae", "info", "none.agv")
@@ -216,6 +254,52 @@ class TestErrors:
     def test_unknown_extension(self, coded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.check(capsys, "Pillow writes no format", "decode", coded, tmp_path / "out.xyz")
         self.check(capsys, "Pillow writes no format", "decode", coded, tmp_path / "out")
+
+    def test_a_package_that_would_read_a_file_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(images, "find_spec", lambda _: None)
+        for suffix, package in ((".HEIC", "pillow-heif"), (".jxl", "pillow-jxl-plugin"), (".txt", "")):
+            path = tmp_path / f"a{suffix}"
+            path.write_bytes(b"not known")
+            hint = f" (pip install {package})" if package else ""
+            self.check(capsys, f"{path}: cannot identify image file{hint}\n", "encode", path, tmp_path / "a.agv")
+
+    @pytest.mark.parametrize("command", ["demo", "train"])
+    def test_a_file_where_a_folder_is_wanted(
+        self, command: str, photo: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        arguments: dict[str, list[str | Path]] = {
+            "demo": ["--out", photo],
+            "train": ["--data", photo, "--output", photo, "--device", "cpu", "--crop", "64"],
+        }
+        self.check(capsys, f"{photo}: is there, but is no folder", command, *arguments[command])
+
+    def test_export_writes_model_files_alone(
+        self, photo: Path, tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        before = photo.read_bytes()
+        (tmp_path / "link.safetensors").symlink_to(photo)
+        for name, message in (
+            (photo.name, "has the extension .safetensors"),
+            ("m.agv", "has the extension .safetensors"),
+            ("link.safetensors", "a name for files of another kind"),
+        ):
+            self.check(capsys, message, "export", tiny_checkpoint, tmp_path / name, "--force")
+        assert photo.read_bytes() == before
+        assert not (tmp_path / "m.agv").exists()
+
+    def test_the_folder_of_a_run_is_no_checkpoint(
+        self, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        message = f"{tiny_checkpoint.parent}: is a folder: name a checkpoint in it, such as {tiny_checkpoint}"
+        self.check(capsys, message, "train", "--resume", tiny_checkpoint.parent)
+        self.check(capsys, message, "export", tiny_checkpoint.parent)
+
+    @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device")
+    def test_what_has_no_end(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "zero.agv").symlink_to("/dev/zero")
+        self.check(capsys, "zero.agv: not an AGV file", "decode", tmp_path / "zero.agv", tmp_path / "a.png")
 
     def test_refused_mode(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         path = tmp_path / "real.tif"
@@ -353,6 +437,16 @@ class TestWeights:
         assert run("weights", "path", "nope") == 1
         assert "unknown model 'nope'" in capsys.readouterr().err
 
+    def test_another_model_under_a_released_name_is_told_of(
+        self, tiny_weights_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        entry = json.loads((tiny_weights_folder / "registry.json").read_text())["models"]["tiny"]
+        (tmp_path / "registry.json").write_text(json.dumps({"models": {"light-2": entry, "tiny": entry}}))
+        with agvae.options.using(weights=tmp_path):
+            assert run("weights", "list") == 0
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"agvae: warning: the registry in {tmp_path} has another model under the name 'light-2'")
+
     def test_not_here(
         self,
         tiny_weights: Path,
@@ -389,6 +483,49 @@ class TestCoding:
         found = json.loads(capsys.readouterr().out)
         assert (found["quality"], found["model"]) == (4.5, "tiny")
         assert len(bytes.fromhex(found["latents_sha256"])) == 32
+
+    def test_links_to_files_of_another_kind(
+        self, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        before, link = photo.read_bytes(), tmp_path / "link.agv"
+        other = tmp_path / "other.png"
+        other.write_bytes(before)
+        for target in ("other.png", "new.png"):
+            link.symlink_to(target)
+            assert run("encode", photo, link, "--force") == 1
+            assert "a name for files of another kind" in capsys.readouterr().err
+            link.unlink()
+        assert run("encode", photo, tmp_path / "a.agv") == 0
+        (tmp_path / "b.jpg").symlink_to("b.bmp")
+        assert run("decode", tmp_path / "a.agv", tmp_path / "b.jpg") == 1
+        assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["a.agv", "other.png", "photo.png"]
+        assert other.read_bytes() == before
+
+    @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no such device")
+    def test_pipes_get_png(self, photo: Path, tmp_path: Path) -> None:
+        assert run("encode", photo, tmp_path / "a.agv", "--model", "tiny") == 0
+        code = (
+            "import sys; from pathlib import Path; from agvae.cli import main; from agvae.weights import registries\n"
+            f"registries.BUNDLED = Path({str(registries.BUNDLED)!r})\n"
+            "sys.exit(main(['decode', 'a.agv', '/dev/stdout']))"
+        )
+        command = [sys.executable, "-c", code]
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+        result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=True)
+        with Image.open(BytesIO(result.stdout)) as image:
+            assert (image.format, image.size) == ("PNG", (72, 50))
+        assert result.stderr == b"/dev/stdout: 72 x 50, RGB\n"
+
+    def test_heic_is_read_and_written(self, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("pillow_heif")
+        for registry in (Image.OPEN, Image.SAVE, Image.EXTENSION):
+            for key in [key for key, value in registry.items() if "HEIF" in (key, value)]:
+                monkeypatch.delitem(registry, key)
+        monkeypatch.setattr(Image, "ID", [name for name in Image.ID if name != "HEIF"])
+        assert run("encode", photo, tmp_path / "a.agv") == 0
+        assert run("decode", tmp_path / "a.agv", tmp_path / "a.heic") == 0
+        assert run("encode", tmp_path / "a.heic", tmp_path / "b.agv") == 0
+        assert agvae.read_info(tmp_path / "b.agv")["width"] == 72
 
     def test_quality_decides_the_size(self, photo: Path, tmp_path: Path) -> None:
         sizes = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -355,6 +356,15 @@ class TestMeasure:
             for codec in codecs
             for setting in codec.settings
         ]
+
+    @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+    def test_what_is_no_regular_file_is_told_of(self, tmp_path: Path) -> None:
+        photograph(40, 30).save(tmp_path / "a.png")
+        (tmp_path / "gone.png").symlink_to("nowhere.png")
+        os.mkfifo(tmp_path / "pipe.png")
+        tally = Tally()
+        assert find_images(tmp_path, tally) == [tmp_path / "a.png"]
+        assert tally.broken == [f"{tmp_path}/gone.png: leads to no file", f"{tmp_path}/pipe.png: is no regular file"]
 
     def test_folders_are_no_images(self, tmp_path: Path) -> None:
         (tmp_path / "folder.png").mkdir()

@@ -26,6 +26,7 @@ from PIL import Image
 from torch.utils import backend_registration
 
 import pillow_agvae  # noqa: F401  # so that .agv files can be read and written
+from agvae import images
 from agvae.cli import main
 from agvae.coding.engine import Latents, Model
 from agvae.networks import PRESETS
@@ -271,6 +272,11 @@ def test_a_run_from_a_model_goes_on_with_its_preset_and_shape(
     assert (second["step"], second["config"]) == (2, first["config"])
 
 
+def test_a_run_starts_from_a_model_by_its_name(options: TrainingOptions, tiny_weights: Path) -> None:
+    assert main([*command(replace(options, patches=4)), "--init-from", "tiny"]) == 0
+    assert read_checkpoint(Path(options.output) / "checkpoint.pt")["step"] == 1
+
+
 def test_help_explains_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["train", "--help"])
@@ -486,6 +492,55 @@ def test_what_pillow_reads_is_read(tmp_path: Path, tiny_weights: Path) -> None:
     assert "left out 1 other files (._*)" in line
 
 
+def test_links_in_an_archive_are_read_or_told_of(tmp_path: Path) -> None:
+    """tar makes hard links of files that it has met before."""
+    save_pictures(tmp_path / "images", [8], 7)
+    folder = tmp_path / "images"
+    (folder / "hard.png").hardlink_to(folder / "0.png")
+    (folder / "soft.png").symlink_to("0.png")
+    (folder / "gone.png").symlink_to("nowhere.png")
+    (folder / "circle.png").symlink_to("circle.png")
+    for name in ("a.tar", "a.tar.gz"):
+        with tarfile.open(tmp_path / name, "w:gz" if name.endswith("gz") else "w") as archive:
+            for path in sorted(folder.iterdir()):
+                archive.add(path, path.name)
+            pipe = tarfile.TarInfo("pipe.png")
+            pipe.type = tarfile.FIFOTYPE
+            archive.addfile(pipe)
+        said: list[str] = []
+        assert len(load_images(tmp_path / name, said.append)) == 3
+        assert "left out 3 that cannot be read" in said[0]
+        assert f"{tmp_path / name}/gone.png: is a link to nowhere.png, which is no file in there" in said[0]
+        assert f"{tmp_path / name}/pipe.png: is no regular file" in said[0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices of POSIX")
+def test_what_is_no_regular_file_is_told_of(tmp_path: Path) -> None:
+    save_pictures(tmp_path / "images", [8], 7)
+    folder = tmp_path / "images"
+    (folder / "gone.png").symlink_to("nowhere.png")
+    (folder / "zero.tar").symlink_to("/dev/zero")
+    os.mkfifo(folder / "pipe.png")
+    said: list[str] = []
+    assert len(load_images(folder, said.append)) == 1
+    assert "left out 3 that cannot be read" in said[0]
+    for sentence in ("gone.png: leads to no file", "pipe.png: is no regular file", "zero.tar: is no regular file"):
+        assert f"{folder}/{sentence}" in said[0]
+    for name in ("zero.tar", "pipe.png"):
+        with pytest.raises(ValueError, match=f"{name}: is no regular file"):
+            load_images(folder / name)
+
+
+def test_packages_that_would_read_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "find_spec", lambda _: None)
+    monkeypatch.delitem(Image.EXTENSION, ".heic", raising=False)
+    save_pictures(tmp_path / "images", [8], 7)
+    (tmp_path / "images" / "a.heic").touch()
+    said: list[str] = []
+    load_images(tmp_path / "images", said.append)
+    assert "left out 1 other files (.heic (pip install pillow-heif))" in said[0]
+
+
 def test_a_damaged_archive_gives_what_is_before_the_damage(tmp_path: Path) -> None:
     save_pictures(tmp_path / "images", [64, 64], 7)
     whole = BytesIO()
@@ -573,9 +628,44 @@ def test_a_folder_that_holds_a_run_is_not_trained_into(options: TrainingOptions,
         Trainer(options).run()
     assert main(command(options)) == 1
     Trainer(options).save(tmp_path / "other.pt")
-    assert main(["train", f"--resume={tmp_path / 'other.pt'}"]) == 1
+    assert main(["train", f"--resume={tmp_path / 'other.pt'}", f"--output={options.output}"]) == 1
     assert checkpoint.read_bytes() == before
     assert main(["train", f"--resume={checkpoint}", "--patches=8"]) == 0
+
+
+def test_a_run_goes_on_in_the_folder_of_its_checkpoint(
+    options: TrainingOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever that was moved, and from wherever it is named."""
+    monkeypatch.chdir(tmp_path)
+    options = replace(options, patches=4, output="out")
+    Trainer(options).run()
+    (tmp_path / "out").rename(tmp_path / "moved")
+    assert main(["train", "--resume=moved/checkpoint.pt", "--patches=8"]) == 0
+    assert "output is now moved, was out" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+    assert read_checkpoint(tmp_path / "moved" / "checkpoint.pt")["step"] == 2
+    (tmp_path / "moved" / "checkpoint.pt").rename(tmp_path / "moved" / "renamed.pt")
+    assert main(["train", "--resume=moved/renamed.pt", "--patches=12", "--output=new"]) == 0
+    assert read_checkpoint(tmp_path / "new" / "checkpoint.pt")["step"] == 3
+
+
+def test_another_checkpoint_in_the_folder_of_a_run_is_not_of_that_run(
+    options: TrainingOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = replace(options, patches=4)
+    Trainer(options).run()
+    Trainer(replace(options, output=str(tmp_path / "other"), seed=1)).save(Path(options.output) / "other.pt")
+    before = (Path(options.output) / "checkpoint.pt").read_bytes()
+    assert main(["train", f"--resume={options.output}/other.pt"]) == 1
+    assert "holds a run" in capsys.readouterr().err
+    assert (Path(options.output) / "checkpoint.pt").read_bytes() == before
+
+
+def test_the_output_has_a_name(options: TrainingOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="output must be the name of a folder"):
+        Trainer(replace(options, output=""))
 
 
 @pytest.mark.parametrize("name", ["best.pt", "last-good.pt", "validation.csv"])
@@ -591,7 +681,7 @@ def test_what_is_left_of_a_run_is_not_trained_into(
         Trainer(options).run()
     trainer = Trainer(options)
     trainer.save(tmp_path / "moved.pt")
-    assert main(["train", f"--resume={tmp_path / 'moved.pt'}"]) == 1
+    assert main(["train", f"--resume={tmp_path / 'moved.pt'}", f"--output={options.output}"]) == 1
     assert [(path.name, path.read_text()) for path in left.parent.iterdir()] == [(name, "precious")]
 
 

@@ -19,13 +19,14 @@ import struct
 import sys
 import time
 import typing
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, fields, replace
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agvae.whole_file import check_target, is_stream, write_whole
+from agvae.whole_file import check_target, is_stream, make_folder, write_whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,23 +43,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # any name of a file can be printed
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(write_through=False)  # so that what cannot be printed shows when it is flushed
     try:
-        return _run(sys.argv[1:] if arguments is None else arguments)
+        with _told_warnings():
+            return _run(sys.argv[1:] if arguments is None else arguments)
     except BrokenPipeError:
         return 141
+    except KeyboardInterrupt:
+        return 130
     finally:
         _flush()
 
 
+@contextlib.contextmanager
+def _told_warnings() -> Iterator[None]:
+    """Warnings in the form of all other messages, unless the traceback of errors is wanted, too."""
+    with warnings.catch_warnings():
+        if not sys.flags.dev_mode:
+            warnings.showwarning = _show_warning
+        yield
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    _say("warning", str(message))
+
+
 def _flush() -> None:
-    """Have what was printed written now, and Python end without a word if that cannot be."""
+    """Have what was printed written now, and Python end without a word of its own if that cannot be."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141 if isinstance(error, BrokenPipeError) else _fail(_text_of(error))) from None
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(141) from None
+        raise SystemExit(_fail(f"standard output: {_text_of(error)}")) from None
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -188,6 +209,14 @@ def _file(text: str) -> Path:
     return Path(text)
 
 
+def folder(text: str) -> Path:
+    """The type of an argument that names a folder."""
+    if not text:
+        msg = "the name of a folder is needed"
+        raise argparse.ArgumentTypeError(msg)
+    return Path(text)
+
+
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -226,10 +255,9 @@ def _encode_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _encode(args: argparse.Namespace) -> int:
-    from PIL import Image
-
     import agvae
     import pillow_agvae  # noqa: F401  # so that .agv files can be read and written
+    from agvae.images import opened, register_readers
     from agvae.originals import metadata_lost, metadata_of, parts_lost
 
     _refuse_others(args)
@@ -237,7 +265,8 @@ def _encode(args: argparse.Namespace) -> int:
         msg = f"{args.output}: an AGV file has the extension .agv"
         raise ValueError(msg)
     _check_paths(args.input, args.output, args.force)
-    with _about(args.input), Image.open(args.input) as image:
+    register_readers()
+    with _about(args.input), opened(args.input) as image:
         arrays = image.format == "AGV" and "arrays" in agvae.read_info(args.input)["metadata"]
         lost, all_frames = parts_lost(image)
         image.load()
@@ -263,7 +292,9 @@ def _refuse_others(args: argparse.Namespace) -> None:
 
 def _decode_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=_file, metavar="IN", help="an .agv file")
-    parser.add_argument("output", type=_file, metavar="OUT", help="an image file; its extension says the format")
+    parser.add_argument(
+        "output", type=_file, metavar="OUT", help="an image file; its extension says the format, and pipes get PNG"
+    )
     parser.add_argument("others", type=_file, nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--damaged-ok", action="store_true", help="leave damaged tiles grey instead of giving up")
     _add_force(parser)
@@ -274,11 +305,13 @@ def _decode(args: argparse.Namespace) -> int:
     from PIL import Image
 
     import pillow_agvae  # noqa: F401  # so that .agv files can be written
+    from agvae.images import register_readers
     from agvae.targets import fitted
     from agvae.written import written
 
     _refuse_others(args)
-    form = Image.registered_extensions().get(args.output.suffix.lower())
+    register_readers()
+    form = "PNG" if is_stream(args.output) else Image.registered_extensions().get(args.output.suffix.lower())
     if form not in Image.SAVE:
         msg = f"{args.output}: Pillow writes no format of this extension"
         raise ValueError(msg)
@@ -311,17 +344,25 @@ def _decoded(path: Path, all_frames: bool, damaged_ok: bool, lost: list[str]) ->
     """
     from agvae.container import Reader
     from agvae.errors import DamagedFileError, TruncatedFileError
+    from agvae.streams import seekable
 
-    file = BytesIO(path.read_bytes())
-    try:
-        reader = Reader(file)
-        return reader, _frames_of(reader, all_frames)
-    except (DamagedFileError, TruncatedFileError) as error:
-        if not damaged_ok:
-            raise
-        reason = error.reason
-    file.seek(0)
-    reader = Reader(file, damaged_ok=True)
+    with path.open("rb") as opened:
+        file = seekable(opened)
+        try:
+            reader = Reader(file)
+            return reader, _frames_of(reader, all_frames)
+        except (DamagedFileError, TruncatedFileError) as error:
+            if not damaged_ok:
+                raise
+            reason = error.reason
+        file.seek(0)
+        return _damaged(path, Reader(file, damaged_ok=True), all_frames, reason, lost)
+
+
+def _damaged(
+    path: Path, reader: Reader, all_frames: bool, reason: str, lost: list[str]
+) -> tuple[Reader, list[Image.Image]]:
+    """As `_decoded`, of a file that is damaged for a reason."""
     count = reader.header.frames if all_frames else 1
     broken = _broken_tiles(reader, count)
     total = reader.header.tiles_per_frame * count
@@ -474,11 +515,14 @@ def _weights_arguments(parser: argparse.ArgumentParser) -> None:
     for subparser in (path, fetch):
         subparser.add_argument("name", nargs="?", metavar="NAME", help="the default model if not given")
     register = actions.add_parser("register", help="write registry.json of a folder of models of your own")
-    register.add_argument("folder", type=Path, metavar="DIR", help="of files NAME.safetensors that agvae export wrote")
+    register.add_argument(
+        "folder", type=folder, metavar="DIR", help="of files NAME.safetensors that agvae export wrote"
+    )
 
 
 def _weights(args: argparse.Namespace) -> int:
     from agvae import weights
+    from agvae.weights.places import taken_name
 
     if args.action == "register":
         return _register(args.folder)
@@ -489,6 +533,8 @@ def _weights(args: argparse.Namespace) -> int:
             mark = " (default)" if name == known["default"] else ""
             low, high = entry["quality_range"]
             print(f"{name}{mark}: {entry['preset']}, {entry['metric']}, quality {low:g} to {high:g}, {where}")
+            if sentence := taken_name(name):
+                _say("warning", sentence)
         return 0
     name = args.name or known["default"]
     place = weights.find(name) if args.action == "fetch" else weights.locate(name)
@@ -514,9 +560,9 @@ def _register(folder: Path) -> int:
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of images")
+    parser.add_argument("folder", type=folder, metavar="DIR", help="folder of images")
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("evaluation"), metavar="DIR", help="for results; default evaluation"
+        "-o", "--output", type=folder, default=Path("evaluation"), metavar="DIR", help="for results; default evaluation"
     )
     parser.add_argument(
         "-q", "--qualities", type=_quality, nargs="+", metavar="Q", help="to measure; default 1, 1.5, ... 6"
@@ -544,7 +590,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     from agvae.evaluation.peers import available_peers
     from agvae.evaluation.report import read_anchors
     from agvae.evaluation.run import DEFAULT_QUALITIES, EvaluationOptions, evaluate
+    from agvae.images import register_readers
 
+    register_readers()
     options = EvaluationOptions(
         folder=args.folder,
         output=args.output,
@@ -617,7 +665,9 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     start.add_argument(
         "--resume", type=Path, metavar="CHECKPOINT", help="go on from it, with its options where none are given"
     )
-    start.add_argument("--init-from", metavar="MODEL", help="start from an exported model, which also says the preset")
+    start.add_argument(
+        "--init-from", metavar="MODEL", help="start from a model, by its name or its file, which also says the preset"
+    )
     start.add_argument("--from-zoo", metavar="FILE", help="start from a checkpoint of CompressAI's zoo")
     parser.add_argument("--stop-after", type=_minutes, default=float("inf"), metavar="MINUTES", help="stop early")
     parser.set_defaults(usage_error=parser.error)
@@ -632,6 +682,7 @@ def _form(kind: Any) -> dict[str, Any]:
 
 def _train(args: argparse.Namespace) -> int:
     import pillow_agvae  # noqa: F401  # so that .agv files can be read
+    from agvae.images import register_readers
     from agvae.training.checkpoint import check_free
     from agvae.training.export import checkpoint_config, read_checkpoint
     from agvae.training.loop import Trainer, TrainingOptions
@@ -644,13 +695,18 @@ def _train(args: argparse.Namespace) -> int:
         network = checkpoint_config(args.resume, state)
         if "patches" in given and "minutes" not in given:
             given["minutes"] = 0.0
-        given = state["options"] | {"preset": network.preset} | given
+        stored = state["options"] | {"preset": network.preset}
+        if not _is_folder(stored["output"], args.resume.parent):  # moved, or named from another folder
+            stored["output"] = str(args.resume.parent)
+        given = stored | given
     elif args.init_from:
+        args.init_from = _model_file(args.init_from)
         given = {"preset": read_model_file(args.init_from).config.preset} | given
     missing = [f.name for f in fields(TrainingOptions) if f.default is MISSING and f.name not in given]
     if missing:
         args.usage_error(f"the following arguments are required: {', '.join('--' + name for name in missing)}")
     options = TrainingOptions(**given)
+    register_readers()
     check_free(Path(options.output), args.resume)
     trainer = Trainer(options, args.init_from, args.from_zoo, network)
     if args.resume:
@@ -658,6 +714,19 @@ def _train(args: argparse.Namespace) -> int:
     trainer.run(args.stop_after)
     trainer.close()
     return 0
+
+
+def _is_folder(name: str, folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(name).samefile(folder)
+    return False
+
+
+def _model_file(text: str) -> str:
+    """The file of a model that is given by its name, or by that of its file."""
+    from agvae.weights import find, registry
+
+    return str(find(text)) if not Path(text).exists() and text in registry()["models"] else text
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
@@ -669,17 +738,18 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _export(args: argparse.Namespace) -> int:
     from agvae.container import check_model_name
-    from agvae.training.export import export_checkpoint
+    from agvae.training.export import check_model_path, export_checkpoint
     from agvae.weights import WeightsError, registry
     from agvae.weights.registration import describe_model
 
     check_model_name(args.name)
+    output: Path = args.output or Path(f"{args.name}.safetensors")
+    check_model_path(output)
     with contextlib.suppress(WeightsError):  # that there is no registry yet is no fault
         if args.name in registry()["models"] and not args.force:
             msg = f"a model {args.name!r} exists, to which files refer by this name: choose another, or --force"
             raise ValueError(msg)
-    output: Path = args.output or Path(f"{args.name}.safetensors")
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent)
     _check_paths(args.checkpoint, output, args.force)
     export_checkpoint(args.checkpoint, output, args.name, replace=args.force)
     print(json.dumps(dict([describe_model(output)]), indent=1))
@@ -689,7 +759,7 @@ def _export(args: argparse.Namespace) -> int:
 def _demo_arguments(parser: argparse.ArgumentParser) -> None:
     _add_quality(parser)
     parser.add_argument(
-        "--out", type=Path, default=Path("agvae-demo"), metavar="DIR", help="for both files; default agvae-demo"
+        "--out", type=folder, default=Path("agvae-demo"), metavar="DIR", help="for both files; default agvae-demo"
     )
     _add_force(parser)
 
@@ -705,7 +775,7 @@ def _demo(args: argparse.Namespace) -> int:
     from agvae.metrics import psnr
 
     encoded, decoded = args.out / "chelsea.agv", args.out / "chelsea.png"
-    args.out.mkdir(parents=True, exist_ok=True)
+    make_folder(args.out)
     for target in (encoded, decoded):
         _check_target(target, args.force)
     with as_file(files("agvae") / "data" / DEMO_PHOTOGRAPH) as path:

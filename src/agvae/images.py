@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path, PurePath
 from typing import IO
 
@@ -13,6 +15,14 @@ from PIL import Image, UnidentifiedImageError
 
 _NO_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 """What Pillow knows but reads with other programs or on one system alone, or not at all."""
+_PLUGINS = {
+    ".heic": ("pillow_heif", "pillow-heif"),
+    ".heif": ("pillow_heif", "pillow-heif"),
+    ".hif": ("pillow_heif", "pillow-heif"),
+    ".jxl": ("pillow_jxl", "pillow-jxl-plugin"),
+    ".avif": ("pillow_avif", "pillow-avif-plugin"),
+}
+"""By suffix: modules that read what Pillow does not, or not everywhere, and what they are installed as."""
 _BACKGROUND = (255, 255, 255, 255)
 
 
@@ -38,7 +48,7 @@ class Tally:
         if self.small:
             parts.append(f"left out {self.small} smaller than half a crop")
         if self.others:
-            suffixes = ", ".join(sorted(self.others))
+            suffixes = ", ".join(suffix + _hint(suffix) for suffix in sorted(self.others))
             parts.append(f"left out {self.others.total()} other files ({suffixes})")
         if self.folders:
             parts.append(f"left out {self.folders} folders")
@@ -46,6 +56,48 @@ class Tally:
             more = f", and {len(self.broken) - 3} more" if len(self.broken) > 3 else ""
             parts.append(f"left out {len(self.broken)} that cannot be read ({', '.join(self.broken[:3])}{more})")
         return "; ".join(parts)
+
+
+def register_readers() -> None:
+    """Have Pillow read what plugins read that are installed beside it; where it does so itself, nothing changes."""
+    for module, _ in _PLUGINS.values():
+        if module == "pillow_avif" and "AVIF" in Image.registered_extensions().values():
+            continue
+        with contextlib.suppress(ImportError):
+            plugin = importlib.import_module(module)
+            if module == "pillow_heif":  # the others register what they read when they are imported
+                plugin.register_heif_opener()
+
+
+def _hint(suffix: str) -> str:
+    """Which package would read files of a suffix, in brackets; empty if none is known, or it is there."""
+    module, distribution = _PLUGINS.get(suffix.lower(), ("", ""))
+    return f" (pip install {distribution})" if module and find_spec(module) is None else ""
+
+
+def opened(path: Path) -> Image.Image:
+    """`Image.open`, whose error for what Pillow does not know says which package reads files of its suffix.
+
+    Raises:
+        UnidentifiedImageError: it is not known.
+        What `Image.open` raises.
+    """
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError as error:
+        msg = f"{path}: cannot identify image file{_hint(path.suffix)}"
+        raise UnidentifiedImageError(msg) from error
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what has no end, or keeps whoever reads it waiting, and links that lead nowhere.
+
+    Raises:
+        OSError: it is no regular file; the message starts with its name.
+    """
+    if not path.is_file():
+        msg = f"{path}: {'is no regular file' if path.exists() else 'leads to no file'}"
+        raise OSError(msg)
 
 
 def is_image_name(path: PurePath) -> bool:
@@ -83,7 +135,7 @@ def read_rgb(file: Path | IO[bytes], name: str) -> Image.Image:
         with Image.open(file) as image:
             rgb = _rgb(image)
     except UnidentifiedImageError as error:
-        msg = f"{name}: cannot identify image file"
+        msg = f"{name}: cannot identify image file{_hint(PurePath(name).suffix)}"
         raise OSError(msg) from error
     except Exception as error:  # Pillow's readers raise all kinds at broken files
         msg = f"{name}: {str(error) or type(error).__name__}"

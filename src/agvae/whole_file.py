@@ -172,6 +172,18 @@ def check_target(path: str | os.PathLike[str], *, replace: bool = True) -> os.st
     return old
 
 
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder, and those that it is in, unless it is there.
+
+    Raises:
+        OSError: it cannot be made, or is there and is no folder.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, "is there, but is no folder", error.filename) from error
+
+
 def is_stream(path: str | os.PathLike[str]) -> bool:
     """Whether a path is a pipe, a device, or what the process was given to write to, and so is never replaced."""
     place = Path(path)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from agvae.evaluation.peers import Codec
-from agvae.images import Tally, count_frames, is_image, read_rgb
+from agvae.images import Tally, check_regular, count_frames, is_image, read_rgb
 from agvae.metrics import MS_SSIM_MINIMUM_SIDE, decibels, ms_ssim, psnr
 
 Result = TypeVar("Result")
@@ -82,8 +82,9 @@ def find_images(folder: Path, tally: Tally, limit: int | None = None) -> list[Pa
             break
         if path.is_dir():
             tally.folders += 1
-        elif path.is_file() and is_image(path, tally):
+        elif is_image(path, tally):
             try:
+                check_regular(path)
                 image = read_rgb(path, str(path))
             except OSError as error:
                 tally.broken.append(str(error))

@@ -35,7 +35,7 @@ from agvae.evaluation.report import (
 from agvae.images import Tally
 from agvae.quality import on_scale
 from agvae.weights import registry
-from agvae.whole_file import append_whole, check_target, csv_line, write_whole
+from agvae.whole_file import append_whole, check_target, csv_line, make_folder, write_whole
 
 OWN_NAME = "agvae"
 ROWS = "rows.csv"
@@ -91,7 +91,7 @@ def evaluate(options: EvaluationOptions, command: str = "", progress: Callable[[
     progress(f"{options.folder}: {tally}")
     codecs = [own_codec(options.qualities, options.model), *make_peers(options.peers)]
     levels = load_model(options.model).network.config.levels
-    options.output.mkdir(parents=True, exist_ok=True)
+    make_folder(options.output)
     unfinished = options.output / UNFINISHED
     unfinished.unlink(missing_ok=True)
     rows = _measure_into(unfinished, images, codecs, progress)

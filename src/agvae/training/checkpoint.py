@@ -46,12 +46,12 @@ def keep_last_good(output: Path) -> None:
 
 
 def check_free(output: Path, resumed: Path | None) -> None:
-    """Refuse a folder with a file of another run than the one that goes on.
+    """Refuse a folder with a file of another run than the one that goes on, from CHECKPOINT or LAST_GOOD in it.
 
     Raises:
         ValueError: there is one.
     """
-    if resumed and resumed.parent.resolve() == output.resolve():
+    if resumed and resumed.name in (CHECKPOINT, LAST_GOOD) and resumed.parent.resolve() == output.resolve():
         return
     found = [name for name in (CHECKPOINT, BEST, LAST_GOOD, VALIDATION) if os.path.lexists(output / name)]
     if CHECKPOINT in found:

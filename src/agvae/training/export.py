@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import pickle
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 from agvae.entropy.exact import freeze, grid_bits
 from agvae.entropy.tables import asymmetric_tables, factorized_tables
 from agvae.networks import AnyConfig, GainedAutoencoder, build, config_from_dict
+from agvae.training.checkpoint import CHECKPOINT
 from agvae.weights import FILE_FORMAT, WeightsError, read_model_file
 from agvae.whole_file import check_target, write_whole
 
@@ -53,6 +55,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: the file is no checkpoint.
         OSError: it cannot be read.
     """
+    if path.is_dir():
+        msg = f"is a folder: name a checkpoint in it, such as {path / CHECKPOINT}"
+        raise IsADirectoryError(errno.EISDIR, msg, str(path))
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, KeyError, ValueError, EOFError):
@@ -76,6 +81,13 @@ def checkpoint_config(path: Path, state: dict[str, Any]) -> AnyConfig:
         raise ValueError(msg) from error
 
 
+def check_model_path(path: Path) -> None:
+    """Raises ValueError unless a path is one for a model file."""
+    if path.suffix.lower() != ".safetensors":
+        msg = f"{path}: a model file has the extension .safetensors"
+        raise ValueError(msg)
+
+
 def export_checkpoint(
     checkpoint: Path, output: Path, name: str, card: dict[str, Any] | None = None, *, replace: bool = False
 ) -> None:
@@ -89,9 +101,11 @@ def export_checkpoint(
         replace: whether a file that is there may be replaced; files coded with it can then be decoded no more.
 
     Raises:
-        ValueError: the file is no checkpoint, or its network is none that a model file may hold.
+        ValueError: the output has another extension than .safetensors, the file is no checkpoint, or its network is
+            none that a model file may hold.
         OSError: it cannot be read, or the output cannot be written, or is there and must not be replaced.
     """
+    check_model_path(output)
     check_target(output, replace=replace)
     state = read_checkpoint(checkpoint)
     model = build(checkpoint_config(checkpoint, state))

@@ -30,7 +30,7 @@ from agvae.training.signals import Interruption
 from agvae.training.validate import FLAT, LevelResult, flat_pictures, load_kinds, mean_log2_loss, validate
 from agvae.weights import read_model_file
 from agvae.weights.model_file import check_config
-from agvae.whole_file import append_whole, csv_line
+from agvae.whole_file import append_whole, csv_line, make_folder
 
 CHECKPOINT_VERSION = 1
 PRECISIONS = ("bf16", "fp32")
@@ -246,8 +246,11 @@ class Trainer:
             raise ValueError(msg)
         count = options.batch // self.world
         self.share = slice(self.rank * count, (self.rank + 1) * count)
+        if not options.output:
+            msg = "output must be the name of a folder"
+            raise ValueError(msg)
         self.output = Path(options.output)
-        self.output.mkdir(parents=True, exist_ok=True)
+        make_folder(self.output)
 
         torch.manual_seed(options.seed)
         self.pool = load_pool(options.data, options.crop, self.device, self._say)

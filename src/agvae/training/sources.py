@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agvae.images import Tally, count_frames, is_image, read_rgb
+from agvae.images import Tally, check_regular, count_frames, is_image, read_rgb
 
 _SOURCE = re.compile(r"(?P<path>.+?)(?::(?P<first>[1-9]\d*)-(?P<last>[1-9]\d*))?(?:=(?P<label>[^=]+))?", re.DOTALL)
 _TAR = re.compile(r"\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?", re.IGNORECASE)
@@ -103,14 +103,22 @@ def read_images(source: Source, tally: Tally, crop: int = 1) -> Iterator[Tensor]
 
 def _images(path: Path, tally: Tally) -> Iterator[tuple[str, bytes]]:
     for file in _tree(path) if path.is_dir() else [path]:
-        if _TAR.fullmatch("".join(file.suffixes[-2:])) or _TAR.fullmatch(file.suffix):
+        packed = _TAR.fullmatch("".join(file.suffixes[-2:])) or _TAR.fullmatch(file.suffix)
+        if not packed and not is_image(file, tally):
+            continue
+        try:
+            check_regular(file)
+        except OSError as error:
+            tally.broken.append(str(error))
+            continue
+        if packed:
             yield from _members(file, tally)
-        elif is_image(file, tally):
+        else:
             yield str(file), file.read_bytes()
 
 
 def _tree(folder: Path) -> list[Path]:
-    """All files, sorted; links to folders are followed, but none twice on one way."""
+    """All that is no folder, sorted; links to folders are followed, but none twice on one way."""
     found: list[Path] = []
 
     def walk(place: Path, above: frozenset[Path]) -> None:
@@ -120,7 +128,7 @@ def _tree(folder: Path) -> list[Path]:
         for path in place.iterdir():
             if path.is_dir():
                 walk(path, above | {real})
-            elif path.is_file():
+            else:
                 found.append(path)
 
     walk(folder, frozenset())
@@ -128,18 +136,38 @@ def _tree(folder: Path) -> list[Path]:
 
 
 def _members(path: Path, tally: Tally) -> Iterator[tuple[str, bytes]]:
+    """The images of a tar file, then those that links in it lead to; tar makes hard links of what it has met before."""
+    links: list[tarfile.TarInfo] = []
     try:
         with tarfile.open(path) as archive:
             for member in archive:
-                content = archive.extractfile(member) if member.isfile() else None
-                if content is not None and is_image(Path(member.name), tally):
+                if member.isdir() or not is_image(Path(member.name), tally):
+                    continue
+                if member.islnk() or member.issym():
+                    links.append(member)
+                elif (content := archive.extractfile(member)) is not None:
                     yield f"{path}/{member.name}", content.read()
+                else:
+                    tally.broken.append(f"{path}/{member.name}: is no regular file")
             if archive.fileobj is not None:  # tarfile takes half a header for the end
                 archive.fileobj.seek(archive.offset)
                 if archive.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
                     tally.broken.append(f"{path}: the end is missing")
+            for link in links:
+                if (data := _linked(archive, link)) is None:
+                    tally.broken.append(f"{path}/{link.name}: is a link to {link.linkname}, which is no file in there")
+                else:
+                    yield f"{path}/{link.name}", data
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         tally.broken.append(f"{path}: {' '.join(str(error).split())}")
+
+
+def _linked(archive: tarfile.TarFile, link: tarfile.TarInfo) -> bytes | None:
+    try:
+        content = archive.extractfile(link)
+    except (KeyError, RecursionError):  # there is no such member, or links go in a circle
+        return None
+    return content.read() if content is not None else None
 
 
 def _decode(file: tuple[str, bytes]) -> tuple[np.ndarray, int] | str:

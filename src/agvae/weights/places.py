@@ -74,13 +74,20 @@ def find(name: str, digest: bytes | None = None) -> Path:
         UnsupportedFileError: no model of this name has the digest.
     """
     entry = entry_of(name, digest)
-    if digest is None and own_models().get(name, entry)["sha256"] != entry["sha256"]:
-        msg = (
-            f"the registry in {public(options.weights)} has another model under the name {name!r}, which means the "
-            "released one here: give it another name (files that were made with it can be read)"
-        )
-        warnings.warn(msg, stacklevel=2)
+    if digest is None and (sentence := taken_name(name)):
+        warnings.warn(sentence, stacklevel=2)
     return _located(entry) or _download(name, entry)
+
+
+def taken_name(name: str) -> str:
+    """A sentence about another model that a folder of one's own has under the name of a released one, or ""."""
+    own = own_models().get(name)
+    if own is None or own["sha256"] == entry_of(name)["sha256"]:
+        return ""
+    return (
+        f"the registry in {public(options.weights)} has another model under the name {name!r}, which means the "
+        "released one here: give it another name (files that were made with it can be read)"
+    )
 
 
 def _places(entry: ModelEntry) -> Iterator[Path]:
