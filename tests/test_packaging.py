@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
 from importlib.metadata import distributions
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
+import pillow_agvae  # noqa: F401
 from agvae import weights
+from agvae.container import SIGNATURE
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -169,3 +174,18 @@ def test_readme_paths_exist() -> None:
     paths = re.findall(r"`((?:src|reproduction|docs|weights|\.ci|CHANGELOG)[\w./]*)`", table)
     assert len(paths) > 10
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_media_type_is_known_by_the_signature_and_is_no_key(unpacked: Path, tmp_path: Path) -> None:
+    """libmagic takes many first bytes from 0x80 on for packets of OpenPGP, which mail filters look at."""
+    root = ElementTree.parse(next(unpacked.glob("*.data/data/share/mime/packages/agvae.xml"))).getroot()
+    space = {"m": "http://www.freedesktop.org/standards/shared-mime-info"}
+    entry = root.find("m:mime-type", space)
+    assert entry is not None
+    assert entry.attrib["type"] == Image.MIME["AGV"]
+    match = entry.find("m:magic/m:match", space)
+    assert match is not None
+    assert match.attrib["value"].encode().decode("unicode_escape").encode("latin-1") == SIGNATURE
+    if shutil.which("file"):
+        (tmp_path / "x").write_bytes(next((ROOT / "tests" / "data").glob("rgb*.agv")).read_bytes())
+        assert subprocess.run(["file", "-b", tmp_path / "x"], capture_output=True, text=True).stdout == "data\n"

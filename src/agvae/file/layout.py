@@ -28,7 +28,7 @@ from agvae.file.header import (
 from agvae.file.metadata import MAX_METADATA, NAMES, Metadata, pack_metadata, unpack_metadata
 from agvae.file.payload import MAX_TILE, TileData, pack_tile, unpack_tile
 
-SIGNATURE = b"\x96AGV\r\n\x1a\n"
+SIGNATURE = b"\xe1AGV\r\n\x1a\n"
 
 
 def write_container(header: Header, metadata: Metadata, tiles: Iterable[TileData]) -> bytes:
