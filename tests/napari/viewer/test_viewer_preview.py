@@ -162,7 +162,8 @@ def test_a_stack_is_previewed_slice_by_slice(viewer: Any, dock: Any, until: Unti
     np.testing.assert_array_equal(seen, canvas())
     preview.visible = True
     expected = agvae.decode(agvae.encode(stack[3], QUALITY))
-    until(lambda: np.array_equal(preview.data[0], expected))
+    until(lambda: whole(dock)() and not dock.readouts.stale)  # it is drawn some time after it is painted
+    np.testing.assert_array_equal(preview.data[0], expected)
     assert np.abs(canvas() - seen).max() > 5
     viewer.dims.ndisplay = 3
     until(lambda: "two dimensions" in dock.status.text())
