@@ -12,10 +12,10 @@ from torch import Tensor
 
 from agvae.entropy.exact import ACTIVATION_LIMIT, exact_exp2, fix, freeze
 from agvae.networks.autoencoder import StepParameters, follow
+from agvae.networks.configs import BORDERS
 from agvae.networks.gain import level_weights
 from agvae.networks.layers import Block, Depthwise, Pointwise
 from agvae.networks.model import EntropyModel
-from agvae.networks.presets import BORDERS
 from tests.helpers import TINY, settings_that_must_not_matter, started
 
 

@@ -9,7 +9,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -618,6 +620,55 @@ def test_model_file_restores_tensors(tmp_path: Path) -> None:
     assert model.tables["z_lengths"].tolist() == [3, 5, 7, 9]
 
 
+@pytest.mark.parametrize("name", ["light-1", "light-2"])
+def test_a_written_model_file_is_the_read_one(name: str) -> None:
+    import torch
+
+    path = Path(__file__).parents[1] / "weights" / f"{name}.safetensors"
+    model = weights.read_model_file(path)
+    again = weights.model_file_bytes(model)
+    other = content_of(again)
+    assert (other.config, other.card, other.buffers) == (model.config, model.card, frozenset())
+    for found, expected in ((other.state, model.state), (other.tables, model.tables)):
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert found[key].dtype == value.dtype
+            assert torch.equal(found[key], value)
+
+
+def content_of(data: bytes) -> weights.ModelFile:
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "m.safetensors").write_bytes(data)
+        return weights.read_model_file(Path(folder) / "m.safetensors")
+
+
+def test_buffers_are_written_as_they_are() -> None:
+    import torch
+
+    plain = content_of(model_bytes())
+    buffers = {
+        "entropy.order": torch.tensor([3, 1, 2]),
+        "entropy.mask": torch.tensor([[1.0, 0.0], [0.5, -3.0]], dtype=torch.float64),
+        "analysis.mean": torch.tensor(0.125),
+        "analysis.seen": torch.tensor(7),
+        "analysis.flags": torch.tensor([True, False]),
+        "analysis.none": torch.zeros(0),
+    }
+    found = content_of(
+        weights.model_file_bytes(replace(plain, state=plain.state | buffers, buffers=frozenset(buffers)))
+    )
+    assert found.buffers == buffers.keys()
+    for name, value in buffers.items():
+        assert found.state[name].dtype == value.dtype
+        assert torch.equal(found.state[name], value)
+
+
+def test_what_could_not_be_read_is_not_written() -> None:
+    plain = content_of(model_bytes())
+    with pytest.raises(ValueError, match="must be finite"):
+        weights.model_file_bytes(replace(plain, state=plain.state | {"x": plain.state["gain.log2"] * float("inf")}))
+
+
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
@@ -625,6 +676,10 @@ def test_model_file_restores_tensors(tmp_path: Path) -> None:
         ({"config": "{"}, "cannot read model file"),
         ({"config": "{}"}, "cannot read model file"),
         ({"config": "[" * 100_000}, "cannot read model file"),
+        ({"buffers": '{"entropy.prior": 1}'}, "buffers must be a list"),
+        ({"architecture": "four", "package": "fourpkg"}, "'four' is not known here: the package 'fourpkg'"),
+        ({"architecture": "../four", "package": "\x1b[2J"}, "name of its architecture is none"),
+        ({"architecture": "four", "package": "\x1b[2J"}, "'four' is not known here: a package"),
         ({"card": "no JSON"}, "cannot read model file"),
         ({"card": "[]"}, "card"),
         ({"card": "[" * 100_000}, "cannot read model file"),

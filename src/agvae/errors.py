@@ -89,3 +89,12 @@ def name_of(file: object) -> str | None:
     """The name of an opened file, None for one without."""
     name = getattr(file, "name", None)
     return os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else None
+
+
+def require(condition: object, text: str) -> None:
+    """
+    Raises:
+        ValueError: of this text, unless the condition holds.
+    """
+    if not condition:
+        raise ValueError(text)

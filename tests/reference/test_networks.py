@@ -117,7 +117,7 @@ def test_the_walk_gives_what_the_masked_convolution_gives(config: ReferenceConfi
 def exact_at_once(entropy: EntropyModel, z: Tensor, level: Tensor, y: Tensor) -> StepParameters:
     """`EntropyModel.at_once` with every layer on the grid."""
     from agvae.entropy.exact import fix
-    from agvae.networks.reference import _exactly
+    from agvae.networks.reference.fronts import _exactly
 
     features = entropy.features(z, level, *y.shape[1:3])
     if entropy.context is None:

@@ -28,6 +28,7 @@ from agvae.networks import AnyConfig, GainedAutoencoder, ModelConfig, bands, bui
 from agvae.networks.autoencoder import StepParameters, follow, load_parameters
 from agvae.networks.gain import level_weights
 from agvae.networks.hyperprior import STRIDE as HYPER_STRIDE
+from agvae.networks.inference import prepare
 from agvae.progress import checkpoint
 from agvae.quality import LEVEL_STEPS, VECTORS
 from agvae.settings import options
@@ -106,12 +107,7 @@ class Model:
         except (RuntimeError, KeyError, IndexError, ValueError) as error:
             msg = f"model file {os.fspath(path)!r} does not fit its own configuration: {error}"
             raise WeightsError(msg) from error
-        self.network.entropy.to(torch.float64)
-        self.network.requires_grad_(False).eval().to(self.exact_device)
-        for part in (self.network.analysis, self.network.gain, self.network.inverse_gain, self.network.synthesis):
-            part.to(self.device)
-        for layer in self.network.modules():  # a whole transform is too long for who wants to stop it
-            layer.register_forward_pre_hook(lambda *_: checkpoint())
+        prepare(self.network, self.device, self.exact_device)
 
     @property
     def digest(self) -> bytes:

@@ -6,6 +6,8 @@ magnitude at most 2^12.  A product is then a multiple of 2^-26, and while sum |w
 (checked when weights are frozen) each partial sum is below 2^27: at most 53 bits, which float64 holds exactly.
 No rounding happens, so no order of summation, fused multiply-add or blocking can change the result.
 
+Ballé et al. 2019 came to the same end with integer networks that are trained as such; here any network is frozen.
+
 The rule throughout the package: a network evaluated in float64 is on the exact path and rounds its
 activations with `fix`; in any other type the same code trains.
 """
@@ -87,25 +89,27 @@ def exact_log2(x: Tensor) -> Tensor:
     return steps.to(x.dtype) / LOG2_STEPS + LOG2_RANGE[0]
 
 
-def grid_bits(parameter: Tensor) -> int:
-    """k, such that multiples of 2^-k of this parameter's size fit 16-bit integers; at most WEIGHT_BITS."""
-    largest = float(parameter.detach().abs().max())
+def grid_bits(values: Tensor) -> int:
+    """k, such that multiples of 2^-k of these values' size fit 16-bit integers; at most WEIGHT_BITS."""
+    largest = float(values.detach().abs().max()) if values.numel() else 0.0
     return next((k for k in range(WEIGHT_BITS, -WEIGHT_BITS, -1) if round(largest * 2.0**k) < 2**15), -WEIGHT_BITS)
 
 
 def freeze(module: torch.nn.Module) -> None:
-    """Put every parameter of an entropy network on a grid of 2^-16 or coarser and the module into float64, in place.
+    """Put every parameter and buffer of an entropy network on a grid of 2^-16 or coarser, and the module into float64.
 
-    A parameter's grid is the finest on which its values are 16-bit integers (`grid_bits`).
+    The grid of each is the finest on which its values are 16-bit integers (`grid_bits`).  Integers stay as they are.
 
     Raises:
         ValueError: the weights of an output sum to 2^15 or more, so that exactness could not be promised.
     """
     module.to(torch.float64)
     with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            unit = 2.0 ** -grid_bits(parameter)
-            parameter.copy_((parameter / unit).round() * unit)
-            if parameter.dim() > 1 and parameter.flatten(1).abs().sum(1).max() >= WEIGHT_SUM_LIMIT:
+        for name, values in (*module.named_parameters(), *module.named_buffers()):
+            if not values.is_floating_point():
+                continue
+            unit = 2.0 ** -grid_bits(values)
+            values.copy_((values / unit).round() * unit)
+            if values.dim() > 1 and values.numel() and values.flatten(1).abs().sum(1).max() >= WEIGHT_SUM_LIMIT:
                 msg = f"weights of {name} are too large for exact arithmetic"
                 raise ValueError(msg)

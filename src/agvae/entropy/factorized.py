@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from agvae.entropy.asymmetric import PROBABILITY_FLOOR
+
+
+class Density(Protocol):
+    """p(z), one density for each channel."""
+
+    def probability(self, z: Tensor) -> Tensor:
+        """Mass in [z - 1/2, z + 1/2] for z of shape (c, N)."""
+
+    def bits(self, z: Tensor) -> Tensor:
+        """Code length in bits of z (B, h, w, c), same shape."""
 
 
 class FactorizedDensity(nn.Module):

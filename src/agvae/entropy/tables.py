@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agvae.entropy import asymmetric
-from agvae.entropy.factorized import FactorizedDensity
+from agvae.entropy.factorized import Density
 
 TOTAL = 1 << 16
 TAIL = 2.0**-19
@@ -138,11 +138,11 @@ def table_index(log2_sigma: Tensor, asymmetry: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def factorized_tables(density: FactorizedDensity, channels: int) -> Tables:
-    """One table per channel of z."""
+def factorized_tables(density: Density, channels: int) -> Tables:
+    """One table per channel of z, of a density in float32 on the CPU."""
     reach = 512
     z = torch.arange(-reach, reach + 1, dtype=torch.float32).expand(channels, -1)
-    mass = density.float().probability(z).double().numpy()
+    mass = density.probability(z).double().numpy()
     low, counts = [], []
     for channel in mass:
         first, table = _table(channel, -reach)

@@ -1,34 +1,32 @@
-"""The networks of AG-VAE: gain units, transforms, hyperprior, context model."""
+"""The networks of AG-VAE: gain units, transforms, hyperprior, context model; and the door for networks of one's own.
+
+See docs/RESEARCH.md for the latter.
+"""
 
 from __future__ import annotations
 
-import torch
-
+from agvae.networks.architectures import architecture_of, build, config_from_dict, package_of, preset, register
 from agvae.networks.autoencoder import GainedAutoencoder
+from agvae.networks.configs import ModelConfig, ReferenceConfig, Shape
+from agvae.networks.contract import Config
 from agvae.networks.model import AGVAE
-from agvae.networks.presets import PRESETS, AnyConfig, ModelConfig, ReferenceConfig, config_from_dict
+from agvae.networks.presets import PRESETS
+
+AnyConfig = Config
 
 __all__ = [
     "AGVAE",
     "PRESETS",
     "AnyConfig",
+    "Config",
     "GainedAutoencoder",
     "ModelConfig",
     "ReferenceConfig",
+    "Shape",
+    "architecture_of",
     "build",
     "config_from_dict",
+    "package_of",
+    "preset",
+    "register",
 ]
-
-
-def build(config: AnyConfig, device: str = "cpu") -> GainedAutoencoder:
-    """The network of a configuration; on the device "meta" without values.
-
-    Raises:
-        ModuleNotFoundError: it is one of the paper's networks, and CompressAI is not installed (`agvae[train]`).
-    """
-    with torch.device(device):
-        if isinstance(config, ModelConfig):
-            return AGVAE(config).float()
-        from agvae.networks.reference import ReferenceAGVAE
-
-        return ReferenceAGVAE(config).float()

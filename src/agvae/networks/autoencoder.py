@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from agvae.entropy import asymmetric
+from agvae.entropy.factorized import Density
+from agvae.networks.contract import (
+    Config,
+    EntropyWalk,
+    Gains,
+    HyperTransform,
+    Noise,
+    Transform,
+    Walk,
+)
+from agvae.networks.contract import Output as Output
+from agvae.networks.contract import StepParameters as StepParameters
 from agvae.networks.gain import level_weights
-
-
-@dataclass
-class StepParameters:
-    """Entropy parameters of the symbols of one step, each (B, ...); sigma and asymmetry as base-2 logarithms."""
-
-    mu: Tensor
-    log2_sigma: Tensor
-    asymmetry: Tensor
-
-
-Noise = Callable[[Tensor], Tensor]
-"""Draws uniform noise in [0, 1) of the shape and type of a tensor."""
-
-Walk = Generator[StepParameters, Tensor, Tensor]
-"""Gives the parameters of each step, takes the y-hat of its symbols in the same shape, returns the whole y-hat."""
 
 
 def follow(walk: Walk, visit: Callable[[StepParameters], Tensor]) -> Tensor:
@@ -40,47 +34,38 @@ def follow(walk: Walk, visit: Callable[[StepParameters], Tensor]) -> Tensor:
         return y_hat
 
 
-@dataclass
-class Output:
-    """What a training pass gives.
-
-    Attributes:
-        x_hat: (B, 3, H, W) reconstruction, not clamped.
-        y_bits, z_bits: (B,) estimated code length of y and z in bits.
-    """
-
-    x_hat: Tensor
-    y_bits: Tensor
-    z_bits: Tensor
-
-
 class GainedAutoencoder(nn.Module):
     """A variational autoencoder with gain units; one class serves training (`forward`) and coding (`agvae.coding`).
 
+        y = g_a(x) m_v                   z = h_a(y) m^h_v             (equation 3, section 3.4)
+        z-hat = round(z)                 p(y-hat | z-hat): mu, sigma_l, sigma_r of each symbol (equation 10)
+        y-hat = mu + round(y - mu)       x-hat = g_s(y-hat m'_v)      (equation 5)
+
+    The vectors m_v of a level v are its gains (equation 8); h_s undoes m^h with a gain unit of its own.
+
     Levels are real numbers q = s + l counted from 0, in [0, n - 1].  Maps are channels-last.
 
-    Attributes that a subclass sets:
-        config: with `latent` (M), `hyper_latent` (c_hp), `levels` (n) and `betas`.
-        analysis, synthesis: g_a and g_s, called with (map, weights); `halo()` is the width of their receptive
-            fields in pixels, a multiple of 16.
-        gain, inverse_gain, hyper_gain: gain units, called with weights from `level_weights`.
-        hyper_analysis: h_a, y (B, h, w, M) -> z (B, ceil(h/4), ceil(w/4), c_hp).
-        density: of z; `bits` and `probability` as in `FactorizedDensity`.
-        entropy: what must be exact; `walk` and `split` as in `agvae.networks.model.EntropyModel`.
+    Attributes that a subclass sets, see `agvae.networks.contract`:
+        config: what decides its shape.
+        analysis, synthesis: g_a and g_s.
+        gain, inverse_gain, hyper_gain: gain units of y, of y-hat and of z.
+        hyper_analysis: h_a.
+        density: p(z), see `agvae.entropy.factorized.Density`.
+        entropy: from z-hat to the parameters of y; whatever coding must compute exactly is in there.
     """
 
     centre = 0.5
     """What is subtracted from pixels before g_a and added after g_s."""
 
-    config: Any
-    analysis: Any
-    synthesis: Any
-    gain: Any
-    inverse_gain: Any
-    hyper_analysis: Any
-    hyper_gain: Any
-    density: Any
-    entropy: Any
+    config: Config
+    analysis: Transform
+    synthesis: Transform
+    gain: Gains
+    inverse_gain: Gains
+    hyper_analysis: HyperTransform
+    hyper_gain: Gains
+    density: Density
+    entropy: EntropyWalk
 
     def analyse(self, x: Tensor, weights: Tensor) -> Tensor:
         """g_a and the gain unit (equation 3): image (B, 3, H, W) in [0, 1] -> gained y (B, H/16, W/16, M)."""
@@ -99,8 +84,9 @@ class GainedAutoencoder(nn.Module):
     def forward(self, x: Tensor, q: Tensor, noise: Noise = torch.rand_like) -> Output:
         """The training pass of equation 6 without the sum: rate and reconstruction at one level per image.
 
-        The rate is that of latents with additive uniform noise (universal quantization), in evaluation mode
-        that of rounded ones; decoder and context see rounded latents with a straight-through gradient.
+        The rate is R = -sum log2 p(z~) - sum log2 p(y~) of latents with additive uniform noise (universal
+        quantization, Agustsson and Theis 2020), in evaluation mode that of rounded ones; decoder and context see
+        rounded latents with a straight-through gradient (Bengio et al. 2013).
 
         Args:
             x: (B, 3, H, W) float32 in [0, 1], H and W multiples of 64.

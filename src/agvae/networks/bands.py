@@ -16,7 +16,6 @@ from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 import torch
-from torch import Tensor
 
 from agvae.progress import checkpoint
 from agvae.runtime import after_fork, helping
@@ -28,18 +27,6 @@ PATIENCE = 1.0
 _Work: TypeAlias = Callable[[slice, int, int], None]
 
 _inside = threading.local()
-
-
-def wanted(x: Tensor) -> bool:
-    """Whether layers should work on a map (B, H, W, C) in bands: inference in float32 on the CPU, not yet in a band."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype == torch.float32
-        and x.dim() == 4
-        and not torch.is_grad_enabled()
-        and not torch.is_autocast_enabled("cpu")
-        and not inside()
-    )
 
 
 def inside() -> bool:

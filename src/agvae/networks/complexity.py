@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from agvae.networks.autoencoder import GainedAutoencoder, StepParameters, follow
@@ -20,12 +21,13 @@ class Cost(NamedTuple):
     kmac_per_pixel: float
 
 
+@torch.no_grad()
 def complexity(network: GainedAutoencoder) -> dict[str, Cost]:
     """The cost of g_a, h_a, the entropy model (h_s and context) and g_s, each with its gains, and of all together.
 
     An encoder runs the first three, a decoder the last two.  Multiplications are counted on 256 x 256 pixels.
     """
-    network = network.float().eval()  # with gradients: without, layers would work in threads, which are not counted
+    network = network.float().eval()
     weights = level_weights(torch.zeros(1), network.config.levels)
     y = z = torch.empty(0)
 
@@ -49,20 +51,21 @@ def complexity(network: GainedAutoencoder) -> dict[str, Cost]:
         network.synthesise(y, weights)
 
     parts = {
-        "g_a": (analyse, (network.analysis, network.gain)),
-        "h_a": (hyper_analyse, (network.hyper_analysis, network.hyper_gain)),
-        "entropy": (entropy, (network.entropy, network.density)),
-        "g_s": (synthesise, (network.synthesis, network.inverse_gain)),
+        "g_a": (analyse, ("analysis", "gain")),
+        "h_a": (hyper_analyse, ("hyper_analysis", "hyper_gain")),
+        "entropy": (entropy, ("entropy", "density")),
+        "g_s": (synthesise, ("synthesis", "inverse_gain")),
     }
     costs = {}
     for name, (run, modules) in parts.items():
         with FlopCounterMode(display=False) as counter:
             run()
-        costs[name] = Cost(sum(map(parameters, modules)), counter.get_total_flops() / 2 / _SIDE**2 / 1000)
+        trained = sum(parameters(network.get_submodule(module)) for module in modules)
+        costs[name] = Cost(trained, counter.get_total_flops() / 2 / _SIDE**2 / 1000)
     costs["all"] = Cost(parameters(network), sum(cost.kmac_per_pixel for cost in costs.values()))
     return costs
 
 
-def parameters(module: Any) -> int:
+def parameters(module: nn.Module) -> int:
     """Number of trained numbers."""
     return sum(parameter.numel() for parameter in module.parameters())

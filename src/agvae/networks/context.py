@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from agvae.entropy.exact import fix
+from agvae.networks.configs import ModelConfig
 from agvae.networks.layers import Block, Pointwise
-from agvae.networks.presets import ModelConfig
 
 STEPS = 4
 ORDER = (0, 3, 2, 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from agvae.networks.configs import ModelConfig
 from agvae.networks.layers import Block, Pointwise, activate, depth_to_space, space_to_depth
-from agvae.networks.presets import ModelConfig
 
 STRIDE = 4
 """Latent positions per hyper-latent position in each direction."""

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from agvae.entropy import asymmetric
 from agvae.entropy.exact import fix
 from agvae.entropy.factorized import FactorizedDensity
-from agvae.networks.autoencoder import GainedAutoencoder, StepParameters, Walk
+from agvae.networks.autoencoder import GainedAutoencoder
+from agvae.networks.configs import ModelConfig
 from agvae.networks.context import PARAMETERS, STEPS, ContextModel, join_steps, quarters_of_step, split_steps
+from agvae.networks.contract import StepParameters, Walk
 from agvae.networks.gain import GainUnit
 from agvae.networks.hyperprior import HyperAnalysis, HyperSynthesis
-from agvae.networks.presets import ModelConfig
 from agvae.networks.transforms import AnalysisTransform, SynthesisTransform, dct_start
 
 
@@ -81,6 +82,16 @@ class EntropyModel(nn.Module):
 
 class AGVAE(GainedAutoencoder):
     """The default networks, `light` and `base`: everything at 1/8 and 1/16 of the resolution."""
+
+    config: ModelConfig
+    analysis: AnalysisTransform
+    synthesis: SynthesisTransform
+    gain: GainUnit
+    inverse_gain: GainUnit
+    hyper_analysis: HyperAnalysis
+    hyper_gain: GainUnit
+    density: FactorizedDensity
+    entropy: EntropyModel
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

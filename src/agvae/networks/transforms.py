@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from agvae.networks.configs import ModelConfig
 from agvae.networks.layers import GainedBlock, Pointwise, depth_to_space, space_to_depth
-from agvae.networks.presets import ModelConfig
 
 PATCH = 8
 STRIDE = 16

@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 import errno
-import json
 import pickle
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from safetensors.torch import save
-from torch import Tensor
 
-from agvae.entropy.exact import freeze, grid_bits
+from agvae.entropy.exact import freeze
 from agvae.entropy.tables import asymmetric_tables, factorized_tables
-from agvae.networks import AnyConfig, GainedAutoencoder, build, config_from_dict
+from agvae.networks import Config, GainedAutoencoder, build, config_from_dict
 from agvae.training.checkpoint import CHECKPOINT
-from agvae.weights import FILE_FORMAT, WeightsError, read_model_file
+from agvae.weights.model_file import ModelFile, model_file_bytes
 from agvae.whole_file import check_target, write_whole
 
 _CHECKPOINT_KEYS = {"options", "config", "average", "step", "elapsed", "device"}
 
 
-def model_tensors(model: GainedAutoencoder) -> tuple[dict[str, Tensor], dict[str, int]]:
-    """A model as it is stored: transforms in float16, gains in float32, the entropy model in integers, tables.
+def model_file_of(model: GainedAutoencoder, card: dict[str, Any]) -> ModelFile:
+    """What a model file holds of a network, whose entropy model is frozen for it (`agvae.entropy.exact.freeze`).
 
-    The entropy model is frozen first (`agvae.entropy.exact.freeze`): its tensors are the multiples of 2^-k
-    that every decoder computes with.  The density of z, of which coding needs the tables alone, comes along so
-    that training can go on from the file.
-
-    Returns:
-        The tensors, and k for each tensor of the entropy model.
+    The density of z, of which coding needs the tables alone, comes along so that training can go on from the file.
     """
-    freeze(model.entropy)
-    tensors = {}
-    bits = {f"entropy.{name}": grid_bits(value) for name, value in model.entropy.named_parameters()}
-    for name, parameter in model.named_parameters():
-        value = parameter.detach()
-        if name.startswith("entropy."):
-            tensors[name] = (value * 2.0 ** bits[name]).round().to(torch.int16)
-        else:
-            tensors[name] = value.to(torch.float32 if value.dim() == 1 or "gain" in name else torch.float16)
+    freeze(model.get_submodule("entropy"))
+    model.get_submodule("density").float()
     tables = asymmetric_tables().to_tensors("y")
     tables |= factorized_tables(model.density, model.config.hyper_latent).to_tensors("z")
-    tensors |= {f"tables.{name}": table for name, table in tables.items()}
-    return {name: value.contiguous().cpu() for name, value in tensors.items()}, bits
+    state = {name: value.detach() for name, value in model.state_dict().items()}
+    buffers = frozenset(name for name, _ in model.named_buffers()) & state.keys()
+    return ModelFile(model.config, state, tables, card, buffers=buffers)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -68,15 +53,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def checkpoint_config(path: Path, state: dict[str, Any]) -> AnyConfig:
+def checkpoint_config(path: Path, state: dict[str, Any]) -> Config:
     """The network's configuration in what `read_checkpoint` gave.
 
     Raises:
         ValueError: there is none.
     """
     try:
-        return config_from_dict(state["config"])
-    except (TypeError, KeyError, ValueError) as error:
+        return config_from_dict(state["config"], state.get("architecture", ""), state.get("package", ""))
+    except ValueError as error:
+        msg = f"{path} gives no model that can be loaded: {error}"
+        raise ValueError(msg) from error
+    except (TypeError, KeyError) as error:
         msg = f"{path} is a checkpoint of another network or version"
         raise ValueError(msg) from error
 
@@ -119,20 +107,9 @@ def export_checkpoint(
         **(card or {}),
     }
     card["options"] = {k: v for k, v in card["options"].items() if k not in ("data", "valid", "output")}
-    tensors, bits = model_tensors(model)
-    metadata = {
-        "format": FILE_FORMAT,
-        "config": json.dumps(model.config.to_dict()),
-        "entropy_bits": json.dumps(bits),
-        "card": json.dumps(card),
-    }
-    data = save(tensors, metadata)
-    with TemporaryDirectory() as folder:
-        trial = Path(folder) / "model.safetensors"
-        write_whole(trial, data)
-        try:
-            read_model_file(trial)
-        except WeightsError as error:
-            msg = f"{checkpoint} gives no model that can be loaded: {error.__cause__}"
-            raise ValueError(msg) from error
+    try:
+        data = model_file_bytes(model_file_of(model, card))
+    except ValueError as error:
+        msg = f"{checkpoint} gives no model that can be loaded: {error}"
+        raise ValueError(msg) from error
     write_whole(output, data, replace=replace)

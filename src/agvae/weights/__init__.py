@@ -5,7 +5,7 @@ Models of one's own need a folder with their files and a `registry.json` of the 
 """
 
 from agvae.errors import WeightsError
-from agvae.weights.model_file import FILE_FORMAT, ModelFile, read_model_file
+from agvae.weights.model_file import FILE_FORMAT, ModelFile, model_file_bytes, read_model_file
 from agvae.weights.places import OFFLINE_VARIABLE, cache_folder, find, locate
 from agvae.weights.registries import (
     BUNDLED,
@@ -31,6 +31,7 @@ __all__ = [
     "entry_of",
     "find",
     "locate",
+    "model_file_bytes",
     "read_model_file",
     "registry",
 ]

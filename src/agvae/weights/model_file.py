@@ -1,23 +1,31 @@
-"""The file of a model: one safetensors file, so that reading it runs no code."""
+"""The file of a model: one safetensors file, so that reading it runs no code.
+
+Its metadata are texts: `format`; `config`, JSON of a configuration; `architecture` and `package`, unless the network is
+one of this package's; `entropy_bits` and `card`, JSON; `buffers`, JSON, unless there are none.  Of its tensors
+
+- those named "tables.*" are tables of the entropy coder,
+- those named "entropy.*" are integers and count units of 2^-k, k being their entry in `entropy_bits`,
+- those that `buffers` names are as they are, but for those of the entropy model with an entry in `entropy_bits`,
+- the others are float32, or float16 that stand for float32.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agvae.errors import WeightsError
+from agvae.errors import WeightsError, require
 from agvae.shortage import memory_errors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from agvae.networks import AnyConfig
+    from agvae.networks import Config
 
 FILE_FORMAT = "agvae-model-1"
 MAX_MODEL, MAX_HEADER = 2**28, 2**20
@@ -26,6 +34,8 @@ MAX_MODEL, MAX_HEADER = 2**28, 2**20
 MALFORMED = (OSError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What reading foreign values in JSON and tensors may raise."""
 
+_TABLES, _ENTROPY = "tables.", "entropy."
+
 
 @dataclass(frozen=True)
 class ModelFile:
@@ -33,26 +43,24 @@ class ModelFile:
 
     Attributes:
         config: shape of the network.
-        state: the entries of `AGVAE.state_dict()` needed for coding: those of the entropy model float64 on a
-            dyadic grid, others float32.
+        state: the entries of the network's `state_dict()` needed for coding: those of the entropy model float64 on a
+            dyadic grid, others float32, buffers of any type.
         tables: integer tables of the entropy coder, by name without the prefix "tables.".
         card: the model card.
-        sha256: of the file, 64 hexadecimal digits.
+        sha256: of the file, 64 hexadecimal digits; "" of what is no file yet.
+        buffers: the names in `state` of what is no parameter.
     """
 
-    config: AnyConfig
+    config: Config
     state: dict[str, Tensor]
     tables: dict[str, Tensor]
     card: dict[str, Any]
-    sha256: str
+    sha256: str = ""
+    buffers: frozenset[str] = field(default_factory=frozenset)
 
 
 def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     """Read and restore an exported model.
-
-    In the file, metadata are the strings `format`, `config` (JSON of `ModelConfig` or `ReferenceConfig`),
-    `entropy_bits` and `card` (JSON), float16 tensors stand for float32, tensors named "entropy.*" count units of
-    2^-k, k their entry in `entropy_bits`, and tensors named "tables.*" are coder tables.
 
     Memory is bounded by the size of the file, and a network of the restored configuration by that of its weights.
 
@@ -60,86 +68,127 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
         WeightsError: the file cannot be read, or is not a model file of this format.
         MemoryError: memory is short.
     """
-    import safetensors.torch
-    import torch
     from safetensors import SafetensorError
-
-    from agvae.networks import config_from_dict
 
     purpose = f"to read model file {os.fspath(path)!r}"
     try:
         with memory_errors(purpose):
             data = read_bounded(Path(path), MAX_MODEL)
-        header_size = int.from_bytes(data[:8], "little")
-        require(header_size <= MAX_HEADER, f"its header has {header_size} bytes, more than {MAX_HEADER}")
-        metadata = json.loads(data[8 : 8 + header_size])["__metadata__"]
-        file_format = metadata["format"]
-        require(file_format == FILE_FORMAT, f"format {file_format!r}; this version of agvae reads {FILE_FORMAT!r}")
-        config = config_from_dict(json.loads(metadata["config"]))
-        card, bits = json.loads(metadata["card"]), json.loads(metadata["entropy_bits"])
-        require(isinstance(card, dict) and isinstance(bits, dict), "card and entropy_bits must be objects")
-        with memory_errors(purpose), torch.device("cpu"):
-            tensors = safetensors.torch.load(data)
-            state = {name: _restore(name, tensor, bits) for name, tensor in tensors.items() if name[:7] != "tables."}
-        tables = {name[7:]: tensor for name, tensor in tensors.items() if name[:7] == "tables."}
-        _check_tables(tables, config)
-        check_config(config, sum(tensor.numel() for tensor in state.values()))
+        return _content(data, purpose)
     except (SafetensorError, *MALFORMED) as error:
         msg = f"cannot read model file {os.fspath(path)!r}: {error or type(error).__name__}"
         raise WeightsError(msg) from error
-    return ModelFile(config, state, tables, card, hashlib.sha256(data).hexdigest())
 
 
-def _restore(name: str, tensor: Tensor, entropy_bits: dict[str, Any]) -> Tensor:
+def model_file_bytes(model: ModelFile) -> bytes:
+    """The file of a model; what `read_model_file` makes of it is the model, as far as float16 holds its transforms.
+
+    Args:
+        model: its entropy model must be frozen (`agvae.entropy.exact.freeze`).
+
+    Raises:
+        ValueError: no architecture is registered for the configuration, or such a file would not be read.
+    """
+    import torch
+    from safetensors.torch import save
+
+    from agvae.entropy.exact import grid_bits
+    from agvae.networks import architecture_of, package_of
+
+    architecture = architecture_of(model.config)
+    tensors = {_TABLES + name: table for name, table in model.tables.items()}
+    bits: dict[str, int] = {}
+    for name, value in model.state.items():
+        if name.startswith(_ENTROPY) and value.is_floating_point():
+            bits[name] = grid_bits(value)
+            tensors[name] = (value * 2.0 ** bits[name]).round().to(torch.int16)
+        elif name in model.buffers:
+            tensors[name] = value
+        else:
+            tensors[name] = value.to(torch.float32 if value.dim() == 1 or "gain" in name else torch.float16)
+    metadata = {
+        "format": FILE_FORMAT,
+        "config": json.dumps(model.config.to_dict()),
+        "entropy_bits": json.dumps(bits),
+        "card": json.dumps(model.card),
+    }
+    if not architecture.own:
+        metadata |= {"architecture": architecture.name, "package": package_of(architecture)}
+    if model.buffers:
+        metadata["buffers"] = json.dumps(sorted(model.buffers))
+    data = save(
+        {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()},
+        metadata,
+    )
+    require(len(data) <= MAX_MODEL, f"it would have {len(data)} bytes, more than {MAX_MODEL}")
+    _content(data, "to check a model file")
+    return data
+
+
+def _content(data: bytes, purpose: str) -> ModelFile:
+    import safetensors.torch
+    import torch
+
+    from agvae.networks import config_from_dict
+
+    header_size = int.from_bytes(data[:8], "little")
+    require(header_size <= MAX_HEADER, f"its header has {header_size} bytes, more than {MAX_HEADER}")
+    metadata = json.loads(data[8 : 8 + header_size])["__metadata__"]
+    file_format = metadata["format"]
+    require(file_format == FILE_FORMAT, f"format {file_format!r}; this version of agvae reads {FILE_FORMAT!r}")
+    architecture, package = metadata.get("architecture", ""), metadata.get("package", "")
+    config = config_from_dict(json.loads(metadata["config"]), architecture, package)
+    card, bits = json.loads(metadata["card"]), json.loads(metadata["entropy_bits"])
+    buffers = json.loads(metadata.get("buffers", "[]"))
+    require(isinstance(card, dict) and isinstance(bits, dict), "card and entropy_bits must be objects")
+    named = isinstance(buffers, list) and all(isinstance(name, str) for name in buffers)
+    require(named, "buffers must be a list of names")
+    state: dict[str, Tensor] = {}
+    tables: dict[str, Tensor] = {}
+    with memory_errors(purpose), torch.device("cpu"):
+        for name, tensor in safetensors.torch.load(data).items():
+            if name.startswith(_TABLES):
+                tables[name.removeprefix(_TABLES)] = tensor
+            elif name.startswith(_ENTROPY) and (name in bits or name not in buffers):
+                state[name] = _from_integers(name, tensor, bits[name])
+            else:
+                state[name] = _checked(name, tensor, plain=name in buffers)
+    _check_tables(tables, config)
+    weights, least = sum(tensor.numel() for tensor in state.values()), config.least_weights()
+    require(least <= weights, f"its network would have {least} weights or more, but the file has {weights} in all")
+    held = frozenset(buffers) & state.keys()
+    return ModelFile(config, state, tables, card, hashlib.sha256(data).hexdigest(), held)
+
+
+def _from_integers(name: str, tensor: Tensor, bits: object) -> Tensor:
     import torch
 
     from agvae.entropy.exact import WEIGHT_BITS
 
-    if name.startswith("entropy."):
-        bits = entropy_bits[name]
-        require(type(bits) is int and abs(bits) <= WEIGHT_BITS, f"entropy_bits of {name!r} exceed {WEIGHT_BITS}")
-        require(tensor.dtype in (torch.int16, torch.int32), f"tensor {name!r} must be int16 or int32")
-        unit: float = 2.0**-bits
-        return tensor.double() * unit
-    require(tensor.dtype in (torch.float16, torch.float32), f"tensor {name!r} must be float16 or float32")
+    require(type(bits) is int and abs(bits) <= WEIGHT_BITS, f"entropy_bits of {name!r} exceed {WEIGHT_BITS}")
+    require(tensor.dtype in (torch.int16, torch.int32), f"tensor {name!r} must be int16 or int32")
+    unit: float = 2.0 ** -int(bits)  # type: ignore[call-overload]
+    return tensor.double() * unit
+
+
+def _checked(name: str, tensor: Tensor, *, plain: bool) -> Tensor:
+    import torch
+
+    floating = tensor.dtype in (torch.float16, torch.float32) or (plain and tensor.dtype == torch.float64)
+    if plain and not tensor.is_floating_point() and not tensor.is_complex():
+        return tensor
+    require(floating, f"tensor {name!r} must be float16 or float32")
     require(tensor.isfinite().all(), f"tensor {name!r} must be finite")
-    return tensor.float()
+    return tensor if plain else tensor.float()
 
 
-def _check_tables(tables: dict[str, Tensor], config: AnyConfig) -> None:
+def _check_tables(tables: dict[str, Tensor], config: Config) -> None:
     """What `agvae.entropy.tables.Tables` relies on."""
     import torch
 
     plain = all(table.dtype == torch.int16 and table.dim() == 1 for table in tables.values())
     require(plain, "tables must be int16 and have one dimension")
     require(len(tables["z_lengths"]) == config.hyper_latent, "z must have a table for each of its channels")
-
-
-def check_config(config: AnyConfig, weights: int) -> None:
-    """Bound the network of a configuration by the number of weights that came with it."""
-    from agvae.networks import ModelConfig, ReferenceConfig
-    from agvae.networks.presets import BACKBONES, BORDERS, RATES
-
-    c = config
-    numbers = all(type(beta) in (int, float) and math.isfinite(beta) for beta in c.betas)
-    require(numbers and 1 <= c.levels <= 64, "betas must be 1 to 64 numbers")
-    require(isinstance(c.latent, int) and c.latent % 4 == 0, "the channels of y must be a multiple of 4")
-    if isinstance(c, ReferenceConfig):
-        sizes: tuple[int, ...] = (c.width, c.latent)
-        known = c.backbone in BACKBONES and c.rate in RATES and isinstance(c.asymmetric, bool)
-        require(known, "unknown backbone, rate or entropy model")
-    else:
-        sizes = (c.width8, c.width16, c.latent, c.hyper_latent, c.entropy_width)
-        depths = (c.analysis8, c.analysis16, c.synthesis16, c.synthesis8)
-        require(all(type(depth) is int and 0 <= depth <= 64 for depth in depths), "numbers of blocks must be 0 to 64")
-        require(c.border in BORDERS, "unknown border")
-    require(all(type(size) is int and 1 <= size <= 1024 for size in sizes), "numbers of channels must be 1 to 1024")
-    if isinstance(c, ModelConfig):
-        transforms = (c.analysis8 + c.synthesis8) * c.width8**2 + (c.analysis16 + c.synthesis16) * c.width16**2
-        blocks = 4 * (transforms + 3 * c.entropy_width**2)
-    else:
-        blocks = 9 * c.width * (4 * c.width + 4 * c.latent)
-    require(blocks <= weights, f"its blocks would have {blocks} weights, but the file has {weights} in all")
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
@@ -149,9 +198,3 @@ def read_bounded(path: Path, limit: int) -> bytes:
     require(status.st_size <= limit, f"it has {status.st_size} bytes, more than {limit}")
     with path.open("rb") as file:
         return file.read(status.st_size)
-
-
-def require(condition: object, text: str) -> None:
-    """Raises ValueError with the text unless the condition holds."""
-    if not condition:
-        raise ValueError(text)

@@ -17,11 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agvae.addresses import join, public
-from agvae.errors import WeightsError
+from agvae.errors import WeightsError, require
 from agvae.settings import options
 from agvae.weights import registries
 from agvae.weights.download import fetch, is_intact
-from agvae.weights.model_file import require
 from agvae.weights.registries import (
     URL_VARIABLE,
     ModelEntry,

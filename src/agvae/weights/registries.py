@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from agvae.addresses import public
-from agvae.errors import UnsupportedFileError, WeightsError
+from agvae.errors import UnsupportedFileError, WeightsError, require
 from agvae.file.header import check_model_name
 from agvae.settings import options
-from agvae.weights.model_file import MALFORMED, MAX_MODEL, read_bounded, require
+from agvae.weights.model_file import MALFORMED, MAX_MODEL, read_bounded
 
 URL_VARIABLE = "AGVAE_WEIGHTS_URL"
 REGISTRY_FILE = "registry.json"

@@ -1,0 +1,185 @@
+"""The kinds of networks that files can name: those of this package, and those that other packages register."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points, packages_distributions
+from typing import Any, NamedTuple
+
+import torch
+
+from agvae.errors import require
+from agvae.networks.autoencoder import GainedAutoencoder
+from agvae.networks.configs import ModelConfig, ReferenceConfig
+from agvae.networks.contract import Config
+from agvae.networks.model import AGVAE
+from agvae.networks.presets import PRESETS
+
+GROUP = "agvae.networks"
+"""Entry points of other packages: an architecture's name, and the module whose import registers it."""
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+class Architecture(NamedTuple):
+    """A kind of network: the type of its configurations, and what makes a network of one."""
+
+    name: str
+    config: type[Config]
+    network: Callable[[Any], GainedAutoencoder]
+
+    @property
+    def own(self) -> bool:
+        """Whether it is one of this package."""
+        return _OWN.get(self.name) is self
+
+
+def _reference(config: ReferenceConfig) -> GainedAutoencoder:
+    from agvae.networks.reference import ReferenceAGVAE
+
+    return ReferenceAGVAE(config)
+
+
+_OWN = {
+    "agvae": Architecture("agvae", ModelConfig, AGVAE),
+    "reference": Architecture("reference", ReferenceConfig, _reference),
+}
+_known = dict(_OWN)
+
+
+def register(
+    name: str,
+    config_type: type[Config],
+    network_type: Callable[[Any], GainedAutoencoder],
+    presets: Iterable[Config] = (),
+) -> None:
+    """Make an architecture known to training, export, `agvae info` and decoding.
+
+    Model files and checkpoints name it.  A package whose networks are to be found without being imported first has an
+    entry point of this name in the group `agvae.networks`, whose value is the module that calls this.
+
+    Args:
+        name: 1 to 64 of the characters A-Z a-z 0-9 . _ -
+        config_type: the class of its configurations, see `agvae.networks.Shape`; one of its own, as a network is found
+            by it.
+        network_type: makes a network, with new weights, of a configuration.
+        presets: configurations that `agvae train --preset` is to know, by their attribute `preset`.
+
+    Raises:
+        ValueError: the name, the class or a preset is that of another architecture.
+    """
+    require(_NAME.fullmatch(name), f"{name!r} is no name for an architecture: 1 to 64 of A-Za-z0-9._-")
+    before = _known.get(name)
+    anew = before is not None and name not in _OWN and _place(before.config) == _place(config_type)
+    require(before is None or anew, f"another architecture is registered under the name {name!r}")
+    for other in _known.values():
+        if other.config is config_type and other.name != name:
+            msg = f"{_place(config_type)} is the configuration of the architecture {other.name!r} already"
+            raise ValueError(msg)
+    presets = list(presets)
+    for config in presets:
+        require(type(config) is config_type, f"preset {config.preset!r} is no {_place(config_type)}")
+        old = PRESETS.get(config.preset)
+        require(old is None or _place(type(old)) == _place(config_type), f"there is another preset {config.preset!r}")
+    _known[name] = Architecture(name, config_type, network_type)
+    PRESETS.update({config.preset: config for config in presets})
+
+
+def _place(config_type: type[Config]) -> str:
+    return f"{config_type.__module__}.{config_type.__qualname__}"
+
+
+def architecture_of(config: Config) -> Architecture:
+    """
+    Raises:
+        ValueError: none is registered for its very class; a subclass may be the configuration of another network.
+    """
+    for known in _known.values():
+        if known.config is type(config):
+            return known
+    msg = f"no architecture is registered for {_place(type(config))}: see agvae.networks.register"
+    raise ValueError(msg)
+
+
+def architecture(name: str, package: str = "") -> Architecture:
+    """The architecture of a name that a file or a checkpoint has; an installed package that offers it is imported.
+
+    Args:
+        package: where the file says that it comes from.
+
+    Raises:
+        ValueError: there is none, or its package cannot be imported.
+    """
+    require(isinstance(name, str) and _NAME.fullmatch(name), "the name of its architecture is none")
+    if name not in _known:
+        for point in entry_points(group=GROUP, name=name):
+            _load(point)
+    if name not in _known:
+        source = f"the package {package!r}" if _NAME.fullmatch(package) else "a package"
+        msg = f"its architecture {name!r} is not known here: {source}, which registers it, is not installed or imported"
+        raise ValueError(msg)
+    return _known[name]
+
+
+def preset(name: str) -> Config:
+    """The configuration of a preset; where it is unknown, installed packages that offer networks are imported.
+
+    Raises:
+        ValueError: there is none, or a package cannot be imported.
+    """
+    if name not in PRESETS:
+        for point in entry_points(group=GROUP):
+            _load(point)
+    require(name in PRESETS, f"preset must be one of {', '.join(PRESETS)}, not {name!r}")
+    return PRESETS[name]
+
+
+def _load(point: EntryPoint) -> None:
+    try:
+        point.load()
+    except Exception as error:
+        msg = f"{point.value}, which {_package(point.module)} offers as {point.name!r}, cannot be imported: {error}"
+        raise ValueError(msg) from error
+
+
+def package_of(known: Architecture) -> str:
+    """The package to install for an architecture, as far as that can be told."""
+    return _package(known.config.__module__)
+
+
+def _package(module: str) -> str:
+    top = module.partition(".")[0]
+    return next(iter(packages_distributions().get(top, [])), top)
+
+
+def build(config: Config, device: str = "cpu") -> GainedAutoencoder:
+    """The network of a configuration, with new weights; on the device "meta" without values.
+
+    Raises:
+        ValueError: no architecture is registered for this class of configurations.
+        ModuleNotFoundError: it is one of the paper's networks, and CompressAI is not installed (`agvae[train]`).
+    """
+    with torch.device(device):
+        return architecture_of(config).network(config).float()
+
+
+def config_from_dict(values: dict[str, Any], name: str = "", package: str = "") -> Config:
+    """Inverse of `to_dict`.
+
+    Args:
+        name: of the architecture; files from before there were names have one of this package.
+        package: see `architecture`.
+
+    Raises:
+        TypeError, KeyError, ValueError: something is missing, unknown, of another type, or outside its range.
+    """
+    if not name:
+        name = "reference" if "backbone" in values else "agvae"
+    config: Any = architecture(name, package).config
+    made: Config = config(**{key: _tuples(value) for key, value in values.items()})
+    return made
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
