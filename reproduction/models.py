@@ -13,7 +13,7 @@ from agvae.settings import options
 from reproduction.runs import RUNS
 
 if TYPE_CHECKING:
-    from agvae.networks import AnyConfig
+    from agvae.networks import Config
 
 
 def register_command(folder: Path) -> str:
@@ -55,6 +55,6 @@ def sha256_of(name: str) -> str | None:
     return models[name]["sha256"]
 
 
-def config_of(name: str) -> AnyConfig:
+def config_of(name: str) -> Config:
     """The configuration of a model that is there."""
     return weights.read_model_file(weights.find(name)).config

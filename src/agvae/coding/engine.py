@@ -24,7 +24,7 @@ from agvae import weights as model_files
 from agvae.entropy.coder import SYMBOL_LIMIT, Indices, Symbols, TableCoder
 from agvae.entropy.tables import Tables, table_index, with_mirror_images
 from agvae.errors import DamagedFileError, WeightsError
-from agvae.networks import AnyConfig, GainedAutoencoder, ModelConfig, bands, build
+from agvae.networks import Config, GainedAutoencoder, ModelConfig, bands, build
 from agvae.networks.autoencoder import StepParameters, follow, load_parameters
 from agvae.networks.gain import level_weights
 from agvae.networks.hyperprior import STRIDE as HYPER_STRIDE
@@ -250,7 +250,7 @@ class Model:
             yield
 
 
-def _without_values(config: AnyConfig) -> GainedAutoencoder:
+def _without_values(config: Config) -> GainedAutoencoder:
     """A network whose parameters are to be loaded, made without drawing random numbers that the caller would miss."""
     if isinstance(config, ModelConfig):
         return build(config, "meta")

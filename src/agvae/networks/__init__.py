@@ -12,12 +12,9 @@ from agvae.networks.contract import Config
 from agvae.networks.model import AGVAE
 from agvae.networks.presets import PRESETS
 
-AnyConfig = Config
-
 __all__ = [
     "AGVAE",
     "PRESETS",
-    "AnyConfig",
     "Config",
     "GainedAutoencoder",
     "ModelConfig",

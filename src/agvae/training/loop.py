@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from agvae.networks import PRESETS, AnyConfig, GainedAutoencoder, build
+from agvae.networks import PRESETS, Config, GainedAutoencoder, build
 from agvae.networks.presets import B_MS_SSIM, B_MSE
 from agvae.training.checkpoint import BEST, CHECKPOINT, VALIDATION, check_free, keep_last_good, write_checkpoint
 from agvae.training.data import load_pool
@@ -167,7 +167,7 @@ class TrainingOptions:
             if not good:
                 raise ValueError(rule)
 
-    def config(self, start: AnyConfig | None = None) -> AnyConfig:
+    def config(self, start: Config | None = None) -> Config:
         """The network's configuration: that of the model to start from, or the preset, with the changes asked for.
 
         Raises:
@@ -190,7 +190,7 @@ class TrainingOptions:
             msg = f"preset {self.preset} has no option {', '.join(sorted(unknown))}"
             raise ValueError(msg)
         try:
-            config: AnyConfig = replace(base, **changes)
+            config: Config = replace(base, **changes)
         except ValueError as error:
             msg = f"preset {self.preset}: {error}"
             raise ValueError(msg) from error
@@ -227,7 +227,7 @@ class Trainer:
         options: TrainingOptions,
         init_from: str | None = None,
         from_zoo: str | None = None,
-        network: AnyConfig | None = None,
+        network: Config | None = None,
     ) -> None:
         source = read_model_file(init_from) if init_from else None
         config = options.config(source.config if source else network)
