@@ -703,6 +703,77 @@ def test_training_that_diverges_ends_with_its_last_good_checkpoint(options: Trai
     assert read_checkpoint(Path(options.output) / "checkpoint.pt")["step"] == 3
 
 
+@pytest.mark.parametrize("save_every", [0, 1000])
+def test_weights_ruined_by_finite_steps_are_not_saved(
+    save_every: float, options: TrainingOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither in the step that ruins them, before any loss has shown it, nor at the end."""
+    options = replace(options, patches=8)
+    Trainer(options).run()
+    checkpoint = Path(options.output) / "checkpoint.pt"
+    before = checkpoint.read_bytes()
+    words = ["--patches=16", "--muon-lr=1000", f"--save-every={save_every}"]
+    assert main(["train", f"--resume={checkpoint}", *words]) == 1
+    error = capsys.readouterr().err
+    assert f"error: training diverged: after step {3 if save_every == 0 else 4} the loss is " in error
+    assert f"{checkpoint} is from before" in error
+    assert checkpoint.read_bytes() == before
+
+
+def test_a_trial_changes_nothing(options: TrainingOptions) -> None:
+    trainer, other = Trainer(options), Trainer(options)
+    values = [trainer.trial(), trainer.trial()]
+    assert values[0] == values[1]
+    assert float(trainer.train_step()) == float(other.train_step())
+    assert trainer.trial() != values[0]
+    next(trainer.average.parameters()).data.fill_(math.nan)
+    assert trainer.trial() == math.inf
+
+
+def test_of_two_runs_in_a_folder_the_second_is_refused(options: TrainingOptions) -> None:
+    """Also before the first has saved anything; a run that was killed keeps nobody out."""
+    first, second = (Trainer(replace(options, patches=4, seed=seed)) for seed in (1, 2))
+    lock = Path(options.output) / ".lock"
+    code = f"import filelock, os; filelock.FileLock({str(lock)!r}).acquire(); os.kill(os.getpid(), {signal.SIGTERM})"
+    assert subprocess.run([sys.executable, "-c", code]).returncode != 0
+    assert lock.exists()
+    step = first.train_step
+
+    def train_step() -> torch.Tensor:
+        with pytest.raises(ValueError, match="another run is at work in"):
+            second.run()
+        return step()
+
+    first.train_step = train_step  # type: ignore[method-assign]
+    first.run()
+    assert (first.step, second.step) == (1, 0)
+    checkpoint = Path(options.output) / "checkpoint.pt"
+    assert read_checkpoint(checkpoint)["options"]["seed"] == 1
+    assert main(["train", f"--resume={checkpoint}", "--patches=8"]) == 0
+
+
+def test_a_step_that_needs_too_much_memory_is_one_line(
+    options: TrainingOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(replace(options, batch=10**13))) == 1
+    error = capsys.readouterr().err
+    assert "not enough memory for steps of 10000000000000 crops of 64 x 64 pixels" in error
+
+
+def test_a_run_says_where_it_saved_and_how_to_go_on(
+    options: TrainingOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "a run"
+    trainer = Trainer(replace(options, output=str(output), patches=8))
+    trainer.run(stop_after=0)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line == f"step 0 is saved in {output}/checkpoint.pt; to go on: agvae train --resume '{output}/checkpoint.pt'"
+    trainer.run()
+    logged, line = capsys.readouterr().out.splitlines()
+    assert logged.startswith("step 2  patches 8  100.0 %  loss ")
+    assert line == f"step 2 is saved in {output}/checkpoint.pt"
+
+
 def test_skipped_steps_are_counted_and_what_was_before_is_kept(
     options: TrainingOptions, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -740,7 +811,7 @@ def test_a_full_disk_does_not_end_a_run(options: TrainingOptions, capsys: pytest
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert trainer.step == 3
     assert "no checkpoint was written, training goes on" in capsys.readouterr().out
-    assert [path.name for path in trainer.output.iterdir()] == ["checkpoint.pt"]
+    assert sorted(path.name for path in trainer.output.iterdir()) == [".lock", "checkpoint.pt"]
     assert trainer.resumed.read_bytes() == before
 
 
@@ -895,8 +966,8 @@ def test_two_processes_train_like_one(options: TrainingOptions, tmp_path: Path) 
 
 
 def test_a_killed_run_goes_on_exactly(options: TrainingOptions, tmp_path: Path) -> None:
-    options = replace(options, patches=160, save_every=1e-9)
-    whole = Trainer(replace(options, output=str(tmp_path / "whole")))
+    options = replace(options, save_every=1e-9)
+    whole = Trainer(replace(options, output=str(tmp_path / "whole"), save_every=5))
     whole.run()
     arguments = [*command(options)[1:], "--preset=tiny"]
     words = [sys.executable, script(tmp_path), "train"]
@@ -907,7 +978,7 @@ def test_a_killed_run_goes_on_exactly(options: TrainingOptions, tmp_path: Path) 
         process.kill()
     assert process.returncode == -signal.SIGKILL
     assert 0 < read_checkpoint(checkpoint)["step"] < whole.step
-    subprocess.run([*words, "--resume", checkpoint], env=environment(), check=True, timeout=300)
+    subprocess.run([*words, "--resume", checkpoint, "--save-every=5"], env=environment(), check=True, timeout=300)
     resumed = read_checkpoint(checkpoint)
     assert resumed["step"] == whole.step
     for name in ("model", "average"):

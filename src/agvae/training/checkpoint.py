@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,32 @@ CHECKPOINT, BEST, LAST_GOOD = "checkpoint.pt", "best.pt", "last-good.pt"
 """To go on from; the averaged weights that validated best; the checkpoint before the last step that was skipped."""
 VALIDATION = "validation.csv"
 """Table of all validations of a run."""
+LOCK = ".lock"
+"""What a run holds while it is at work."""
+
+
+@contextlib.contextmanager
+def only_run(output: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Keep other runs out of a folder until the block ends, or the process; `say` is told where that cannot be.
+
+    Raises:
+        ValueError: another run is at work there.
+        OSError: the lock cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(output / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        msg = f"another run is at work in {output}: name another folder"
+        raise ValueError(msg) from None
+    except NotImplementedError:
+        say(f"warning: a second run in {output} would not be noticed, as its file system has no locks")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -6,11 +6,12 @@ import contextlib
 import math
 import os
 import pickle
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -19,7 +20,16 @@ from torch import Tensor, nn
 
 from agvae.networks import PRESETS, Config, GainedAutoencoder, build
 from agvae.networks.presets import B_MS_SSIM, B_MSE
-from agvae.training.checkpoint import BEST, CHECKPOINT, VALIDATION, check_free, keep_last_good, write_checkpoint
+from agvae.shortage import memory_errors
+from agvae.training.checkpoint import (
+    BEST,
+    CHECKPOINT,
+    VALIDATION,
+    check_free,
+    keep_last_good,
+    only_run,
+    write_checkpoint,
+)
 from agvae.training.data import load_pool
 from agvae.training.drawn import with_drawn
 from agvae.training.export import read_checkpoint
@@ -41,10 +51,16 @@ DEVICES = ("auto", "cpu", "cuda")
 SCHEDULES = ("cosine", "constant")
 MOST_SKIPPED = 20
 """Steps in a row without finite gradients after which a run ends."""
+TRIED = 16
+"""Patches on which weights are tried before they take the place of others in the checkpoint."""
+TRIALS = 2**62
+"""Number of the first step whose random numbers are those of trials."""
+WORST = 10.0
+"""How many times the lowest loss of a trial that of weights may be which are saved."""
 
 
 class DivergedError(ValueError):
-    """Training has come to numbers that are not finite."""
+    """Training has come to numbers that are not finite, or to a loss far above what it was."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +270,7 @@ class Trainer:
         self.valid = load_kinds(options.valid, self._say) | flat_pictures() if options.valid and self.rank == 0 else {}
         self.step, self.patches, self.elapsed = 0, 0, 0.0
         self.skipped = self.skipped_in_row = self.skipped_when_saved = 0
-        self.best = math.inf
+        self.best = self.lowest = math.inf
         self.resumed: Path | None = None
 
         self.model = build(config)
@@ -306,23 +322,30 @@ class Trainer:
         has the effect that it has outside of this method.
 
         Raises:
-            ValueError: the output folder holds files of another run.
-            DivergedError: loss or weights are no longer finite; the checkpoint that is there was written before.
+            ValueError: the output folder holds files of another run, or another run is at work there.
+            DivergedError: the loss is not finite or far above what it was, or weights are not finite; the checkpoint
+                that is there was written before.
+            MemoryError: a step needs more than there is.
             OSError: the last checkpoint cannot be written; on the way this is only reported.
         """
+        o = self.options
+        purpose = f"for steps of {o.batch} crops of {o.crop} x {o.crop} pixels: take a smaller --batch or --crop"
         check_free(self.output, self.resumed)
-        with Interruption() as interruption:
-            self._run(stop_after, interruption)
+        with only_run(self.output, self._say) if self.rank == 0 else contextlib.nullcontext():
+            check_free(self.output, self.resumed)  # again, as a run may have come and ended between
+            with Interruption() as interruption, memory_errors(purpose):
+                self._run(stop_after, interruption)
 
     def _run(self, stop_after: float, interruption: Interruption) -> None:
+        if self.rank == 0:
+            self.lowest = self.trial()
         start, before = time.monotonic(), self.elapsed
         saved = validated = logged = start
         running, stopped = None, False
         while self.progress < 1 and self.elapsed - before < 60 * stop_after and not stopped:
             loss = self.train_step()
             if self.skipped_in_row == MOST_SKIPPED:
-                msg = f"training diverged: {MOST_SKIPPED} steps in a row had no finite gradients, up to {self.step}"
-                raise DivergedError(msg)
+                self._give_up(f"{MOST_SKIPPED} steps in a row had no finite gradients, up to {self.step}")
             if not self.skipped_in_row:
                 running = loss if running is None else 0.98 * running + 0.02 * loss
             now = time.monotonic()
@@ -338,7 +361,10 @@ class Trainer:
                 self._validate(interruption)
                 validated = time.monotonic()
         if self.rank == 0:
+            self._log(running)
             self._save_next()
+            further = f"; to go on: agvae train --resume {shlex.quote(str(self.resumed))}" if self.progress < 1 else ""
+            self._say(f"step {self.step} is saved in {self.resumed}{further}")
         if self.valid and not stopped:
             self._validate(interruption)
 
@@ -357,12 +383,31 @@ class Trainer:
             self._say(f"warning: no checkpoint was written, training goes on: {error}")
 
     def _save_next(self) -> None:
-        """Write the checkpoint; the one before is kept if steps were skipped since."""
+        """Write the checkpoint unless training has diverged; the one before is kept if steps were skipped since."""
+        value = self.trial()
+        if math.isinf(value) or value > WORST * self.lowest:
+            self._give_up(f"after step {self.step} the loss is {value:.3g}, and it was {self.lowest:.3g}")
+        self.lowest = min(self.lowest, value)
         if self.skipped > self.skipped_when_saved:
             keep_last_good(self.output)
         self.save(self.output / CHECKPOINT)
         self.skipped_when_saved = self.skipped
         self.resumed = self.output / CHECKPOINT
+
+    def _give_up(self, reason: str) -> NoReturn:
+        before = f"; {self.resumed} is from before" if self.resumed else ""
+        msg = f"training diverged: {reason}{before}"
+        raise DivergedError(msg)
+
+    @torch.no_grad()
+    def trial(self) -> float:
+        """The loss of the weights or of the averaged ones, whichever is higher, on the same crops at every time.
+
+        Infinite if it is not finite.
+        """
+        draws = [self.draw(TRIALS + k) for k in range(math.ceil(TRIED / self.options.batch))]
+        losses = [sum(float(self._loss_of(n, *draw)) for draw in draws) for n in (self.model, self.average)]
+        return max(losses) / len(draws) if all(map(math.isfinite, losses)) else math.inf
 
     def _validate(self, interruption: Interruption) -> None:
         """Validate the averaged weights, report, and keep them if they are the best so far."""
@@ -399,15 +444,16 @@ class Trainer:
         self.update()
         return self._mean(loss.detach())
 
-    def draw(self) -> tuple[Tensor, Tensor]:
-        """This process's crops and levels of the next step, as `agvae.networks.GainedAutoencoder` takes them.
+    def draw(self, step: int | None = None) -> tuple[Tensor, Tensor]:
+        """This process's crops and levels of a step, the next if none is given, as
+        `agvae.networks.GainedAutoencoder` takes them.
 
         All random numbers of a step follow from the run's seed and the number of the step, so a resumed run needs no
         state to go on with the same ones.  Every process draws those of the whole batch and keeps its share, so
         any number of processes trains what one would.
         """
         o = self.options
-        (seed,) = np.random.SeedSequence((o.seed, self.step)).generate_state(1)
+        (seed,) = np.random.SeedSequence((o.seed, self.step if step is None else step)).generate_state(1)
         self.generator.manual_seed(int(seed))
         x = self.pool.draw(o.batch, o.crop, self.generator, self.share)
         if o.drawn:
@@ -421,10 +467,13 @@ class Trainer:
 
     def loss(self, x: Tensor, q: Tensor) -> Tensor:
         """The loss of this process's crops at these levels."""
+        return self._loss_of(self.compute, x, q)
+
+    def _loss_of(self, network: nn.Module, x: Tensor, q: Tensor) -> Tensor:
         o = self.options
-        self.model.train()
+        network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=o.precision == "bf16"):
-            output = self.compute(x, q, self._noise)
+            output = network(x, q, self._noise)
         return rate_distortion(output, x, q, self.model.config.betas, o.beta_exponent, o.metric)
 
     def update(self) -> None:
