@@ -99,6 +99,31 @@ threading.Thread(target=serve, daemon=True).start()
     assert run(tiny_weights_folder, "", "-c", program) == expected
 
 
+def test_threads_that_work_until_the_last_exit_handler_has_run(tiny_weights_folder: Path) -> None:
+    """Are in no operator when Python ends, however long handlers take that are older than agvae."""
+    handler = """
+import atexit, queue, time
+decoded = queue.SimpleQueue()
+
+def flush():
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        decoded.get()
+
+atexit.register(flush)
+"""
+    code = """
+def serve():
+    while True:
+        decoded.put(agvae.decode(data))
+
+data = agvae.encode(np.zeros((128, 128, 3), np.uint8))
+for _ in range(3):
+    threading.Thread(target=serve, daemon=True).start()
+"""
+    assert run(tiny_weights_folder, "", "-c", handler + HEAD + code) == ""
+
+
 def test_the_end_does_not_wait_for_a_long_decode(tiny_weights_folder: Path) -> None:
     code = """
 started = threading.Event()

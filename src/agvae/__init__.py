@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agvae import runtime as runtime  # its exit handler is to run after those of programs
+from agvae import runtime as runtime  # it prepares what an exit handler could not
 from agvae.errors import AgvError
 from agvae.settings import options
 

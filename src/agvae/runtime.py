@@ -1,13 +1,14 @@
 """The end of the process: no thread is inside of a torch operator then, since that would abort it.
 
 Python stops daemon threads where they next want the interpreter, and one that comes out of an operator then takes the
-process down with it.  So whoever calls operators is `at_work`, passes `pulse` between them, and stays there once the
-process ends, which waits for nothing longer than one operator.  No lock is held anywhere, so that an exception from a
-signal handler can leave none behind.
+process down with it.  So whoever calls operators is `at_work`, and passes `pulse` between them.  Exit handlers find all
+threads at work.  After the last of them a thread stays at its next `pulse`, and the process waits for nothing longer
+than one operator.  No lock is held anywhere, so that an exception from a signal handler can leave none behind.
 """
 
 from __future__ import annotations
 
+import atexit
 import concurrent.futures.thread  # noqa: F401
 import os
 import sys
@@ -15,10 +16,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-GRACE = 1.0
-"""Seconds after which the process has not ended: a later exit handler waits for this thread, so it goes on."""
 PATIENCE = 10.0
 """Seconds for which the end waits for an operator."""
 
@@ -57,16 +56,24 @@ def helping() -> Iterator[None]:
 
 def pulse() -> None:
     """Called between two operators: where a thread stays when the process ends."""
-    thread = threading.get_ident()
-    if _ending and thread in _busy and thread not in _late:
-        _busy.discard(thread)
-        time.sleep(GRACE)
-        _late.add(thread)
-        _busy.add(thread)
+    if _ending and threading.get_ident() in _busy:
+        _busy.discard(threading.get_ident())
+        while True:
+            time.sleep(PATIENCE)
 
 
-_late: set[int] = set()
-"""Threads that were let go on at the end."""
+class _LastHandler:
+    """What only the register of exit handlers holds, and so is freed when all of them have run.
+
+    As a handler it would run before older ones, which may wait for a thread.
+    """
+
+    def __call__(self) -> None:
+        pass
+
+    def __del__(self) -> None:
+        if not threading.main_thread().is_alive():  # else a program has cleared the register
+            _end()
 
 
 def _end() -> None:
@@ -74,18 +81,18 @@ def _end() -> None:
     _ending = True
     deadline = time.monotonic() + PATIENCE
     while not _busy.isdisjoint(sys._current_frames()) and time.monotonic() < deadline:
-        time.sleep(0.001)
+        with suppress(KeyboardInterrupt):
+            time.sleep(0.001)
 
 
 def _after_fork() -> None:
     global _ending
     _ending = False
     _busy.intersection_update({threading.get_ident()})
-    _late.clear()
 
 
-# When agvae is imported: exit handlers that programs register later run before, with all threads still working.  As a
-# finalizer, so that those of PyTorch are found in such a handler, where it may be imported for the first time; which
-# also needs `concurrent.futures.thread` to be there already.
-weakref.finalize(at_work, _end)
+atexit.register(_LastHandler())
+# PyTorch may be imported for the first time in an exit handler, too late for `concurrent.futures.thread`, and for the
+# first finalizer of a process, after which Python would not run those of PyTorch.
+weakref.finalize(at_work, tuple)
 after_fork(_after_fork)
