@@ -752,6 +752,22 @@ def test_of_two_runs_in_a_folder_the_second_is_refused(options: TrainingOptions)
     assert main(["train", f"--resume={checkpoint}", "--patches=8"]) == 0
 
 
+@pytest.mark.parametrize("name", ["checkpoint.pt", "best.pt", "last-good.pt"])
+def test_files_that_cannot_be_replaced_are_told_of_before_the_first_step(name: str, options: TrainingOptions) -> None:
+    """Not after hours, when nothing of them can be saved."""
+    trainer = Trainer(options)
+    checkpoint = trainer.output / "checkpoint.pt"
+    trainer.save(checkpoint)
+    trainer.resume(checkpoint)
+    if name != "checkpoint.pt":
+        (trainer.output / name).symlink_to("photo.png")
+    else:
+        (trainer.output / "kept.pt").hardlink_to(checkpoint)
+    with pytest.raises(OSError, match="hard links" if name == "checkpoint.pt" else "another kind"):
+        trainer.run()
+    assert trainer.step == 0
+
+
 def test_a_step_that_needs_too_much_memory_is_one_line(
     options: TrainingOptions, capsys: pytest.CaptureFixture[str]
 ) -> None:

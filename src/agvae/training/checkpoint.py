@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from agvae.whole_file import whole_file
+from agvae.whole_file import check_target, whole_file
 
 CHECKPOINT, BEST, LAST_GOOD = "checkpoint.pt", "best.pt", "last-good.pt"
 """To go on from; the averaged weights that validated best; the checkpoint before the last step that was skipped."""
@@ -27,10 +27,12 @@ def only_run(output: Path, say: Callable[[str], None]) -> Iterator[None]:
 
     Raises:
         ValueError: another run is at work there.
-        OSError: the lock cannot be written.
+        OSError: the lock or, later, a checkpoint cannot be written there.
     """
     from filelock import FileLock, Timeout
 
+    for name in (CHECKPOINT, BEST, LAST_GOOD):
+        check_target(output / name)
     lock = FileLock(output / LOCK)
     try:
         lock.acquire(timeout=0)
