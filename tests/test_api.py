@@ -862,6 +862,19 @@ def test_what_is_no_thumbnail_is_none(thumbnail: bytes) -> None:
     assert agvae.decode(data).shape == (30, 40, 3)
 
 
+@pytest.mark.parametrize(("frames", "looked_at"), [(1, 1), (2, 0)])
+def test_a_thumbnail_is_judged_by_its_header_and_verified_once(
+    frames: int, looked_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = agvae.encode([picture(16, 16)] * frames)
+    reader = Reader(io.BytesIO(agvae.encode(picture(40, 30), metadata=Metadata(thumbnail=small))))
+    tile, tiles = Reader.tile, []
+    monkeypatch.setattr(Reader, "tile", lambda *arguments: tiles.append(arguments) or tile(*arguments))
+    for _ in range(3):
+        assert (reader.thumbnail() is not None) == (frames == 1)
+    assert len(tiles) == looked_at
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -983,6 +996,17 @@ def test_names_of_the_container_are_here_without_numpy() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
     assert agvae.Metadata is Metadata
+
+
+def test_a_file_is_read_about_without_numpy(tmp_path: Path) -> None:
+    """Which cannot be loaded in a second interpreter of a process."""
+    (tmp_path / "a.agv").write_bytes(agvae.encode(picture(20, 10), 1))
+    code = (
+        "import sys, agvae; print(agvae.read_info(sys.argv[1])['width'], {'torch', 'numpy', 'PIL'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "a.agv"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout == "20 set()\n"
 
 
 def test_unknown_names_are_attribute_errors() -> None:

@@ -206,7 +206,14 @@ def test_what_the_http_client_says_of_a_signed_address_is_not_told(
 
 
 @pytest.mark.parametrize(
-    "proxy", ["http://user:a/s3cret@x:1", "http://user:a s3cret@127.0.0.1:1", "http://u:s3cret@:1"]
+    "proxy",
+    [
+        "http://user:a/s3cret@x:1",
+        "http://user:a s3cret@127.0.0.1:1",
+        "http://u:s3cret@:1",
+        "http://u:s3cret@",
+        "socks5://u:s3cret@",
+    ],
 )
 def test_passwords_of_proxies_are_not_told(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY"):

@@ -6,7 +6,7 @@
 none, is damaged, or needs weights that are not here (its kinds are in `agvae.errors`), `options` are the settings of
 the library.
 
-Importing this package imports neither NumPy nor PyTorch; the first use of a function does.
+Importing this package imports neither NumPy nor PyTorch; the first use of a function other than `read_info` does.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from agvae.errors import AgvError
 from agvae.settings import options
 
 if TYPE_CHECKING:
-    from agvae.api import decode, decode_batch, encode, encode_batch, read_info
+    from agvae.api import decode, decode_batch, encode, encode_batch
     from agvae.container import Metadata
+    from agvae.file.info import read_info
 
     __version__: str
 
@@ -38,6 +39,10 @@ def __getattr__(name: str) -> Any:
         from agvae.container import Metadata
 
         return Metadata
+    if name == "read_info":
+        from agvae.file.info import read_info
+
+        return read_info
     if name in __all__:
         from agvae import api
 

@@ -1,6 +1,6 @@
-"""Pixels to the bytes of files and back: `agvae.encode`, `decode`, their batches, and `read_info`.
+"""Pixels to the bytes of files and back: `agvae.encode`, `decode`, and their batches.
 
-Reading about a file needs no codec; the other functions load it, and torch, when they are first called.
+The codec, and torch, are loaded when a function is first called.
 """
 
 from __future__ import annotations
@@ -8,10 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from io import BytesIO
 from numbers import Real
-from pathlib import Path
-from typing import IO, Any, cast
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -19,10 +17,8 @@ from PIL import Image
 from agvae.coding.frames import Frames, Picture, Pixels
 from agvae.coding.rate_control import Target, encode_to_psnr, encode_to_size
 from agvae.container import Box, Metadata, Reader, check_model_name
-from agvae.quality import level_to_quality, parse_quality, split_level
-from agvae.streams import Stream, seekable
-
-Source = bytes | bytearray | memoryview | str | os.PathLike[str] | IO[bytes]
+from agvae.quality import parse_quality
+from agvae.streams import Source, opened
 
 MAX_TARGET = 1e15
 """Bytes, bits per pixel or dB."""
@@ -130,7 +126,7 @@ def decode(source: Source, box: Box | None = None, *, frame: int = 0, damaged_ok
         OSError: the file cannot be opened or read.
         PIL.Image.DecompressionBombError: frame or box have more than twice `PIL.Image.MAX_IMAGE_PIXELS`.
     """
-    with _opened(source) as fp:
+    with opened(source) as fp:
         return decode_frame(Reader(fp, damaged_ok=damaged_ok), frame, box, damaged_ok=damaged_ok)
 
 
@@ -145,60 +141,10 @@ def decode_batch(sources: Iterable[Source], *, damaged_ok: bool = False) -> list
 
     def jobs() -> Iterator[Job]:
         for source in sources:
-            with _opened(source) as fp:
+            with opened(source) as fp:
                 yield Job(Reader(fp, damaged_ok=damaged_ok))
 
     return list(decoded(jobs(), damaged_ok=damaged_ok))
-
-
-def read_info(source: Source) -> dict[str, Any]:
-    """What the header of a file says, in types that JSON has; decodes nothing.
-
-    Args:
-        source: the bytes of a file (any bytes-like object), its path, or a binary file, whose position stays if it can
-            seek; else it is read as far as the header goes, which also says its length.
-
-    Returns:
-        width, height, mode, range ([low, high] of mode I;16, else None), ranges (a list of those of each frame, None
-        where all have the same), quality, s, l, bytes (of the file), bpp (bits per pixel of a frame), model, digest
-        (hexadecimal), frames, durations (list of milliseconds, or None), loop (or None), tiles (per frame), tile_size,
-        thumbnail ([width, height] or None), and metadata (a list of the names present).
-
-    Raises:
-        AgvError: not an .agv file, or its header is truncated, damaged or too new.
-    """
-    with _opened(source) as fp:
-        start = fp.tell()
-        try:
-            reader = Reader(fp)
-            size = (reader.end if isinstance(fp, Stream) else fp.seek(0, os.SEEK_END)) - start
-        finally:
-            fp.seek(start)
-    header, metadata, thumbnail = reader.header, reader.metadata, reader.thumbnail()
-    s, l = split_level(header.level)  # noqa: E741
-    return {
-        "width": header.width,
-        "height": header.height,
-        "mode": header.mode,
-        "range": list(header.range) if header.range else None,
-        "ranges": [header.ranges[k : k + 2].tolist() for k in range(0, 2 * header.frames, 2)]
-        if header.ranges
-        else None,
-        "quality": level_to_quality(header.level),
-        "s": s,
-        "l": l,
-        "bytes": size,
-        "bpp": 8 * size / (header.width * header.height * header.frames),
-        "model": header.model,
-        "digest": header.digest.hex(),
-        "frames": header.frames,
-        "durations": list(metadata.durations) if metadata.durations else None,
-        "loop": metadata.loop,
-        "tiles": header.tiles_per_frame,
-        "tile_size": header.tile_size,
-        "thumbnail": [thumbnail.header.width, thumbnail.header.height] if thumbnail else None,
-        "metadata": [name for name, value in vars(metadata).items() if value is not None],
-    }
 
 
 def parse_rate(
@@ -318,19 +264,3 @@ def _checked_metadata(metadata: Metadata | None, model: str | None) -> Metadata:
     if model is not None:
         check_model_name(model)
     return metadata
-
-
-@contextmanager
-def _opened(source: Source) -> Iterator[IO[bytes]]:
-    if isinstance(source, str | os.PathLike):
-        with Path(source).open("rb") as fp:
-            yield seekable(fp)
-    elif hasattr(source, "read"):
-        yield seekable(cast(IO[bytes], source))
-    else:
-        try:
-            data = memoryview(source)
-        except TypeError as error:
-            msg = f"source must be the bytes of a file, its path or a binary file, not {type(source).__name__}"
-            raise TypeError(msg) from error
-        yield BytesIO(data.tobytes())

@@ -1,11 +1,17 @@
-"""Files that cannot seek, such as pipes and what a server sends, made to be read like others."""
+"""Where the bytes of a file come from; what cannot seek, as a pipe or a server, is made to be read like others."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
-from typing import IO
+from pathlib import Path
+from typing import IO, cast
+
+Source = bytes | bytearray | memoryview | str | os.PathLike[str] | IO[bytes]
+"""The bytes of a file, its path, or the opened file."""
 
 _BLOCK = 1 << 20
 
@@ -32,6 +38,28 @@ class Stream(BytesIO):
         while length < end and (part := self._fp.read(min(end - length, _BLOCK))):
             length += self.write(part)
         super().seek(place)
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[IO[bytes]]:
+    """A source as a binary file that can seek.
+
+    Raises:
+        TypeError: it is none.
+        OSError: there is no such file.
+    """
+    if isinstance(source, str | os.PathLike):
+        with Path(source).open("rb") as fp:
+            yield seekable(fp)
+    elif hasattr(source, "read"):
+        yield seekable(cast(IO[bytes], source))
+    else:
+        try:
+            data = memoryview(source)
+        except TypeError as error:
+            msg = f"source must be the bytes of a file, its path or a binary file, not {type(source).__name__}"
+            raise TypeError(msg) from error
+        yield BytesIO(data.tobytes())
 
 
 def seekable(fp: IO[bytes]) -> IO[bytes]:

@@ -84,7 +84,7 @@ class Reader:
         self._fp = fp
         self.filename = name_of(fp)
         with about(self.filename):
-            self.header = self._read_header()
+            self.header = _read_header(fp)
             self.metadata = Metadata()
             self._lengths = self._read_preamble(damaged_ok)
 
@@ -126,16 +126,24 @@ class Reader:
     def thumbnail(self) -> Reader | None:
         """The embedded thumbnail; None if there is none that can stand for the image: with right checksums, of one
         frame, the same mode, and not larger."""
+        return self._thumbnail
+
+    @cached_property
+    def _thumbnail(self) -> Reader | None:
         if self.metadata.thumbnail is None:
             return None
+        data, own = BytesIO(self.metadata.thumbnail), self.header
         try:
-            reader = Reader(BytesIO(self.metadata.thumbnail))
+            small = _read_header(data)
+            fits = small.frames == 1 and small.width <= own.width and small.height <= own.height
+            if not fits or small.mode != own.mode:
+                return None
+            data.seek(0)
+            reader = Reader(data)
             reader.verify()
         except AgvError:
             return None
-        own, small = self.header, reader.header
-        fits = small.frames == 1 and small.width <= own.width and small.height <= own.height
-        return reader if fits and small.mode == own.mode else None
+        return reader
 
     def verify(self) -> None:
         """Check the checksum of every tile, without decoding.
@@ -146,16 +154,6 @@ class Reader:
         for tile in self.tiles():
             if tile.error is not None:
                 raise tile.error
-
-    def _read_header(self) -> Header:
-        if read(self._fp, len(SIGNATURE)) != SIGNATURE:
-            msg = "not an AGV file"
-            raise NotAgvError(msg)
-        kind, length = read_start(self._fp)
-        if kind != b"HEAD":
-            msg = "no header"
-            raise DamagedFileError(msg)
-        return unpack_header(read_payload(self._fp, kind, length, LONGEST))
 
     def _read_preamble(self, damaged_ok: bool) -> array[int]:
         """Read the chunks between header and tiles; sets ranges and metadata and gives the tiles' lengths."""
@@ -198,3 +196,15 @@ class Reader:
         except DamagedFileError:
             if not damaged_ok:
                 raise
+
+
+def _read_header(fp: IO[bytes]) -> Header:
+    """Signature and header, from the start of a file."""
+    if read(fp, len(SIGNATURE)) != SIGNATURE:
+        msg = "not an AGV file"
+        raise NotAgvError(msg)
+    kind, length = read_start(fp)
+    if kind != b"HEAD":
+        msg = "no header"
+        raise DamagedFileError(msg)
+    return unpack_header(read_payload(fp, kind, length, LONGEST))

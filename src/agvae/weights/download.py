@@ -148,9 +148,8 @@ def _append(url: str, file: IO[bytes], size: int, deadline: float, bar: tqdm[Any
 
     start = file.tell()
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    timeout, hooks = (CONNECT_TIMEOUT, STALL_TIMEOUT), {"response": _drop_redirect_body}
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=timeout, hooks=hooks) as response:
+        with _answer(url, headers) as response:
             position = _first_byte(response, start, size)
             while position < size:
                 block = response.raw.read1(min(size - position, _BLOCK), decode_content=False)
@@ -174,6 +173,18 @@ def _append(url: str, file: IO[bytes], size: int, deadline: float, bar: tqdm[Any
     else:
         return
     raise failure  # here, since what it comes from holds addresses with passwords
+
+
+def _answer(url: str, headers: dict[str, str]) -> Response:
+    """The beginning of an answer; raises RequestException, or ValueError for an address that is none."""
+    import requests
+
+    timeout, hooks = (CONNECT_TIMEOUT, STALL_TIMEOUT), {"response": _drop_redirect_body}
+    try:
+        return requests.get(url, headers=headers, stream=True, timeout=timeout, hooks=hooks)
+    except TypeError:  # for a proxy with a user and no host
+        msg = "a proxy's address is not a valid one: it has no host"
+        raise ValueError(msg) from None
 
 
 def _failure(error: Exception, resumed: bool) -> Exception:

@@ -1,0 +1,60 @@
+"""What a file says of itself, for people and programs: `agvae.read_info`.  Needs neither NumPy nor the codec."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from agvae.file.layout import Reader
+from agvae.quality import level_to_quality, split_level
+from agvae.streams import Source, Stream, opened
+
+
+def read_info(source: Source) -> dict[str, Any]:
+    """What the header of a file says, in types that JSON has; decodes nothing.
+
+    Args:
+        source: the bytes of a file (any bytes-like object), its path, or a binary file, whose position stays if it can
+            seek; else it is read as far as the header goes, which also says its length.
+
+    Returns:
+        width, height, mode, range ([low, high] of mode I;16, else None), ranges (a list of those of each frame, None
+        where all have the same), quality, s, l, bytes (of the file), bpp (bits per pixel of a frame), model, digest
+        (hexadecimal), frames, durations (list of milliseconds, or None), loop (or None), tiles (per frame), tile_size,
+        thumbnail ([width, height] or None), and metadata (a list of the names present).
+
+    Raises:
+        AgvError: not an .agv file, or its header is truncated, damaged or too new.
+    """
+    with opened(source) as fp:
+        start = fp.tell()
+        try:
+            reader = Reader(fp)
+            size = (reader.end if isinstance(fp, Stream) else fp.seek(0, os.SEEK_END)) - start
+        finally:
+            fp.seek(start)
+    header, metadata, thumbnail = reader.header, reader.metadata, reader.thumbnail()
+    s, l = split_level(header.level)  # noqa: E741
+    return {
+        "width": header.width,
+        "height": header.height,
+        "mode": header.mode,
+        "range": list(header.range) if header.range else None,
+        "ranges": [header.ranges[k : k + 2].tolist() for k in range(0, 2 * header.frames, 2)]
+        if header.ranges
+        else None,
+        "quality": level_to_quality(header.level),
+        "s": s,
+        "l": l,
+        "bytes": size,
+        "bpp": 8 * size / (header.width * header.height * header.frames),
+        "model": header.model,
+        "digest": header.digest.hex(),
+        "frames": header.frames,
+        "durations": list(metadata.durations) if metadata.durations else None,
+        "loop": metadata.loop,
+        "tiles": header.tiles_per_frame,
+        "tile_size": header.tile_size,
+        "thumbnail": [thumbnail.header.width, thumbnail.header.height] if thumbnail else None,
+        "metadata": [name for name, value in vars(metadata).items() if value is not None],
+    }
