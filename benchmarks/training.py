@@ -22,7 +22,8 @@ from importlib.resources import as_file, files
 import torch
 
 from agvae.networks import PRESETS
-from agvae.training.loop import PRECISIONS, Trainer, TrainingOptions
+from agvae.training.options import PRECISIONS, TrainingOptions
+from agvae.training.trainer import Trainer
 
 PARTS = ("crops", "forward", "backward", "update")
 

@@ -20,7 +20,9 @@ from torch.utils import backend_registration
 from agvae.coding.engine import Model
 from agvae.networks import PRESETS
 from agvae.training.export import export_checkpoint
-from agvae.training.loop import Trainer, TrainingOptions, make_optimizers
+from agvae.training.optimizers import make_optimizers
+from agvae.training.options import TrainingOptions
+from agvae.training.trainer import Trainer
 from agvae.training.validate import flat_pictures, validate
 from tests.helpers import TINY
 
@@ -83,9 +85,9 @@ def train(trainer: Trainer) -> None:
     move(trainer.model)
     move(trainer.average)
     trainer.device, trainer.generator = DEVICE, Generator()
-    for name, value in vars(trainer.pool).items():
+    for name, value in vars(trainer.data).items():
         if isinstance(value, Tensor):
-            setattr(trainer.pool, name, empty_like(value))
+            setattr(trainer.data, name, empty_like(value))
     trainer.optimizers = make_optimizers(trainer.model, trainer.options)
     for _ in range(2):
         assert trainer.train_step().device == DEVICE

@@ -30,7 +30,7 @@ from agvae.evaluation.measure import Point
 from agvae.metrics import psnr
 from agvae.quality import MAX_LEVEL
 from agvae.training.export import export_checkpoint
-from agvae.training.loop import TrainingOptions
+from agvae.training.options import TrainingOptions
 from agvae.weights.registration import register
 from reproduction import card, results
 from reproduction.densities import matched_normal, normal_mass

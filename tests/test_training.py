@@ -34,10 +34,11 @@ from agvae.networks.gain import level_weights
 from agvae.training.data import CropPool, load_images, load_pool
 from agvae.training.drawn import with_drawn
 from agvae.training.export import export_checkpoint, read_checkpoint
-from agvae.training.loop import DivergedError, Trainer, TrainingOptions
 from agvae.training.loss import interpolated_betas, random_levels
 from agvae.training.muon import Muon, orthogonalized
+from agvae.training.options import TrainingOptions
 from agvae.training.signals import Interruption
+from agvae.training.trainer import DivergedError, Trainer
 from agvae.training.validate import FLAT, load_kinds, validate
 from agvae.weights import read_model_file
 from tests.helpers import TINY, picture
@@ -76,9 +77,8 @@ def test_training_imports_no_more_than_it_needs() -> None:
     others = (
         "appdirs compressai constriction filelock matplotlib pytorch_msssim requests scipy torchvision tqdm urllib3"
     )
-    code = (
-        f"import sys; sys.modules |= dict.fromkeys({others.split()}); import agvae.training.export, agvae.training.loop"
-    )
+    modules = "agvae.training.export, agvae.training.trainer"
+    code = f"import sys; sys.modules |= dict.fromkeys({others.split()}); import {modules}"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
@@ -312,7 +312,6 @@ def test_a_model_of_another_preset_is_refused(
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"preset": "heavy"},
         {"crop": 0},
         {"crop": 96},
         {"crop": -64},
@@ -335,6 +334,7 @@ def test_a_model_of_another_preset_is_refused(
         {"adam_lr": -1e-3},
         {"muon_lr": math.inf},
         {"beta_exponent": math.nan},
+        {"memory": -1.0},
         {"save_every": math.nan},
         {"validate_every": -1.0},
         {"entropy": "nonsense"},
@@ -360,6 +360,12 @@ def test_networks_that_no_model_file_may_have_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=f"^preset tiny: {rule}$"):
         Trainer(replace(options, **wrong))
+    assert not Path(options.output).exists()
+
+
+def test_an_unknown_preset_is_refused(options: TrainingOptions, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command(options), "--preset", "heavy"]) == 1
+    assert "preset must be one of light, base" in capsys.readouterr().err
     assert not Path(options.output).exists()
 
 

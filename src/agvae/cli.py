@@ -24,7 +24,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, fields, replace
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zipfile import is_zipfile
 
 from agvae.whole_file import check_target, is_stream, make_folder, write_whole
 
@@ -406,7 +408,9 @@ def _broken_tiles(reader: Reader, frames: int) -> int:
 def _info_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("file", type=_file, nargs="?", metavar="FILE", help="an .agv file")
-    what.add_argument("--model", metavar="NAME", help="a model or a preset: parameters, multiplications a pixel, card")
+    what.add_argument(
+        "--model", metavar="MODEL", help="a model, its file, or a preset: parameters, multiplications a pixel, card"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--hash", action="store_true", help="decode the latents and print their SHA-256 (loads torch)")
 
@@ -437,15 +441,20 @@ def _info(args: argparse.Namespace) -> int:
 
 def _info_of_model(args: argparse.Namespace) -> int:
     from agvae import weights
-    from agvae.networks import PRESETS, build
+    from agvae.networks import PRESETS, build, preset
     from agvae.networks.complexity import complexity
 
     found: dict[str, Any] = {"name": args.model, "sha256": None, "card": {}}
-    if args.model in PRESETS:
-        config = PRESETS[args.model]
-    else:
-        file = weights.read_model_file(weights.find(args.model))
+    path = Path(_model_file(args.model))
+    if args.model not in PRESETS and path.is_file():
+        file = weights.read_model_file(path)
         config, found["sha256"], found["card"] = file.config, file.sha256, file.card
+    else:
+        try:
+            config = preset(args.model)
+        except ValueError as error:
+            msg = f"{args.model}: neither a model, nor the file of one; {error}"
+            raise ValueError(msg) from error
     costs = complexity(build(config))
     found |= {"config": config.to_dict(), "complexity": {name: cost._asdict() for name, cost in costs.items()}}
     if args.json:
@@ -581,7 +590,9 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         help='JSON file {codec: {"bpp": [...], "psnr": [...]}} of curves over the same images, and which of them '
         "to compare with; default all",
     )
-    parser.add_argument("--model", metavar="NAME", help="weights to measure; see agvae weights list")
+    parser.add_argument(
+        "--model", metavar="MODEL", help="to measure: a name (see agvae weights list), a model file, or a checkpoint"
+    )
     parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N images")
     _add_force(parser)
 
@@ -593,18 +604,37 @@ def _evaluate(args: argparse.Namespace) -> int:
     from agvae.images import register_readers
 
     register_readers()
-    options = EvaluationOptions(
-        folder=args.folder,
-        output=args.output,
-        qualities=args.qualities or DEFAULT_QUALITIES,
-        peers=available_peers() if args.peers is None else args.peers,
-        model=args.model,
-        anchors=read_anchors(Path(args.anchors[0]), args.anchors[1:]) if args.anchors else {},
-        limit=args.limit,
-        force=args.force,
-    )
-    print(evaluate(options, args.command_line, lambda line: print(line, file=sys.stderr, flush=True)))
+    with _known(args.model) as model:
+        options = EvaluationOptions(
+            folder=args.folder,
+            output=args.output,
+            qualities=args.qualities or DEFAULT_QUALITIES,
+            peers=available_peers() if args.peers is None else args.peers,
+            model=model,
+            anchors=read_anchors(Path(args.anchors[0]), args.anchors[1:]) if args.anchors else {},
+            limit=args.limit,
+            force=args.force,
+        )
+        print(evaluate(options, args.command_line, lambda line: print(line, file=sys.stderr, flush=True)))
     return 0
+
+
+@contextlib.contextmanager
+def _known(model: str | None) -> Iterator[str | None]:
+    """The name of a model that is given by it, by its file or by a checkpoint, and is known within the block."""
+    if model is None or not Path(model).is_file():
+        yield model
+        return
+    from agvae.training.export import export_checkpoint
+    from agvae.weights import registered
+
+    with TemporaryDirectory() as place:
+        path = Path(model)
+        if is_zipfile(path):  # as PyTorch writes
+            path = Path(place) / "model.safetensors"
+            export_checkpoint(Path(model), path, "checkpoint")
+        with registered(path) as name:
+            yield name
 
 
 def _reproduce_arguments(parser: argparse.ArgumentParser) -> None:
@@ -647,7 +677,7 @@ def _reproduction() -> Any:
 
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
-    from agvae.training.loop import TrainingOptions
+    from agvae.training.options import TrainingOptions
 
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = inspect.getdoc(TrainingOptions)
@@ -685,7 +715,8 @@ def _train(args: argparse.Namespace) -> int:
     from agvae.images import register_readers
     from agvae.training.checkpoint import check_free
     from agvae.training.export import checkpoint_config, read_checkpoint
-    from agvae.training.loop import Trainer, TrainingOptions
+    from agvae.training.options import TrainingOptions
+    from agvae.training.trainer import Trainer
     from agvae.weights import read_model_file
 
     given = {name[7:]: value for name, value in vars(args).items() if name.startswith("option_")}

@@ -12,7 +12,9 @@ from PIL import Image
 from agvae.networks import PRESETS
 from agvae.networks.presets import B_MSE
 from agvae.training.export import export_checkpoint
-from agvae.training.loop import Trainer, TrainingOptions, trained_parameters
+from agvae.training.optimizers import trained_parameters
+from agvae.training.options import TrainingOptions
+from agvae.training.trainer import Trainer
 from tests.helpers import picture
 from tests.test_training import (
     check_that_the_export_codes_like_the_training_graph,

@@ -5,7 +5,7 @@ See docs/RESEARCH.md for the latter.
 
 from __future__ import annotations
 
-from agvae.networks.architectures import architecture_of, build, config_from_dict, package_of, preset, register
+from agvae.networks.architectures import architecture_of, build, config_from_dict, preset, register
 from agvae.networks.autoencoder import GainedAutoencoder
 from agvae.networks.configs import ModelConfig, ReferenceConfig, Shape
 from agvae.networks.contract import Config
@@ -23,7 +23,6 @@ __all__ = [
     "architecture_of",
     "build",
     "config_from_dict",
-    "package_of",
     "preset",
     "register",
 ]

@@ -29,11 +29,6 @@ class Architecture(NamedTuple):
     config: type[Config]
     network: Callable[[Any], GainedAutoencoder]
 
-    @property
-    def own(self) -> bool:
-        """Whether it is one of this package."""
-        return _OWN.get(self.name) is self
-
 
 def _reference(config: ReferenceConfig) -> GainedAutoencoder:
     from agvae.networks.reference import ReferenceAGVAE
@@ -143,9 +138,14 @@ def _load(point: EntryPoint) -> None:
         raise ValueError(msg) from error
 
 
-def package_of(known: Architecture) -> str:
-    """The package to install for an architecture, as far as that can be told."""
-    return _package(known.config.__module__)
+def signature(config: Config) -> dict[str, str]:
+    """How files name the architecture of a configuration, and the package to install for it, as far as that is known.
+
+    One that is not registered is named after its class, which is then not found.
+    """
+    kind = type(config)
+    name = next((known.name for known in _known.values() if known.config is kind), "")
+    return {"architecture": name or f"{kind.__module__}.{kind.__name__}"[-64:], "package": _package(kind.__module__)}
 
 
 def _package(module: str) -> str:

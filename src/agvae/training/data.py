@@ -1,9 +1,10 @@
-"""Training images in memory, and random crops cut from them on the training device."""
+"""Random crops of training images, which lie decoded in the memory of the training device."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,6 +17,18 @@ _STEP = 2**26
 """Bytes by which the buffer of all images grows."""
 
 
+class CropSource(Protocol):
+    """What training draws its pictures from; one's own is an argument of `agvae.training.trainer.Trainer`."""
+
+    def draw(self, batch: int, crop: int, generator: torch.Generator, share: slice) -> Tensor:
+        """(b, 3, crop, crop) float32 in [0, 1] on the device of the generator: of a whole batch the crops in `share`.
+
+        A step's crops must depend on the state of the generator alone, which follows from the run's seed and the
+        number of the step, and each crop on its place in the batch: so a run resumes exactly, and any number of
+        processes, each with its share, trains what one would.
+        """
+
+
 def load_images(source: Source | Path, say: Callable[[str], None] | None = None) -> list[Tensor]:
     """Every image of a source that can be read, decoded: uint8 (H, W, 3) each; `say` is told what was left out.
 
@@ -26,7 +39,7 @@ def load_images(source: Source | Path, say: Callable[[str], None] | None = None)
     source = source if isinstance(source, Source) else Source(str(source))
     tally = Tally()
     images = list(read_images(source, tally))
-    _close(source, tally, say)
+    close(source, tally, say)
     return images
 
 
@@ -39,18 +52,27 @@ def load_pool(
         ValueError: there is no source, or one has no image, or no share where another has one.
         OSError: a source cannot be read.
     """
-    if not texts:
-        msg = "no data to train on"
-        raise ValueError(msg)
-    sources = [Source.parse(text) for text in texts]
-    shares = _shares(sources)
+    sources, shares = parse_sources(texts)
     tallies = [Tally() for _ in sources]
 
     def images(source: Source, tally: Tally) -> Iterable[Tensor]:
         yield from read_images(source, tally, crop)
-        _close(source, tally, say)
+        close(source, tally, say)
 
     return CropPool([images(*pair) for pair in zip(sources, tallies, strict=True)], device, shares)
+
+
+def parse_sources(texts: Sequence[str]) -> tuple[list[Source], list[float] | None]:
+    """The sources that texts name, and the share of each, None if none has one.
+
+    Raises:
+        ValueError: there is no source, or one has no share where another has one.
+    """
+    if not texts:
+        msg = "no data to train on"
+        raise ValueError(msg)
+    sources = [Source.parse(text) for text in texts]
+    return sources, _shares(sources)
 
 
 def _shares(sources: Sequence[Source]) -> list[float] | None:
@@ -66,7 +88,12 @@ def _shares(sources: Sequence[Source]) -> list[float] | None:
     return shares
 
 
-def _close(source: Source, tally: Tally, say: Callable[[str], None] | None) -> None:
+def close(source: Source, tally: Tally, say: Callable[[str], None] | None) -> None:
+    """Say what was found in a source.
+
+    Raises:
+        ValueError: no image.
+    """
     if not tally.used:
         msg = f"no image in {source.path} that can be used: {tally}"
         raise ValueError(msg)
@@ -107,25 +134,19 @@ class CropPool:
         self.smallest_side = int(table.min())
         areas = table.prod(1)
         self.offset = (3 * (areas.cumsum(0) - areas)).to(device)
-        if shares is None:
-            cumulative = areas.cumsum(0).double().div(areas.sum())
-        else:
-            parts = zip(areas.split(counts), shares, strict=True)
-            cumulative = torch.cat([part.double() * (share / int(part.sum())) for part, share in parts]).cumsum(0)
-            cumulative /= sum(shares)
-        self.cumulative = cumulative.to(device)
+        self.cumulative = cumulative_chances(areas, counts, shares).to(device)
 
-    def draw(self, count: int, size: int, generator: torch.Generator, share: slice = slice(None)) -> Tensor:
-        """(count, 3, size, size) float32 in [0, 1], channels-last in memory; of these crops the `share` that is wanted.
+    def draw(self, batch: int, crop: int, generator: torch.Generator, share: slice = slice(None)) -> Tensor:
+        """See `CropSource`; channels-last in memory.
 
         Raises:
             ValueError: an image is smaller than the crop.
         """
-        device = self.pixels.device
+        device, size = self.pixels.device, crop
         if self.smallest_side < size:
             msg = f"every image must be at least {size} pixels wide and high"
             raise ValueError(msg)
-        u = torch.rand(5, count, device=device, generator=generator, dtype=torch.float64)[:, share]
+        u = torch.rand(5, batch, device=device, generator=generator, dtype=torch.float64)[:, share]
         image = torch.searchsorted(self.cumulative, u[0]).clamp(max=len(self.height) - 1)
         width = self.width[image]
         top = (u[1] * (self.height[image] - size + 1)).long()
@@ -136,3 +157,18 @@ class CropPool:
         pixel = rows[:, :, None] * width[:, None, None] + columns[:, None, :]
         index = (self.offset[image, None, None] + 3 * pixel)[..., None] + torch.arange(3, device=device)
         return self.pixels[index].float().div(255).permute(0, 3, 1, 2)
+
+
+def cumulative_chances(areas: Tensor, counts: Sequence[int], shares: Sequence[float] | None) -> Tensor:
+    """For each image the chance that it, or one before it, is drawn: (N,) float64.
+
+    Args:
+        areas: (N,) int64, pixels of each image, set by set.
+        counts: images of each set.
+        shares: see `CropPool`.
+    """
+    if shares is None:
+        return areas.cumsum(0).double().div(areas.sum())
+    parts = zip(areas.split(list(counts)), shares, strict=True)
+    chances = torch.cat([part.double() * (share / int(part.sum())) for part, share in parts])
+    return chances.cumsum(0) / sum(shares)

@@ -34,7 +34,7 @@ def model_file_of(model: GainedAutoencoder, card: dict[str, Any]) -> ModelFile:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What `agvae.training.loop.Trainer` wrote, in the memory of the CPU.
+    """What `agvae.training.trainer.Trainer` wrote, in the memory of the CPU.
 
     Raises:
         ValueError: the file is no checkpoint.
@@ -82,7 +82,7 @@ def export_checkpoint(
     """Write the averaged weights of a checkpoint as a safetensors model file with tables and model card.
 
     Args:
-        checkpoint: written by `agvae.training.loop.Trainer`.
+        checkpoint: written by `agvae.training.trainer.Trainer`.
         output: the file to write, whole and only if `read_model_file` takes it.
         name: the model's name in the registry.
         card: entries to add to the model card.

@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
-from agvae.networks.autoencoder import Output
+from agvae.networks.contract import Output
+
+
+class Loss(Protocol):
+    """What training makes small; one's own is an argument of `agvae.training.trainer.Trainer`."""
+
+    def __call__(self, output: Output, x: Tensor, q: Tensor) -> Tensor:
+        """A number with gradients, the mean over the pictures x (b, 3, H, W) in [0, 1] of this process, at levels q.
+
+        Args:
+            output: of the network for x and q, in training; its `x_hat` may be in bfloat16, and beyond [0, 1].
+            q: (b,) real numbers from 0 to n - 1.
+        """
+
+
+@dataclass(frozen=True)
+class RateDistortion:
+    """The default loss; see `rate_distortion`."""
+
+    betas: tuple[float, ...]
+    beta_exponent: float = 0.4
+    metric: str = "mse"
+
+    def __call__(self, output: Output, x: Tensor, q: Tensor) -> Tensor:
+        return rate_distortion(output, x, q, self.betas, self.beta_exponent, self.metric)
 
 
 def random_levels(count: int, levels: int, generator: torch.Generator, between: float = 0.5) -> Tensor:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from itertools import islice
 from pathlib import Path
 
@@ -26,6 +26,37 @@ _SOURCE = re.compile(r"(?P<path>.+?)(?::(?P<first>[1-9]\d*)-(?P<last>[1-9]\d*))?
 _TAR = re.compile(r"\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?", re.IGNORECASE)
 _AT_ONCE = 32
 """Images that are in memory as files while they are decoded."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image file that was found.
+
+    Attributes:
+        name: for messages.
+        path: the file that holds it, or is it.
+        offset, size: the bytes of that file which are its own; a size of -1 means up to the end.
+        content: its bytes, if they cannot be read again from there, as those in a compressed archive.
+    """
+
+    name: str
+    path: Path
+    offset: int = 0
+    size: int = -1
+    content: bytes | None = None
+
+    def read(self, most: int = -1) -> bytes:
+        """Its bytes, or the first `most` of them.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        if self.content is not None:
+            return self.content
+        count = self.size if most < 0 else most if self.size < 0 else min(most, self.size)
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            return file.read(count)
 
 
 @dataclass(frozen=True)
@@ -59,8 +90,8 @@ class Source:
             raise ValueError(msg)
         return Source(match["path"], first or 1, last, match["label"] or "")
 
-    def files(self, tally: Tally) -> Iterator[tuple[str, bytes]]:
-        """(name, content) of every image, in order.
+    def entries(self, tally: Tally) -> Iterator[Entry]:
+        """Every image, in order.
 
         Raises:
             FileNotFoundError: the path names nothing.
@@ -79,29 +110,37 @@ def read_images(source: Source, tally: Tally, crop: int = 1) -> Iterator[Tensor]
     Smaller ones are continued by their mirror image, or left out if they have less than half of it.  What cannot be
     read is left out, too; `tally` says of what.
     """
-    files = source.files(tally)
+    entries = source.entries(tally)
     with ThreadPoolExecutor() as pool:
-        while batch := list(islice(files, _AT_ONCE)):
+        while batch := [(entry.name, entry.read()) for entry in islice(entries, _AT_ONCE)]:
             for found in pool.map(_decode, batch):
                 if isinstance(found, str):
                     tally.broken.append(found)
                     continue
                 image, frames = found
-                height, width = image.shape[:2]
-                if 2 * min(height, width) < crop:
-                    tally.small += 1
-                    continue
-                below, beside = max(0, crop - height), max(0, crop - width)
-                if below or beside:
-                    image = np.pad(image, ((0, below), (0, beside), (0, 0)), "symmetric")
-                    tally.mirrored += 1
-                tally.used += 1
-                tally.several += frames > 1
-                tally.pixels += image.shape[0] * image.shape[1]
-                yield torch.from_numpy(image)
+                if counted(tally, image.shape[0], image.shape[1], crop):
+                    tally.several += frames > 1
+                    yield torch.from_numpy(mirrored(image, crop))
 
 
-def _images(path: Path, tally: Tally) -> Iterator[tuple[str, bytes]]:
+def counted(tally: Tally, height: int, width: int, crop: int) -> bool:
+    """Count an image of this size; whether it is large enough to be used."""
+    if 2 * min(height, width) < crop:
+        tally.small += 1
+        return False
+    tally.mirrored += min(height, width) < crop
+    tally.used += 1
+    tally.pixels += max(height, crop) * max(width, crop)
+    return True
+
+
+def mirrored(image: np.ndarray, crop: int) -> np.ndarray:
+    """(H, W, 3), continued by its mirror image to at least `crop` pixels a side, of which it has half."""
+    below, beside = max(0, crop - image.shape[0]), max(0, crop - image.shape[1])
+    return np.pad(image, ((0, below), (0, beside), (0, 0)), "symmetric") if below or beside else image
+
+
+def _images(path: Path, tally: Tally) -> Iterator[Entry]:
     for file in _tree(path) if path.is_dir() else [path]:
         packed = _TAR.fullmatch("".join(file.suffixes[-2:])) or _TAR.fullmatch(file.suffix)
         if not packed and not is_image(file, tally):
@@ -114,7 +153,7 @@ def _images(path: Path, tally: Tally) -> Iterator[tuple[str, bytes]]:
         if packed:
             yield from _members(file, tally)
         else:
-            yield str(file), file.read_bytes()
+            yield Entry(str(file), file)
 
 
 def _tree(folder: Path) -> list[Path]:
@@ -135,18 +174,24 @@ def _tree(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _members(path: Path, tally: Tally) -> Iterator[tuple[str, bytes]]:
+def _members(path: Path, tally: Tally) -> Iterator[Entry]:
     """The images of a tar file, then those that links in it lead to; tar makes hard links of what it has met before."""
     links: list[tarfile.TarInfo] = []
     try:
         with tarfile.open(path) as archive:
+            plain = isinstance(archive.fileobj, BufferedReader)
             for member in archive:
                 if member.isdir() or not is_image(Path(member.name), tally):
                     continue
                 if member.islnk() or member.issym():
                     links.append(member)
+                elif plain and member.isreg() and not member.issparse():
+                    if member.offset_data + member.size > path.stat().st_size:
+                        msg = "unexpected end of data"
+                        raise tarfile.ReadError(msg)
+                    yield Entry(f"{path}/{member.name}", path, member.offset_data, member.size)
                 elif (content := archive.extractfile(member)) is not None:
-                    yield f"{path}/{member.name}", content.read()
+                    yield Entry(f"{path}/{member.name}", path, content=content.read())
                 else:
                     tally.broken.append(f"{path}/{member.name}: is no regular file")
             if archive.fileobj is not None:  # tarfile takes half a header for the end
@@ -157,7 +202,7 @@ def _members(path: Path, tally: Tally) -> Iterator[tuple[str, bytes]]:
                 if (data := _linked(archive, link)) is None:
                     tally.broken.append(f"{path}/{link.name}: is a link to {link.linkname}, which is no file in there")
                 else:
-                    yield f"{path}/{link.name}", data
+                    yield Entry(f"{path}/{link.name}", path, content=data)
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         tally.broken.append(f"{path}: {' '.join(str(error).split())}")
 
@@ -174,7 +219,15 @@ def _decode(file: tuple[str, bytes]) -> tuple[np.ndarray, int] | str:
     """Pixels of the first frame and the number of frames, or what is wrong."""
     name, content = file
     try:
-        pixels = np.array(read_rgb(BytesIO(content), name))
+        return pixels_of(name, content), count_frames(BytesIO(content))
     except OSError as error:
         return str(error)
-    return pixels, count_frames(BytesIO(content))
+
+
+def pixels_of(name: str, content: bytes) -> np.ndarray:
+    """uint8 (H, W, 3) of the first frame.
+
+    Raises:
+        OSError: it cannot be read; the message starts with the name.
+    """
+    return np.array(read_rgb(BytesIO(content), name))

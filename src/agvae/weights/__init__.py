@@ -7,6 +7,7 @@ Models of one's own need a folder with their files and a `registry.json` of the 
 from agvae.errors import WeightsError
 from agvae.weights.model_file import FILE_FORMAT, ModelFile, model_file_bytes, read_model_file
 from agvae.weights.places import OFFLINE_VARIABLE, cache_folder, find, locate
+from agvae.weights.registration import register, registered
 from agvae.weights.registries import (
     BUNDLED,
     REGISTRY_FILE,
@@ -33,5 +34,7 @@ __all__ = [
     "locate",
     "model_file_bytes",
     "read_model_file",
+    "register",
+    "registered",
     "registry",
 ]

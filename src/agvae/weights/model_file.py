@@ -1,7 +1,8 @@
 """The file of a model: one safetensors file, so that reading it runs no code.
 
-Its metadata are texts: `format`; `config`, JSON of a configuration; `architecture` and `package`, unless the network is
-one of this package's; `entropy_bits` and `card`, JSON; `buffers`, JSON, unless there are none.  Of its tensors
+Its metadata are texts: `format`; `config`, JSON of a configuration; `architecture` and `package`, which name
+the kind of network and who has it, absent from older files; `entropy_bits` and `card`, JSON; `buffers`, JSON, unless
+there are none.  Of its tensors
 
 - those named "tables.*" are tables of the entropy coder,
 - those named "entropy.*" are integers and count units of 2^-k, k being their entry in `entropy_bits`,
@@ -93,9 +94,9 @@ def model_file_bytes(model: ModelFile) -> bytes:
     from safetensors.torch import save
 
     from agvae.entropy.exact import grid_bits
-    from agvae.networks import architecture_of, package_of
+    from agvae.networks.architectures import architecture_of, signature
 
-    architecture = architecture_of(model.config)
+    architecture_of(model.config)
     tensors = {_TABLES + name: table for name, table in model.tables.items()}
     bits: dict[str, int] = {}
     for name, value in model.state.items():
@@ -111,9 +112,8 @@ def model_file_bytes(model: ModelFile) -> bytes:
         "config": json.dumps(model.config.to_dict()),
         "entropy_bits": json.dumps(bits),
         "card": json.dumps(model.card),
+        **signature(model.config),
     }
-    if not architecture.own:
-        metadata |= {"architecture": architecture.name, "package": package_of(architecture)}
     if model.buffers:
         metadata["buffers"] = json.dumps(sorted(model.buffers))
     data = save(

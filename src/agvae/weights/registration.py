@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from agvae.errors import WeightsError
 from agvae.file.header import check_model_name
+from agvae.settings import options
 from agvae.weights.model_file import read_model_file
-from agvae.weights.registries import REGISTRY_FILE, ModelEntry
+from agvae.weights.registries import REGISTRY_FILE, ModelEntry, registry
 from agvae.whole_file import write_whole
 
 
@@ -77,6 +82,30 @@ def describe_model(path: Path) -> tuple[str, ModelEntry]:
         "quality_range": [1, 6],
         "metric": str(options.get("metric", "mse")) if isinstance(options, dict) else "mse",
     }
+
+
+@contextmanager
+def registered(path: Path) -> Iterator[str]:
+    """Have a model that is in no registry known within a block, in this thread or task, under the name that it gives.
+
+        with registered(Path("mine.safetensors")) as name:
+            data = agvae.encode(image, model=name)
+
+    The name is that in its card, unless a released model has it: then part of the SHA-256 follows.  Other models that
+    `agvae.options.weights` names are not known meanwhile.
+
+    Raises:
+        WeightsError: it is not a model file.
+        ValueError: its card gives it no name that a model can have.
+    """
+    name, entry = describe_model(path)
+    with TemporaryDirectory() as place, options.using(weights=place):
+        if name in registry()["models"]:
+            name = f"{name[:55]}-{entry['sha256'][:8]}"
+        entry["file"] = "model.safetensors"
+        shutil.copyfile(path, Path(place) / entry["file"])
+        (Path(place) / REGISTRY_FILE).write_text(json.dumps({"models": {name: entry}}))
+        yield name
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import os
-import pickle
 import shlex
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,8 +17,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from agvae.networks import PRESETS, Config, GainedAutoencoder, build
-from agvae.networks.presets import B_MS_SSIM, B_MSE
+from agvae.networks import Config, GainedAutoencoder, build
+from agvae.networks.architectures import signature
 from agvae.shortage import memory_errors
 from agvae.training.checkpoint import (
     BEST,
@@ -30,25 +29,20 @@ from agvae.training.checkpoint import (
     only_run,
     write_checkpoint,
 )
-from agvae.training.data import load_pool
+from agvae.training.data import CropSource
 from agvae.training.drawn import with_drawn
 from agvae.training.export import read_checkpoint
-from agvae.training.loss import random_levels, rate_distortion
-from agvae.training.muon import Muon
+from agvae.training.loss import Loss, RateDistortion, random_levels
+from agvae.training.optimizers import make_optimizers
+from agvae.training.options import TrainingOptions
 from agvae.training.signals import Interruption
+from agvae.training.start import start_from_zoo, warm_start
+from agvae.training.stream import load_data
 from agvae.training.validate import FLAT, LevelResult, flat_pictures, load_kinds, mean_log2_loss, validate
 from agvae.weights import read_model_file
 from agvae.whole_file import append_whole, csv_line, make_folder
 
 CHECKPOINT_VERSION = 1
-PRECISIONS = ("bf16", "fp32")
-METRICS = ("mse", "ms-ssim")
-TRAINED = ("all", "entropy", "gains")
-ENTROPIES = {"asymmetric": True, "symmetric": False}
-MS_SSIM_SIDE = 160
-"""Five scales of windows of 11 x 11 need images with more pixels a side."""
-DEVICES = ("auto", "cpu", "cuda")
-SCHEDULES = ("cosine", "constant")
 MOST_SKIPPED = 20
 """Steps in a row without finite gradients after which a run ends."""
 TRIED = 16
@@ -63,167 +57,6 @@ class DivergedError(ValueError):
     """Training has come to numbers that are not finite, or to a loss far above what it was."""
 
 
-@dataclass(frozen=True)
-class TrainingOptions:
-    """Everything that decides a run; stored in its checkpoints.
-
-    Closest to the paper's training (section 4.1) is `--between 0 --beta-exponent 0 --adam-lr 1e-4`.  What still differs
-    then: the learning rate falls along a cosine after a warm-up instead of in a step, Adam's own betas are 0.9 and
-    0.98, gain vectors, priors and the density of z learn five times faster, the averaged weights are exported, and a
-    level is drawn for each patch instead of each iteration.
-
-    Attributes:
-        data: what to train on, PATH[:FIRST-LAST][=SHARE], once or several times. PATH is a folder of images or tar
-            files, one of them, or a pattern of such; FIRST-LAST are some of its images, counted from 1. Crops are drawn
-            by area, or in the ratio of the shares, which all have or none, as in `--data 'photos-*.tar=0.8' --data
-            charts.tar=0.2`. Images smaller than a crop are mirrored, those smaller than half of one left out.
-        output: folder for checkpoints and the validation CSV.
-        valid: like data, held out, with the name of a kind in place of a share, `valid.tar:1-8=charts`; kinds are
-            measured apart, in float32. None for no validation.
-        preset: a name in `PRESETS`.
-        betas: in place of the preset's Lagrange multipliers "mse" or "ms-ssim", the sets of section 4.1, or numbers in
-            ascending order with commas between them, such as 0.001,0.01,0.1; their number is n, and a single one
-            trains a model of one rate.
-        entropy: in place of the preset's entropy model "asymmetric" or "symmetric" (SG-VAE).
-        rate, width, latent: in place of those of a preset of the paper, see `agvae.networks.ReferenceConfig`.
-        metric: distortion, "mse" or "ms-ssim"; for the latter beta weighs 1000 (1 - MS-SSIM), and crops must have more
-            than 160 pixels a side.
-        between: share of patches trained between two gain vectors; 0: trained vectors alone, as in the paper.
-        trained: "all", or what a fixed autoencoder leaves: "entropy" (gains and entropy model) or "gains"
-            (also what `rate` "conditional" has in their place).
-        drawn: share of crops that no file has: flat colours, gradients, dark fields with blobs, noise and a hot pixel.
-        minutes: length of the schedule in wall-clock minutes; 0 to use `patches` instead.
-        patches: length of the schedule in training patches over all processes.
-        schedule: "cosine" to 0.01 over the whole length, or "constant" up to the decay. While it is constant, a resumed
-            run may be given other `patches`, since nothing that was trained so far depends on them.
-        decay: share of the length at the end of the constant schedule over which the learning rate falls to zero, as
-            1 - sqrt(progress of the decay).
-        batch, crop: patches per step over all processes, and their side in pixels, a multiple of 64.
-        muon_lr, adam_lr: peak learning rates of the hidden matrices (Muon) and of all else (AdamW).
-        warmup: steps of linear warm-up.
-        clip: gradient norm limit.
-        beta_exponent: each patch's loss is divided by beta^this, so that no rate owns the gradient; 0: not at all.
-        ema: decay of the averaged weights that are validated and exported.
-        validate_every, save_every: minutes between validations and between checkpoints.
-        seed: of crops, levels, noise and initialisation.
-        precision: "bf16" (autocast) or "fp32"; of training alone.
-        device: "cpu", "cuda" or "auto".
-
-    Raises:
-        ValueError: a value is outside its range.
-    """
-
-    data: Sequence[str]
-    output: str
-    valid: Sequence[str] = ()
-    preset: str = "light"
-    betas: str = ""
-    entropy: str = ""
-    rate: str = ""
-    width: int = 0
-    latent: int = 0
-    metric: str = "mse"
-    between: float = 0.5
-    trained: str = "all"
-    drawn: float = 0.0
-    minutes: float = 0.0
-    patches: int = 1_000_000
-    schedule: str = "cosine"
-    decay: float = 0.2
-    batch: int = 8
-    crop: int = 256
-    muon_lr: float = 5e-3
-    adam_lr: float = 2e-3
-    warmup: int = 200
-    clip: float = 1.0
-    beta_exponent: float = 0.4
-    ema: float = 0.999
-    validate_every: float = 10.0
-    save_every: float = 5.0
-    seed: int = 0
-    precision: str = "bf16"
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        for name in ("data", "valid"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, tuple(filter(None, [value] if isinstance(value, str) else value)))
-        for good, rule in (
-            (self.preset in PRESETS, f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}"),
-            (self.crop >= 64 and self.crop % 64 == 0, f"crop must be a multiple of 64, not {self.crop}"),
-            (self.batch >= 1, f"batch must be 1 or more, not {self.batch}"),
-            (0 <= self.minutes < math.inf, f"minutes must be 0 or more, not {self.minutes}"),
-            (self.minutes > 0 or self.patches >= 1, f"patches must be 1 or more, not {self.patches}"),
-            (self.metric in METRICS, f"metric must be one of {', '.join(METRICS)}, not {self.metric!r}"),
-            (
-                self.metric != "ms-ssim" or self.crop > MS_SSIM_SIDE,
-                f"crop must be more than {MS_SSIM_SIDE} for the metric ms-ssim, not {self.crop}",
-            ),
-            (
-                self.entropy in ("", *ENTROPIES),
-                f"entropy must be one of {', '.join(ENTROPIES)}, not {self.entropy!r}",
-            ),
-            (0 <= self.between <= 1, f"between must be from 0 to 1, not {self.between}"),
-            (self.trained in TRAINED, f"trained must be one of {', '.join(TRAINED)}, not {self.trained!r}"),
-            (0 <= self.drawn <= 1, f"drawn must be from 0 to 1, not {self.drawn}"),
-            (self.schedule in SCHEDULES, f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}"),
-            (0 <= self.decay <= 1, f"decay must be from 0 to 1, not {self.decay}"),
-            (0 <= self.muon_lr < math.inf, f"muon_lr must be 0 or more, not {self.muon_lr}"),
-            (0 <= self.adam_lr < math.inf, f"adam_lr must be 0 or more, not {self.adam_lr}"),
-            (self.warmup >= 0, f"warmup must be 0 or more, not {self.warmup}"),
-            (self.clip > 0, f"clip must be more than 0, not {self.clip}"),
-            (math.isfinite(self.beta_exponent), f"beta_exponent must be a number, not {self.beta_exponent}"),
-            (0 <= self.ema < 1, f"ema must be from 0 to less than 1, not {self.ema}"),
-            (self.validate_every >= 0, f"validate_every must be 0 or more, not {self.validate_every}"),
-            (self.save_every >= 0, f"save_every must be 0 or more, not {self.save_every}"),
-            (0 <= self.seed < 2**63, f"seed must be 0 or more, not {self.seed}"),
-            (self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}"),
-            (self.device in DEVICES, f"device must be one of {', '.join(DEVICES)}, not {self.device!r}"),
-        ):
-            if not good:
-                raise ValueError(rule)
-
-    def config(self, start: Config | None = None) -> Config:
-        """The network's configuration: that of the model to start from, or the preset, with the changes asked for.
-
-        Raises:
-            ValueError: it has no such setting, or the setting cannot have that value, or the model to start from is
-                of another preset.
-        """
-        if start and start.preset != self.preset:
-            msg = f"preset is {self.preset}, but the model to start from is of preset {start.preset}"
-            raise ValueError(msg)
-        changes: dict[str, Any] = {
-            name: value for name in ("rate", "width", "latent") if (value := getattr(self, name))
-        }
-        if self.betas:
-            changes["betas"] = _betas(self.betas)
-        if self.entropy:
-            changes["asymmetric"] = ENTROPIES[self.entropy]
-        base: Any = start or PRESETS[self.preset]
-        unknown = changes.keys() - {field.name for field in fields(base)}
-        if unknown:
-            msg = f"preset {self.preset} has no option {', '.join(sorted(unknown))}"
-            raise ValueError(msg)
-        try:
-            config: Config = replace(base, **changes)
-        except ValueError as error:
-            msg = f"preset {self.preset}: {error}"
-            raise ValueError(msg) from error
-        return config
-
-
-def _betas(text: str) -> tuple[float, ...]:
-    try:
-        betas = {"mse": B_MSE, "ms-ssim": B_MS_SSIM}.get(text) or tuple(float(part) for part in text.split(","))
-    except ValueError:
-        betas = ()
-    if not betas or not all(0 < beta < math.inf for beta in betas) or list(betas) != sorted(set(betas)):
-        msg = f"betas must be mse, ms-ssim, or positive numbers in ascending order, not {text!r}"
-        raise ValueError(msg)
-    return betas
-
-
 class Trainer:
     """A run of `TrainingOptions`; `run` trains to the end of the schedule or until the time given is over.
 
@@ -231,10 +64,14 @@ class Trainer:
         options: what to train, and how.
         init_from: model file to start from.
         from_zoo: checkpoint of CompressAI's zoo to start from.
-        network: that of the checkpoint which `resume` is to go on from, if it may not be the preset's own.
+        config: that of the checkpoint which `resume` is to go on from, if it may not be the preset's own.
+        network: a network of one's own, of any configuration, in place of the one that `options` name; to be exported,
+            its architecture must be registered (`agvae.networks.register`).
+        data: pictures of one's own, in place of `options.data`.
+        loss: a loss of one's own, in place of the one that `options.metric` and `options.beta_exponent` name.
 
     Raises:
-        ValueError: options that no run can have, or data or files to start from that are no good.
+        ValueError: options that no run, or not this network, can have, or data or files to start from that are no good.
         OSError: a file cannot be read.
     """
 
@@ -243,10 +80,20 @@ class Trainer:
         options: TrainingOptions,
         init_from: str | None = None,
         from_zoo: str | None = None,
-        network: Config | None = None,
+        config: Config | None = None,
+        *,
+        network: GainedAutoencoder | None = None,
+        data: CropSource | None = None,
+        loss: Loss | None = None,
     ) -> None:
         source = read_model_file(init_from) if init_from else None
-        config = options.config(source.config if source else network)
+        if network is None:
+            config = options.config(source.config if source else config)
+        elif changes := options.changes():
+            msg = f"a network of one's own has a shape of its own: no {', '.join(changes)} can be chosen"
+            raise ValueError(msg)
+        else:
+            config = network.config
         self.options = options
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.device = self._device()
@@ -266,17 +113,17 @@ class Trainer:
         make_folder(self.output)
 
         torch.manual_seed(options.seed)
-        self.pool = load_pool(options.data, options.crop, self.device, self._say)
+        self.data = data or load_data(options.data, options.crop, self.device, self._say, 1e9 * options.memory)
         self.valid = load_kinds(options.valid, self._say) | flat_pictures() if options.valid and self.rank == 0 else {}
         self.step, self.patches, self.elapsed = 0, 0, 0.0
         self.skipped = self.skipped_in_row = self.skipped_when_saved = 0
         self.best = self.lowest = math.inf
         self.resumed: Path | None = None
 
-        self.model = build(config)
+        self.model = build(config) if network is None else network
         self.generator = torch.Generator(self.device)
         self.generator.manual_seed(options.seed)
-        self.model.start(self.pool.draw(64, options.crop, self.generator).cpu())
+        self.model.start(self.data.draw(64, options.crop, self.generator, slice(None)).cpu())
         if source:
             warm_start(self.model, source.state, source.config.betas)
         if from_zoo:
@@ -284,8 +131,8 @@ class Trainer:
             if left:
                 self._say(f"not taken from {from_zoo}, as this network has other shapes: {', '.join(left)}")
         self.model.to(self.device)
-        self.average = build(self.model.config).to(self.device)
-        self.average.load_state_dict(self.model.state_dict())
+        self.average = copy.deepcopy(self.model)
+        self.objective = loss or RateDistortion(self.model.config.betas, options.beta_exponent, options.metric)
         self.optimizers = make_optimizers(self.model, options)
         self.peaks = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
         self.compute: nn.Module = self.model
@@ -455,7 +302,7 @@ class Trainer:
         o = self.options
         (seed,) = np.random.SeedSequence((o.seed, self.step if step is None else step)).generate_state(1)
         self.generator.manual_seed(int(seed))
-        x = self.pool.draw(o.batch, o.crop, self.generator, self.share)
+        x = self.data.draw(o.batch, o.crop, self.generator, self.share)
         if o.drawn:
             x = with_drawn(x, o.batch, o.drawn, self.generator, self.share)
         return x, random_levels(o.batch, self.model.config.levels, self.generator, o.between)[self.share]
@@ -474,7 +321,7 @@ class Trainer:
         network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=o.precision == "bf16"):
             output = network(x, q, self._noise)
-        return rate_distortion(output, x, q, self.model.config.betas, o.beta_exponent, o.metric)
+        return self.objective(output, x, q)
 
     def update(self) -> None:
         """Clip the gradients, step unless they are not finite, and follow with the averaged weights."""
@@ -515,6 +362,8 @@ class Trainer:
     def _update_average(self) -> None:
         decay = min(self.options.ema, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+        for kept, value in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            kept.copy_(value)
 
     def close(self) -> None:
         """Take leave of the other processes, if there are any; none is left waiting for one that has gone."""
@@ -545,6 +394,7 @@ class Trainer:
             "version": CHECKPOINT_VERSION,
             "options": asdict(self.options),
             "config": self.model.config.to_dict(),
+            **signature(self.model.config),
             "step": self.step,
             "patches": self.patches,
             "elapsed": self.elapsed,
@@ -581,7 +431,9 @@ class Trainer:
             ValueError: the checkpoint is of another version or network, or holds averaged weights alone.
         """
         state = read_checkpoint(path)
-        if state.get("version") != CHECKPOINT_VERSION or state["config"] != self.model.config.to_dict():
+        own = signature(self.model.config)["architecture"]
+        same = state["config"] == self.model.config.to_dict() and state.get("architecture", own) == own
+        if state.get("version") != CHECKPOINT_VERSION or not same:
             msg = f"{path} is a checkpoint of another network or version"
             raise ValueError(msg)
         if "optimizers" not in state:
@@ -602,96 +454,3 @@ class Trainer:
         for name, value in asdict(before).items():
             if now[name] != value:
                 self._say(f"{name} is now {now[name]}, was {value}")
-
-
-def warm_start(model: GainedAutoencoder, state: dict[str, Tensor], betas: Sequence[float]) -> None:
-    """Start from the weights of a model file, all of it or, where this network has another number of levels or other
-    ways to serve rates, what fits.
-
-    The gain vector of a model of one rate becomes that of the level whose beta is nearest; the others keep their
-    ratios to it.
-
-    Args:
-        state: the weights.
-        betas: the Lagrange multipliers that they were trained for.
-
-    Raises:
-        ValueError: weights of the transforms do not fit.
-    """
-    own = model.config.betas
-    nearest = min(range(len(own)), key=lambda s: abs(math.log(own[s] / betas[0])))
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            value = state.get(name)
-            if value is not None and value.shape == parameter.shape:
-                parameter.copy_(value)
-            elif value is not None and value.shape == (1, *parameter.shape[1:]) and name.endswith("log2"):
-                parameter.add_(value - parameter[nearest])
-            elif name.startswith(("analysis.", "synthesis.")) and not name.endswith("log2") and "layers" not in name:
-                msg = f"{name} of the model to start from does not fit this network"
-                raise ValueError(msg)
-
-
-def start_from_zoo(model: GainedAutoencoder, path: Path) -> list[str]:
-    """Start from a checkpoint file of CompressAI's zoo; returns the names of parameters that were not taken.
-
-    Raises:
-        ValueError: it is not one of this network's backbone.
-        OSError: it cannot be read.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        state = state.get("state_dict", state)
-        load: Any = getattr(model, "load_zoo", None)
-        if load is None:
-            msg = f"preset {model.config.preset} has no backbone of CompressAI"
-            raise ValueError(msg)
-        left: list[str] = load(state)
-    except (RuntimeError, pickle.UnpicklingError, AttributeError, EOFError, KeyError) as error:
-        msg = f"{path} is not a checkpoint of CompressAI"
-        raise ValueError(msg) from error
-    return left
-
-
-def trained_parameters(model: GainedAutoencoder, trained: str) -> list[tuple[str, nn.Parameter]]:
-    """The parameters that `TrainingOptions.trained` names."""
-    starts = {"all": ("",), "entropy": ("entropy.", "hyper_", "density."), "gains": ()}[trained]
-    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    return [(n, p) for n, p in named if n.startswith(starts) or _of_rate(n)]
-
-
-def _of_rate(name: str) -> bool:
-    """Whether a parameter is there to serve several rates: gain vectors, or scales and biases of a rate."""
-    conditions = tuple(f"{net}.{kind}." for net in ("analysis", "synthesis") for kind in ("scales", "biases"))
-    return name.endswith("log2") or name.startswith(conditions)
-
-
-def make_optimizers(model: GainedAutoencoder, options: TrainingOptions) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden matrices of the default networks, AdamW for everything else.
-
-    Gains, scales and biases of a rate, priors and the density of z learn five times faster than other parameters,
-    since they are few and scalar in effect.
-    """
-    ends = {f"{net}.{layer}.weight" for net in ("analysis", "synthesis") for layer in ("embed", "head", "down", "up")}
-    muon, fast, rest = [], [], []
-    trained = trained_parameters(model, options.trained)
-    model.requires_grad_(False)
-    for name, parameter in trained:
-        parameter.requires_grad_(True)
-        if _of_rate(name) or name.startswith(("density", "entropy.prior")):
-            fast.append(parameter)
-        elif parameter.dim() == 2 and name.endswith("weight") and name not in ends:
-            muon.append(parameter)
-        else:
-            rest.append(parameter)
-    groups: list[dict[str, Any]] = [{"params": rest}, {"params": fast, "lr": 5 * options.adam_lr}]
-    adam = torch.optim.AdamW(
-        groups,
-        lr=options.adam_lr,
-        betas=(0.9, 0.98),
-        weight_decay=0.0,
-    )
-    if not muon:
-        return [adam]
-    dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
-    return [adam, Muon(muon, options.muon_lr, dtype)]
