@@ -40,6 +40,7 @@ _OWN = {
     "agvae": Architecture("agvae", ModelConfig, AGVAE),
     "reference": Architecture("reference", ReferenceConfig, _reference),
 }
+_OWN_PRESETS = frozenset(PRESETS)
 _known = dict(_OWN)
 
 
@@ -75,10 +76,26 @@ def register(
     presets = list(presets)
     for config in presets:
         require(type(config) is config_type, f"preset {config.preset!r} is no {_place(config_type)}")
-        old = PRESETS.get(config.preset)
-        require(old is None or _place(type(old)) == _place(config_type), f"there is another preset {config.preset!r}")
+        _check_preset(config)
     _known[name] = Architecture(name, config_type, network_type)
     PRESETS.update({config.preset: config for config in presets})
+
+
+def register_preset(config: Config) -> None:
+    """Make a configuration of a registered architecture known to `agvae train --preset`, by its attribute `preset`.
+
+    Raises:
+        ValueError: there is another one of this name, or no architecture is registered for it.
+    """
+    architecture_of(config)
+    _check_preset(config)
+    PRESETS[config.preset] = config
+
+
+def _check_preset(config: Config) -> None:
+    old = PRESETS.get(config.preset, config)
+    own = config.preset in _OWN_PRESETS and old != config
+    require(_place(type(old)) == _place(type(config)) and not own, f"there is another preset {config.preset!r}")
 
 
 def _place(config_type: type[Config]) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from agvae.entropy.exact import fix
-from agvae.networks.configs import ModelConfig
+from agvae.networks.contract import EntropyShape
 from agvae.networks.layers import Block, Pointwise
 
 STEPS = 4
@@ -79,7 +79,7 @@ class ParameterHead(nn.Module):
 class ContextModel(nn.Module):
     """Entropy parameters of every step from hyper features and the latents decoded so far; exact in float64."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: EntropyShape) -> None:
         super().__init__()
         width, latent = config.entropy_width, config.latent
         self.first = ParameterHead(width, latent)

@@ -73,6 +73,22 @@ class Config(Protocol):
         """A number of weights that its network has at least, found without making one: what a file must hold."""
 
 
+class EntropyShape(Config, Protocol):
+    """What the default entropy model and hyperprior want of a configuration, be it that of another backbone."""
+
+    @property
+    def entropy_width(self) -> int:
+        """Channels of h_a, h_s and the context model."""
+
+    @property
+    def asymmetric(self) -> bool:
+        """Whether sigma_l and sigma_r may differ (equation 10)."""
+
+    @property
+    def border(self) -> str:
+        """What convolutions find around a map, "zeros" or "replicate"."""
+
+
 class Part(Protocol):
     """A module of PyTorch."""
 

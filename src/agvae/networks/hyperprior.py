@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agvae.networks.configs import ModelConfig
+from agvae.networks.contract import EntropyShape
 from agvae.networks.layers import Block, Pointwise, activate, depth_to_space, space_to_depth
 
 STRIDE = 4
@@ -15,7 +15,7 @@ STRIDE = 4
 class HyperAnalysis(nn.Module):
     """h_a: y (B, h, w, M) -> z (B, ceil(h/4), ceil(w/4), c_hp).  Runs in the encoder only; not exact."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: EntropyShape) -> None:
         super().__init__()
         width = config.entropy_width
         self.embed = Pointwise(config.latent, width)
@@ -32,7 +32,7 @@ class HyperAnalysis(nn.Module):
 class HyperSynthesis(nn.Module):
     """h_s: inverse-gained z (B, hz, wz, c_hp) -> features (B, 4 hz, 4 wz, entropy_width); exact in float64."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: EntropyShape) -> None:
         super().__init__()
         width = config.entropy_width
         self.up1 = Pointwise(config.hyper_latent, 4 * width)

@@ -13,7 +13,7 @@ from agvae.entropy.factorized import FactorizedDensity
 from agvae.networks.autoencoder import GainedAutoencoder
 from agvae.networks.configs import ModelConfig
 from agvae.networks.context import PARAMETERS, STEPS, ContextModel, join_steps, quarters_of_step, split_steps
-from agvae.networks.contract import StepParameters, Walk
+from agvae.networks.contract import EntropyShape, StepParameters, Walk
 from agvae.networks.gain import GainUnit
 from agvae.networks.hyperprior import HyperAnalysis, HyperSynthesis
 from agvae.networks.transforms import AnalysisTransform, SynthesisTransform, dct_start
@@ -27,7 +27,7 @@ class EntropyModel(nn.Module):
     mu back, and `prior` holds each level's marginal parameters, so one network serves all levels.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: EntropyShape) -> None:
         super().__init__()
         n, latent = config.levels, config.latent
         self.latent, self.asymmetric = latent, config.asymmetric
@@ -73,6 +73,11 @@ class EntropyModel(nn.Module):
         inverse = self._by_quarter(self.context_gain(weights, reciprocal=True)[:, 0, 0])
         mu = fix(raw[..., 0] * inverse[quarters_of_step(step)])
         return mu, raw[..., 1], raw[..., 2] if self.asymmetric else torch.zeros_like(mu)
+
+    def start(self, log2_gain: Tensor, log2_sigma: Tensor) -> None:
+        """Begin with these context gains and marginal scales of y, each (n, M) and as base-2 logarithms."""
+        self.context_gain.log2.copy_(log2_gain)
+        self.prior.unflatten(1, (self.latent, PARAMETERS))[..., 1] = log2_sigma
 
     @staticmethod
     def _by_quarter(values: Tensor) -> Tensor:
@@ -128,9 +133,7 @@ class AGVAE(GainedAutoencoder):
             step = (18 / (math.log(2) * betas)).sqrt()[:, None] / 255
             self.gain.log2.copy_(-(scale * step).log2())
             self.inverse_gain.log2.copy_((scale * step).log2())
-            self.entropy.context_gain.log2.copy_((scale * step).log2())
             self.hyper_analysis.down2.weight.mul_(0.2)
             self.hyper_gain.log2.copy_((betas / betas[-1]).log2()[:, None] / 4 + 2)
             self.entropy.inverse_hyper_gain.log2.copy_(-self.hyper_gain.log2)
-            prior = self.entropy.prior.view(self.config.levels, -1, PARAMETERS)
-            prior[..., 1] = (std / step).log2().clamp(asymmetric.LOG2_SIGMA_MIN + 1)
+            self.entropy.start((scale * step).log2(), (std / step).log2().clamp(asymmetric.LOG2_SIGMA_MIN + 1))
