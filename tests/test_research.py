@@ -220,6 +220,10 @@ def test_buffers_are_averaged_and_exported(folder: Path, package: Path) -> None:
     options = TrainingOptions((), str(folder / "run"), batch=2, crop=64, precision="fp32", device="cpu", patches=4)
     trainer = Trainer(options, network=WithBuffers(OTHER), data=Picture())
     trainer.run()
+    other = Trainer(options, network=WithBuffers(OTHER), data=Picture())
+    for _ in range(2):
+        other.train_step()
+    assert torch.equal(other.model.get_buffer("mean"), trainer.model.get_buffer("mean"))  # that no trial has changed
     export_checkpoint(folder / "run" / "checkpoint.pt", folder / "m.safetensors", "buffers")
     file = read_model_file(folder / "m.safetensors")
     assert file.buffers == {"mean", "entropy.order", "entropy.slope"}

@@ -232,7 +232,7 @@ class Trainer:
     def _save_next(self) -> None:
         """Write the checkpoint unless training has diverged; the one before is kept if steps were skipped since."""
         value = self.trial()
-        if math.isinf(value) or value > WORST * self.lowest:
+        if math.isinf(value) or value > WORST * self.lowest > 0:  # a loss of one's own may be negative
             self._give_up(f"after step {self.step} the loss is {value:.3g}, and it was {self.lowest:.3g}")
         self.lowest = min(self.lowest, value)
         if self.skipped > self.skipped_when_saved:
@@ -253,7 +253,10 @@ class Trainer:
         Infinite if it is not finite.
         """
         draws = [self.draw(TRIALS + k) for k in range(math.ceil(TRIED / self.options.batch))]
+        buffers = [(buffer, buffer.clone()) for n in (self.model, self.average) for buffer in n.buffers()]
         losses = [sum(float(self._loss_of(n, *draw)) for draw in draws) for n in (self.model, self.average)]
+        for buffer, before in buffers:  # what a network counts or averages is not to be that of trials
+            buffer.copy_(before)
         return max(losses) / len(draws) if all(map(math.isfinite, losses)) else math.inf
 
     def _validate(self, interruption: Interruption) -> None:
