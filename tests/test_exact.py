@@ -55,9 +55,10 @@ def test_same_bits_for_contiguous_and_channels_last_input() -> None:
     assert torch.equal(entropy.features(z, weights, 12, 16), entropy.features(other, weights, 12, 16))
     features = entropy.features(z, weights, 12, 16)
     strided = features.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+    levels = entropy.of_levels(weights)
     for a, b in zip(
-        entropy.parameters_of_step(features, [], weights),
-        entropy.parameters_of_step(strided, [], weights),
+        entropy.parameters_of_step(features, [], levels),
+        entropy.parameters_of_step(strided, [], levels),
         strict=True,
     ):
         assert torch.equal(a, b)

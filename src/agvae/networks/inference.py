@@ -28,7 +28,8 @@ def prepare(network: GainedAutoencoder, device: torch.device, exact_device: torc
         network.get_submodule(name).to(device)
     for layer in network.modules():
         layer.__class__ = _IN_BANDS.get(type(layer), type(layer))
-        layer.register_forward_pre_hook(lambda *_: checkpoint())  # a transform is too long for who wants to stop it
+        if not any(layer.children()):
+            layer.register_forward_pre_hook(lambda *_: checkpoint())  # a transform is too long for who wants to stop it
 
 
 class _PointwiseInBands(Pointwise):

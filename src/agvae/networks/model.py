@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,14 @@ from agvae.networks.contract import EntropyShape, StepParameters, Walk
 from agvae.networks.gain import GainUnit
 from agvae.networks.hyperprior import HyperAnalysis, HyperSynthesis
 from agvae.networks.transforms import AnalysisTransform, SynthesisTransform, dct_start
+
+
+class OfLevels(NamedTuple):
+    """The context gain of each image, its reciprocal, and the prior: (4 quarters, B, 1, 1, M/4) and (..., 3)."""
+
+    gain: Tensor
+    inverse_gain: Tensor
+    prior: Tensor
 
 
 class EntropyModel(nn.Module):
@@ -40,12 +49,14 @@ class EntropyModel(nn.Module):
 
     def walk(self, z_hat: Tensor, weights: Tensor, height: int, width: int) -> Walk:
         """From z-hat (B, hz, wz, c_hp) through the four steps to y-hat (B, height, width, M)."""
-        features = self.features(z_hat, weights, height, width)
+        features, levels = self.features(z_hat, weights, height, width), self.of_levels(weights)
         decoded: list[Tensor] = []
-        for _ in range(STEPS):
-            p = self.parameters_of_step(features, decoded, weights)
+        scaled: list[Tensor] = []
+        for step in range(STEPS):
+            p = self.parameters_of_step(features, scaled, levels)
             y_hat = yield StepParameters(*(part.transpose(0, 1) for part in p))
             decoded.append(y_hat.transpose(0, 1))
+            scaled.append(fix(decoded[step] * levels.gain[quarters_of_step(step)]))
         return join_steps(decoded)
 
     def split(self, y: Tensor) -> list[Tensor]:
@@ -58,20 +69,23 @@ class EntropyModel(nn.Module):
         bias = fix(weights @ self.level_bias.to(weights.dtype))
         return self.hyper_synthesis(z, bias[:, None, None])[:, :height, :width]
 
-    def parameters_of_step(
-        self, features: Tensor, decoded: list[Tensor], weights: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """mu, log2 sigma and asymmetry of step len(decoded) given y-hat of the steps before it, in the gained domain.
+    def of_levels(self, weights: Tensor) -> OfLevels:
+        """What depends on the levels of a batch alone."""
+        prior = fix(weights @ self.prior.to(weights.dtype)).to(weights.dtype).unflatten(-1, (self.latent, PARAMETERS))
+        gain, inverse = (self.context_gain(weights, reciprocal=inverse)[:, 0, 0] for inverse in (False, True))
+        return OfLevels(*map(self._by_quarter, (gain, inverse, prior)))
 
-        Each is (4, B, h/2, w/2, M/4).
+    def parameters_of_step(
+        self, features: Tensor, scaled: list[Tensor], levels: OfLevels
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """mu, log2 sigma and asymmetry of step len(scaled), in the gained domain, each (4, B, h/2, w/2, M/4).
+
+        Args:
+            scaled: y-hat of the steps before it, times the context gain.
         """
-        step = len(decoded)
-        gains = self._by_quarter(self.context_gain(weights)[:, 0, 0])
-        scaled = [fix(y * gains[quarters_of_step(k)]) for k, y in enumerate(decoded)]
-        prior = fix(weights @ self.prior.to(weights.dtype)).unflatten(-1, (self.latent, PARAMETERS))
-        raw = self.context(features, scaled).to(weights.dtype) + self._by_quarter(prior)[quarters_of_step(step)]
-        inverse = self._by_quarter(self.context_gain(weights, reciprocal=True)[:, 0, 0])
-        mu = fix(raw[..., 0] * inverse[quarters_of_step(step)])
+        quarters = quarters_of_step(len(scaled))
+        raw = self.context(features, scaled).to(levels.prior.dtype) + levels.prior[quarters]
+        mu = fix(raw[..., 0] * levels.inverse_gain[quarters])
         return mu, raw[..., 1], raw[..., 2] if self.asymmetric else torch.zeros_like(mu)
 
     def start(self, log2_gain: Tensor, log2_sigma: Tensor) -> None:
