@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import agvae
-from agvae import weights
+from agvae import shortage, weights
 from agvae.coding.loaded import load_model
 from agvae.shortage import is_shortage, memory_errors
 from agvae.weights import download
@@ -76,6 +76,7 @@ def test_short_memory_is_a_memory_error() -> None:
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
         ImportError("libtorch_cpu.so: failed to map segment from shared object: Cannot allocate memory"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
         OSError(12, "Cannot allocate memory"),
         MemoryError(),
     ],
@@ -92,6 +93,7 @@ def test_reports_of_shortage_are_known(error: Exception) -> None:
         RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
         ValueError("format 'out of memory'; this version reads another"),
         OSError(28, "No space left on device"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object: Operation not permitted"),
         KeyboardInterrupt("out of memory"),
     ],
 )
@@ -100,6 +102,42 @@ def test_other_errors_are_none(error: BaseException) -> None:
     with pytest.raises(type(error)) as caught, memory_errors("for this"):
         raise error
     assert caught.value is error
+
+
+LOADED_UNDER_LIMITS = """
+import resource, sys
+import numpy, PIL.Image
+import agvae
+from tests.sandbox import limit_memory
+
+_, hard = resource.getrlimit(resource.RLIMIT_AS)
+for growth in (40, 80):
+    limit_memory(growth << 20, hard)
+    try:
+        agvae.decode(sys.argv[1])
+    except MemoryError as error:
+        print(error)
+"""
+
+
+@LINUX
+def test_short_memory_while_pytorch_is_loaded_is_a_memory_error() -> None:
+    root = Path(agvae.__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root)))}
+    command = [sys.executable, "-c", LOADED_UNDER_LIMITS, root / "tests" / "data" / "rgb-q1.agv"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert (done.stdout, done.stderr) == (2 * "not enough memory to load the codec\n", "")
+
+
+def test_what_follows_a_shortage_while_loading_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Extensions lose the report of it, and later find what was loaded in part."""
+    monkeypatch.setattr(shortage, "_short_once", False)
+    later = AttributeError("partially initialized module 'torch' has no attribute 'nn'")
+    with pytest.raises(AttributeError), shortage.loading():
+        raise later
+    for error in (SystemError("error return without exception set"), later):
+        with pytest.raises(MemoryError, match="to load the codec"), shortage.loading():
+            raise error
 
 
 @LINUX

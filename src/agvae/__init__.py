@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from agvae import runtime as runtime  # it prepares what an exit handler could not
 from agvae.errors import AgvError
 from agvae.settings import options
+from agvae.shortage import loading
 
 if TYPE_CHECKING:
     from agvae.api import decode, decode_batch, encode, encode_batch
@@ -44,7 +45,8 @@ def __getattr__(name: str) -> Any:
 
         return read_info
     if name in __all__:
-        from agvae import api
+        with loading():
+            from agvae import api
 
         return getattr(api, name)
     msg = f"module {__name__!r} has no attribute {name!r}"

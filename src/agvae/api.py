@@ -18,6 +18,7 @@ from agvae.coding.frames import Frames, Picture, Pixels
 from agvae.coding.rate_control import Target, encode_to_psnr, encode_to_size
 from agvae.container import Box, Metadata, Reader, check_model_name
 from agvae.quality import parse_quality
+from agvae.shortage import loading
 from agvae.streams import Source, opened
 
 MAX_TARGET = 1e15
@@ -89,7 +90,8 @@ def encode_batch(
 
     The other arguments and the errors are those of `encode`; what is one image and no list of them is a TypeError.
     """
-    from agvae.coding.assemble import coded_files, with_thumbnail
+    with loading():
+        from agvae.coding.assemble import coded_files, with_thumbnail
 
     level = parse_quality(quality, s=s, l=l)
     common = _checked_metadata(metadata, model)
@@ -135,7 +137,8 @@ def decode_batch(sources: Iterable[Source], *, damaged_ok: bool = False) -> list
 
     Small images share a batch, which is faster than one call for each.  One source and no list of them is a TypeError.
     """
-    from agvae.coding.assemble import Job, decoded
+    with loading():
+        from agvae.coding.assemble import Job, decoded
 
     _check_list("sources", sources)
 
@@ -184,7 +187,8 @@ def encode_frames(
     thumbnail: bool = False,
 ) -> bytes:
     """The bytes of a file of these frames; the arguments are those of `encode`, rate comes from `parse_rate`."""
-    from agvae.coding.assemble import coded_files, psnr, with_thumbnail
+    with loading():
+        from agvae.coding.assemble import coded_files, psnr, with_thumbnail
 
     metadata = _checked_metadata(metadata, model)
     check_flag("thumbnail", thumbnail)
@@ -209,7 +213,8 @@ def encode_frames(
 
 def decode_frame(reader: Reader, frame: int = 0, box: Box | None = None, *, damaged_ok: bool = False) -> Pixels:
     """The pixels of a frame of an opened file, or of a box of it, as `decode` gives them; raises the same errors."""
-    from agvae.coding.assemble import Job, decoded
+    with loading():
+        from agvae.coding.assemble import Job, decoded
 
     (pixels,) = decoded([Job(reader, frame, box)], damaged_ok=damaged_ok)
     return pixels

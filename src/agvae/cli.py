@@ -28,6 +28,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zipfile import is_zipfile
 
+from agvae.shortage import loading
 from agvae.whole_file import check_target, is_stream, make_folder, write_whole
 
 if TYPE_CHECKING:
@@ -387,7 +388,8 @@ def _frames_of(reader: Reader, all_frames: bool, *, damaged_ok: bool = False) ->
 
 def _broken_tiles(reader: Reader, frames: int) -> int:
     """How many tiles of the first frames do not decode."""
-    from agvae.coding.tiles import latents_sha256
+    with loading():
+        from agvae.coding.tiles import latents_sha256
     from agvae.container import tile_boxes
     from agvae.errors import DamagedFileError
 
@@ -474,7 +476,8 @@ def _info_of_model(args: argparse.Namespace) -> int:
 
 def _hash(reader: Reader) -> dict[str, str]:
     """latents_sha256 of a file with right checksums, or what is in its way: damage, or hash_error if other weights."""
-    from agvae.coding.tiles import latents_sha256
+    with loading():
+        from agvae.coding.tiles import latents_sha256
     from agvae.container import DamagedFileError
 
     try:
@@ -802,7 +805,9 @@ def _demo(args: argparse.Namespace) -> int:
     from PIL import Image
 
     import agvae
-    from agvae.coding.loaded import load_model
+
+    with loading():
+        from agvae.coding.loaded import load_model
     from agvae.metrics import psnr
 
     encoded, decoded = args.out / "chelsea.agv", args.out / "chelsea.png"

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 
 _REPORTS = re.compile(
     r"allocate memory|out of memory|not enough memory"  # PyTorch, its kinds of devices, and the system
+    r"|failed to map segment from shared object$"  # the system's loader, with no reason where that is memory
     r"|bad_alloc"  # C++ through PyTorch
     r"|could not (create|execute|initialize) a "  # oneDNN, which has no other reason with shapes that it knows
-    r"|_ALLOC_FAILED"  # cuBLAS, cuDNN
+    r"|_ALLOC_FAILED",  # cuBLAS, cuDNN
+    re.MULTILINE,
 )
 
 
@@ -33,4 +35,25 @@ def memory_errors(purpose: str) -> Iterator[None]:
         if not is_shortage(error):
             raise
         msg = f"not enough memory {purpose}"
+        raise MemoryError(msg) from error
+
+
+_short_once = False
+"""Loading has failed for want of memory; what is loaded in part then raises all kinds of errors."""
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """For the imports of NumPy and of the codec: `memory_errors`, also where the report is lost on its way."""
+    global _short_once
+    try:
+        yield
+    except Exception as error:
+        reports: list[BaseException] = [error]
+        while cause := reports[-1].__cause__ or reports[-1].__context__:
+            reports.append(cause)
+        if not _short_once and not any(is_shortage(report) or isinstance(report, SystemError) for report in reports):
+            raise
+        _short_once = True
+        msg = "not enough memory to load the codec"
         raise MemoryError(msg) from error

@@ -16,6 +16,7 @@ from PIL import Image, ImageFile
 
 from agvae.container import SIGNATURE, Reader
 from agvae.errors import NotAgvError
+from agvae.shortage import loading
 from pillow_agvae.appended import checked_images, same_file
 from pillow_agvae.locking import give_lock, locked
 from pillow_agvae.saving import save, save_all, save_over
@@ -169,7 +170,8 @@ class AgvImageFile(ImageFile.ImageFile):
         return super().load()
 
     def _decode(self, reader: Reader) -> None:
-        from agvae.api import decode_frame
+        with loading():
+            from agvae.api import decode_frame
 
         self._check_open()
         pixels = None

@@ -16,6 +16,7 @@ from PIL import Image
 
 from agvae.file.metadata import WHOLE_IMAGE, Metadata
 from agvae.quality import DEFAULT_QUALITY, QUALITY_RANGES
+from agvae.shortage import loading
 from agvae.whole_file import check_target, write_in_place, write_whole
 from pillow_agvae.appended import AllFrames, check_sources, checked_images
 from pillow_agvae.locking import locked
@@ -141,8 +142,9 @@ def save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
 
 def _encoded(im: Image.Image, source: Sequence[Image.Image] | AllFrames) -> bytes:
-    from agvae.api import check_flag, encode_frames, parse_rate
-    from agvae.coding.frames import Frames
+    with loading():
+        from agvae.api import check_flag, encode_frames, parse_rate
+        from agvae.coding.frames import Frames
 
     options = im.encoderinfo
     _check_options(options)
