@@ -243,3 +243,26 @@ def test_a_model_in_no_registry_has_another_name_than_a_released_one(tiny_weight
     digest = hashlib.sha256((tiny_weights / "tiny.safetensors").read_bytes()).hexdigest()
     assert name == found["model"] == f"tiny-{digest[:8]}"
     assert found["digest"] == digest[:16]
+
+
+class Unmade(AGVAE):
+    """A network that cannot be made twice."""
+
+    broken = False
+
+    def __init__(self, config: OtherConfig) -> None:
+        if self.broken:
+            raise AttributeError
+        super().__init__(config)
+
+
+def test_a_network_that_cannot_be_made_is_an_error_of_its_model(
+    folder: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register("four-unmade", OtherConfig, Unmade)
+    options = TrainingOptions((), str(folder / "run"), batch=1, crop=64, device="cpu")
+    Trainer(options, network=Unmade(OTHER), data=Picture()).save(folder / "c.pt")
+    export_checkpoint(folder / "c.pt", folder / "m.safetensors", "unmade")
+    monkeypatch.setattr(Unmade, "broken", True)
+    with registered(folder / "m.safetensors") as name, pytest.raises(agvae.AgvError, match="no network can be made"):
+        agvae.encode(picture(20, 20), model=name)

@@ -24,7 +24,7 @@ from agvae import weights as model_files
 from agvae.entropy.coder import SYMBOL_LIMIT, Indices, Symbols, TableCoder
 from agvae.entropy.tables import Tables, table_index, with_mirror_images
 from agvae.errors import DamagedFileError, WeightsError
-from agvae.networks import Config, GainedAutoencoder, ModelConfig, bands, build
+from agvae.networks import Config, GainedAutoencoder, ModelConfig, ReferenceConfig, bands, build
 from agvae.networks.autoencoder import StepParameters, follow, load_parameters
 from agvae.networks.gain import level_weights
 from agvae.networks.hyperprior import STRIDE as HYPER_STRIDE
@@ -33,6 +33,7 @@ from agvae.progress import checkpoint
 from agvae.quality import LEVEL_STEPS, VECTORS
 from agvae.settings import options
 from agvae.shortage import memory_errors
+from agvae.weights.model_file import MALFORMED
 
 Visit = Callable[[StepParameters, list[Indices]], list[Symbols]]
 
@@ -95,9 +96,14 @@ class Model:
         file = model_files.read_model_file(path)
         self.name, self.sha256 = name, file.sha256
         try:
-            self.network = _without_values(file.config)
+            with memory_errors(f"for model {name!r}"):
+                self.network = _without_values(file.config)
         except ModuleNotFoundError as error:
-            msg = f"model {name!r} ({file.config.preset}) needs {error.name}: pip install 'agvae[train]'"
+            hint = ": pip install 'agvae[train]'" if isinstance(file.config, ReferenceConfig) else ""
+            msg = f"model {name!r} ({file.config.preset}) needs {error.name}{hint}"
+            raise WeightsError(msg) from error
+        except MALFORMED as error:  # of another package's network
+            msg = f"no network can be made of model file {os.fspath(path)!r}: {error or type(error).__name__}"
             raise WeightsError(msg) from error
         try:
             with memory_errors(f"for model {name!r}"):
@@ -252,7 +258,7 @@ class Model:
 
 def _without_values(config: Config) -> GainedAutoencoder:
     """A network whose parameters are to be loaded, made without drawing random numbers that the caller would miss."""
-    if isinstance(config, ModelConfig):
+    if type(config) is ModelConfig:  # a subclass is that of another network
         return build(config, "meta")
     with torch.random.fork_rng(devices=[]):
         return build(config)

@@ -23,7 +23,12 @@ class Density(Protocol):
 
 
 class FactorizedDensity(nn.Module):
-    """One learned density per channel of z, as the derivative of a monotone network c(x)."""
+    """One learned density per channel of z, as the derivative of a monotone network c(x).
+
+        c = sigmoid . f_K . ... . f_1,   f_k(x) = g_k(softplus(H_k) x + b_k),   g_k(x) = x + tanh(a_k) tanh(x)
+
+    with g_K(x) = x; the mass of an integer is P(z) = c(z + 1/2) - c(z - 1/2).
+    """
 
     def __init__(self, channels: int, widths: tuple[int, ...] = (3, 3, 3), spread: float = 3.0) -> None:
         super().__init__()

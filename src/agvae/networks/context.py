@@ -77,7 +77,10 @@ class ParameterHead(nn.Module):
 
 
 class ContextModel(nn.Module):
-    """Entropy parameters of every step from hyper features and the latents decoded so far; exact in float64."""
+    """Entropy parameters of every step from hyper features and the latents decoded so far; exact in float64.
+
+    step 0:  first(features)             step k:  head(block(adapt_k([features, y-hat of steps before, else 0])))
+    """
 
     def __init__(self, config: EntropyShape) -> None:
         super().__init__()

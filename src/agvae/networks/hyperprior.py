@@ -13,7 +13,12 @@ STRIDE = 4
 
 
 class HyperAnalysis(nn.Module):
-    """h_a: y (B, h, w, M) -> z (B, ceil(h/4), ceil(w/4), c_hp).  Runs in the encoder only; not exact."""
+    """h_a: y (B, h, w, M) -> z (B, ceil(h/4), ceil(w/4), c_hp).  Runs in the encoder only; not exact.
+
+        z = down2(s2d(act(down1(s2d(act(embed(y)))))))
+
+    Rows and columns are filled up with zeros to multiples of 4; s2d is `space_to_depth` of 2 x 2 positions.
+    """
 
     def __init__(self, config: EntropyShape) -> None:
         super().__init__()
@@ -30,7 +35,12 @@ class HyperAnalysis(nn.Module):
 
 
 class HyperSynthesis(nn.Module):
-    """h_s: inverse-gained z (B, hz, wz, c_hp) -> features (B, 4 hz, 4 wz, entropy_width); exact in float64."""
+    """h_s: inverse-gained z (B, hz, wz, c_hp) -> features (B, 4 hz, 4 wz, entropy_width); exact in float64.
+
+        features = block2(act(d2s(up2(block1(act(d2s(up1(z)))))) + level_bias))
+
+    d2s is `depth_to_space` to 2 x 2 positions.
+    """
 
     def __init__(self, config: EntropyShape) -> None:
         super().__init__()

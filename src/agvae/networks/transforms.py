@@ -19,7 +19,14 @@ STRIDE = 16
 
 
 class AnalysisTransform(nn.Module):
-    """g_a: image (B, H, W, 3), values about [-0.5, 0.5], H and W multiples of 16 -> y (B, H/16, W/16, M)."""
+    """g_a: image (B, H, W, 3), values about [-0.5, 0.5], H and W multiples of 16 -> y (B, H/16, W/16, M).
+
+        h8  = blocks8(embed(s2d8(x)))               (B, H/8, W/8, c8)
+        h16 = blocks16(down(s2d2(h8)))              (B, H/16, W/16, c16)
+        y   = head(h16)
+
+    s2d8 and s2d2 are `space_to_depth` of 8 x 8 pixels and of 2 x 2 positions.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -45,7 +52,10 @@ class AnalysisTransform(nn.Module):
 
 
 class SynthesisTransform(nn.Module):
-    """g_s: y' (B, h, w, M) -> image (B, 16 h, 16 w, 3), values about [-0.5, 0.5]."""
+    """g_s: y' (B, h, w, M) -> image (B, 16 h, 16 w, 3), values about [-0.5, 0.5].
+
+    The layers of g_a in reverse, with weights of their own: x = d2s8(head(blocks8(d2s2(up(blocks16(embed(y')))))))
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

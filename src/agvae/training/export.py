@@ -64,7 +64,7 @@ def checkpoint_config(path: Path, state: dict[str, Any]) -> Config:
     except ValueError as error:
         msg = f"{path} gives no model that can be loaded: {error}"
         raise ValueError(msg) from error
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         msg = f"{path} is a checkpoint of another network or version"
         raise ValueError(msg) from error
 
