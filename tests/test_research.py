@@ -118,7 +118,7 @@ def test_networks_of_packages_are_found_when_a_file_names_them(
         with pytest.raises(agvae.AgvError, match="four_nets, which four-nets offers as 'four', cannot be imported"):
             agvae.decode(data)
         (package / "entry_points.txt").unlink()
-        missing = "its architecture 'four' is not known here: the package 'four-nets', which registers it, is not "
+        missing = "its architecture 'four' is not known here: the package 'four-nets' that registers it is not "
         with pytest.raises(agvae.AgvError, match=missing):
             agvae.decode(data)
     for words in (

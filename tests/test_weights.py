@@ -686,7 +686,7 @@ def test_what_could_not_be_read_is_not_written() -> None:
         ({"buffers": '{"entropy.prior": 1}'}, "buffers must be a list"),
         ({"architecture": "four", "package": "fourpkg"}, "'four' is not known here: the package 'fourpkg'"),
         ({"architecture": "../four", "package": "\x1b[2J"}, "name of its architecture is none"),
-        ({"architecture": "four", "package": "\x1b[2J"}, "'four' is not known here: a package"),
+        ({"architecture": "four", "package": "\x1b[2J"}, "'four' is not known here: the module that registers it"),
         ({"card": "no JSON"}, "cannot read model file"),
         ({"card": "[]"}, "card"),
         ({"card": "[" * 100_000}, "cannot read model file"),

@@ -128,8 +128,9 @@ def architecture(name: str, package: str = "") -> Architecture:
         for point in entry_points(group=GROUP, name=name):
             _load(point)
     if name not in _known:
-        source = f"the package {package!r}" if _NAME.fullmatch(package) else "a package"
-        msg = f"its architecture {name!r} is not known here: {source}, which registers it, is not installed or imported"
+        known = isinstance(package, str) and _NAME.fullmatch(package)
+        source = f"the package {package!r}" if known else "the module"
+        msg = f"its architecture {name!r} is not known here: {source} that registers it is not installed or imported"
         raise ValueError(msg)
     return _known[name]
 
@@ -167,6 +168,8 @@ def signature(config: Config) -> dict[str, str]:
 
 def _package(module: str) -> str:
     top = module.partition(".")[0]
+    if top == "__main__":  # a script, or a notebook
+        return ""
     if top == "agvae":  # to look it up would take a while
         return top
     return next(iter(packages_distributions().get(top, [])), top)

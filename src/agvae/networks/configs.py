@@ -6,7 +6,6 @@ import math
 import re
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from agvae.errors import require
 
@@ -45,7 +44,7 @@ class Shape(ABC):
         """n, the number of gain vectors."""
         return len(self.betas)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The arguments that make it."""
         return asdict(self)  # type: ignore[call-overload]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -66,7 +66,7 @@ class Config(Protocol):
     def levels(self) -> int:
         """n, the number of gain vectors."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The arguments that make it, of types that JSON has; tuples stand for lists."""
 
     def least_weights(self) -> int:
