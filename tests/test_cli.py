@@ -667,6 +667,18 @@ class TestCoding:
         assert run("decode", coded, tmp_path / "a.webp") == 0
         assert capsys.readouterr().err == ""
 
+    @pytest.mark.parametrize(("extension", "milliseconds"), [("gif", 700_000), ("png", 100_001)])
+    def test_durations_beyond_a_format(
+        self, extension: str, milliseconds: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        frames = [picture(40, 24), picture(40, 24, 1)]
+        (tmp_path / "a.agv").write_bytes(agvae.encode(frames, 2, metadata=Metadata(durations=(40, milliseconds))))
+        target = tmp_path / f"a.{extension}"
+        assert run("decode", tmp_path / "a.agv", target) == 1
+        said = f"{target}: Pillow writes no frames of {milliseconds} ms as {extension.upper()}: take another format"
+        assert said in capsys.readouterr().err
+        assert not target.exists()
+
     def test_colours_of_a_palette(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         for pixels, said in ((picture(40, 24), True), (np.full((24, 40, 3), (9, 80, 200), np.uint8), False)):
             (tmp_path / "a.agv").write_bytes(agvae.encode(pixels, 6))

@@ -32,7 +32,7 @@ def written(
         durations, loop: as `agvae.Metadata` has them.
 
     Raises:
-        ValueError: a frame cannot be read again.
+        ValueError: a frame cannot be read again, or lasts longer than can be written.
         Exception: whatever Pillow's writers raise at what they cannot store.
     """
     if len(frames) > 1:
@@ -45,10 +45,25 @@ def written(
     else:
         first = frames[0]
     file = BytesIO()
-    first.save(file, form, **options, **info)
+    try:
+        first.save(file, form, **options, **info)
+    except Exception as error:  # whatever Pillow's writers raise at what they cannot store
+        times = options.pop("duration", None)
+        if times is None or not _saves(first, form, {**options, **info}):
+            raise
+        msg = f"Pillow writes no frames of {max(times)} ms as {form}: take another format"
+        raise ValueError(msg) from error
     if len(frames) > 1 and form == "WEBP" and frames[0].mode == "RGBA":
         _mark_alpha(file)
     return file.getvalue(), lost + list(_changed(file, frames, form, options.get("duration")))
+
+
+def _saves(image: Image.Image, form: str, options: dict[str, Any]) -> bool:
+    try:
+        image.save(BytesIO(), form, **options)
+    except Exception:  # whatever Pillow's writers raise
+        return False
+    return True
 
 
 def _animation(
