@@ -73,7 +73,7 @@ def package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: four-nets\nVersion: 1.0\n")
     (information / "top_level.txt").write_text("four_nets\n")
-    (information / "entry_points.txt").write_text("[agvae.networks]\nfour = four_nets\n")
+    (information / "entry_points.txt").write_text("[agvae.networks]\nbroken = no_such_module\nfour = four_nets\n")
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
     forget()
@@ -96,6 +96,8 @@ TRAIN = ["train", "--data=pictures", "--batch=2", "--crop=64", "--precision=fp32
 def test_networks_of_packages_are_found_when_a_file_names_them(
     folder: Path, package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    agvae.encode(picture(20, 20))
+    assert "four_nets" not in sys.modules
     for words in (
         [*TRAIN, "--output=run", "--preset=four-tiny", "--patches=2"],
         ["train", "--resume=run/checkpoint.pt", "--patches=4"],
@@ -108,6 +110,9 @@ def test_networks_of_packages_are_found_when_a_file_names_them(
     ):
         forget()
         assert main(words) == 0, (words, capsys.readouterr().err)
+    assert main([*TRAIN, "--output=none", "--preset=none"]) == 1
+    message = capsys.readouterr().err
+    assert "four-tiny, not 'none'; no_such_module, which four-nets offers as 'broken', cannot be imported" in message
     with agvae.options.using(weights="models"):
         forget()
         data = agvae.encode(picture(50, 40), model="four")

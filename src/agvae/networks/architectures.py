@@ -139,12 +139,15 @@ def preset(name: str) -> Config:
     """The configuration of a preset; where it is unknown, installed packages that offer networks are imported.
 
     Raises:
-        ValueError: there is none, or a package cannot be imported.
+        ValueError: there is none, be it that a package cannot be imported.
     """
-    if name not in PRESETS:
-        for point in entry_points(group=GROUP):
+    failed = ""
+    for point in entry_points(group=GROUP) if name not in PRESETS else ():
+        try:
             _load(point)
-    require(name in PRESETS, f"preset must be one of {', '.join(PRESETS)}, not {name!r}")
+        except ValueError as error:  # another package may have it
+            failed += f"; {error}"
+    require(name in PRESETS, f"preset must be one of {', '.join(PRESETS)}, not {name!r}{failed}")
     return PRESETS[name]
 
 
@@ -152,7 +155,8 @@ def _load(point: EntryPoint) -> None:
     try:
         point.load()
     except Exception as error:
-        msg = f"{point.value}, which {_package(point.module)} offers as {point.name!r}, cannot be imported: {error}"
+        source = point.dist.name if point.dist else _package(point.module)
+        msg = f"{point.value}, which {source} offers as {point.name!r}, cannot be imported: {error}"
         raise ValueError(msg) from error
 
 
