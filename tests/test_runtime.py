@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import agvae
+from tests.helpers import picture
+
 TIMEOUT = 300
 
 HEAD = """
@@ -75,6 +78,24 @@ print(work())
 
 def test_first_use_while_the_process_ends(tiny_weights_folder: Path, expected: str) -> None:
     assert run(tiny_weights_folder, "atexit.register(lambda: print(work()))") == expected
+
+
+def test_first_import_while_the_process_ends(tmp_path: Path) -> None:
+    """Without packages that load for other reasons what can only be loaded before."""
+    code = """
+import atexit, sys, threading
+
+def width():
+    sys.path.insert(0, sys.argv[1])
+    import agvae
+    print(agvae.read_info(sys.argv[2])["width"])
+
+atexit.register(width)
+"""
+    (tmp_path / "a.agv").write_bytes(agvae.encode(picture(20, 10), 1))
+    command = [sys.executable, "-I", "-S", "-c", code, Path(agvae.__file__).parents[1], tmp_path / "a.agv"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+    assert (result.stdout, result.stderr) == ("20\n", "")
 
 
 @pytest.mark.parametrize("early", [True, False])

@@ -9,7 +9,6 @@ than one operator.  No lock is held anywhere, so that an exception from a signal
 from __future__ import annotations
 
 import atexit
-import concurrent.futures.thread  # noqa: F401
 import os
 import sys
 import threading
@@ -92,7 +91,9 @@ def _after_fork() -> None:
 
 
 atexit.register(_LastHandler())
-# PyTorch may be imported for the first time in an exit handler, too late for `concurrent.futures.thread`, and for the
-# first finalizer of a process, after which Python would not run those of PyTorch.
-weakref.finalize(at_work, tuple)
 after_fork(_after_fork)
+# PyTorch may be imported for the first time in an exit handler, when Python can no longer load this module, which it
+# needs, and runs finalizers only if there was one before.
+with suppress(RuntimeError):
+    import concurrent.futures.thread  # noqa: F401
+weakref.finalize(at_work, tuple)

@@ -106,7 +106,9 @@ def latents_sha256(header: Header, tiles: Iterable[bytes]) -> str:
     model = model_of(header)
     digest = hashlib.sha256()
     for payload, box in zip(tiles, itertools.cycle(tile_boxes(header)), strict=False):
-        (latents,) = model.unpack([payload], [header.level], *latent_shape(box))
+        for attempt in attempts(model):
+            with attempt:
+                (latents,) = attempt.model.unpack([payload], [header.level], *latent_shape(box))
         if isinstance(latents, DamagedFileError):
             raise latents
         digest.update(latents.tobytes())
