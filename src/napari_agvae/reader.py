@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import secrets
@@ -18,7 +19,11 @@ from napari_agvae.document import LayerData
 from napari_agvae.file_layers import FileLayer, open_file
 from napari_agvae.loading import import_codec
 from napari_agvae.progress import in_activity_dock
+from napari_agvae.regions import ALIGNMENT
 from napari_agvae.settings import plugin_settings, wanted_device
+
+BATCH = 8000
+"""Pixels, with those that the codec adds, which are decoded as fast as one of them."""
 
 Source = str | os.PathLike[str]
 
@@ -54,7 +59,8 @@ def read_agv(path: Source | Sequence[Source]) -> list[LayerData]:
     """The layers of a file, or of several files that each hold one, stacked along a new first axis.
 
     Each is (data, attributes, "image"), as `napari.layers.Layer.create` takes it.  Data are uint8 or what was saved,
-    (..., Y, X) or in colour (..., Y, X, 3 or 4): of one frame decoded, of more a dask array with a chunk for each.
+    (..., Y, X) or in colour (..., Y, X, 3 or 4): of one frame decoded, of more a dask array with a chunk for each,
+    or for a few up to 32 pixels a side.
     `attributes["metadata"]["agv"]` is what `agvae.read_info` says of the file, and the map of values, if there is one.
     Of a folder, its .agv files are stacked where that is possible, else each of them gives its layers.
 
@@ -89,7 +95,7 @@ def _agv_files(folder: Path) -> list[Path]:
 
 def _layer_data(layer: FileLayer, for_viewer: bool) -> LayerData:
     stored = layer.stored
-    data = layer.decode(0) if not stored.shape else _lazy([layer], for_viewer)[0]
+    data = layer.decode(range(1))[0] if not stored.shape else _lazy([layer], for_viewer)[0]
     name = layer.path.stem if layer.alone or stored.name is None else stored.name
     attributes = {"name": name, **_attributes(layer)}
     attributes["metadata"] = {**stored.attributes.get("metadata", {}), "agv": layer.info}
@@ -146,16 +152,26 @@ def _attributes(layer: FileLayer) -> dict[str, Any]:
 
 
 def _lazy(layers: Sequence[FileLayer], for_viewer: bool) -> Any:
-    """A dask array of layers of one shape, along a new first axis, with a chunk for each frame."""
+    """A dask array of layers of one shape, along a new first axis.
+
+    It has a chunk for each frame, or for a few of the last axis before Y where they are tiny.
+    """
     import dask.array as da
 
     first = layers[0]
     axes = (len(layers), *first.stored.shape)
-    sizes = [(1,) * axis for axis in axes] + [(axis,) for axis in first.shape[len(axes) - 1 :]]
+    pixels = math.prod(-(-side // ALIGNMENT) * ALIGNMENT for side in first.size)
+    most = max(1, BATCH // pixels) if len(axes) > 1 else 1
+    counts = tuple(min(most, axes[-1] - begin) for begin in range(0, axes[-1], most))
+    sizes = [*((1,) * axis for axis in axes[:-1]), counts]
+    sizes += [(axis,) for axis in first.shape[len(axes) - 1 :]]
 
     def chunk(block_id: tuple[int, ...]) -> NDArray[Any]:
-        frame = int(np.ravel_multi_index(block_id[1 : len(axes)], axes[1:])) if len(axes) > 1 else 0
-        return layers[block_id[0]].now().decode(frame, for_viewer=for_viewer)[(None,) * len(axes)]
+        *places, block = block_id[: len(axes)]
+        number, *begin = (*places, block * most)
+        frame = int(np.ravel_multi_index(begin, axes[1:])) if begin else 0
+        frames = layers[number].decode(range(frame, frame + counts[block]), for_viewer=for_viewer)
+        return np.stack(frames)[(None,) * (len(axes) - 1)]
 
     name = f"agv-{secrets.token_hex(8)}"  # dask may take what has one name for one array, and files change
     meta = np.empty((0,) * len(sizes), first.dtype)

@@ -9,7 +9,6 @@ import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -161,19 +160,14 @@ def _asked(viewer: ViewerModel | None) -> bool:
 def save_layer(parent: QWidget, layer: Image, quality: float, model: str | None) -> Task | None:
     """Ask for a path and save a layer there; None if the user thinks better of it."""
     name = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", layer.name)
-    path = ask_for_file(
-        parent, "Save as .agv", f"{name.removesuffix('.agv')}.agv", "AGVAE images", ".agv", partial(_in_use, layer)
-    )
+    path = ask_for_file(parent, "Save as .agv", f"{name.removesuffix('.agv')}.agv", "AGVAE images", ".agv", _in_use)
     return writing(layer, path, quality, model) if path else None
 
 
-def _in_use(layer: Image, path: Path) -> str:
-    """Why a layer cannot be saved under a path; empty if it can."""
+def _in_use(path: Path) -> str:
+    """Why nothing can be saved under a path just now; empty if it can."""
     if any(task.target is not None and _same(path, task.target) for task in _running):
         return f"{path} is being saved just now: wait, or choose another name."
-    lazy = not isinstance(layer.data, np.ndarray)
-    if lazy and layer.source.path is not None and _same(path, Path(layer.source.path)):
-        return f"{path} is the file that layer {layer.name!r} is read from: choose another name."
     return ""
 
 

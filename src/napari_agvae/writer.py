@@ -20,6 +20,7 @@ from agvae.whole_file import check_target, write_whole
 from napari_agvae.document import LayerData, describe_layer, pack_layers
 from napari_agvae.frames import LayerCodes, LayerFrames
 from napari_agvae.loading import load_codec
+from napari_agvae.opened import keep_open
 from napari_agvae.own import shows_preview
 from napari_agvae.progress import in_activity_dock, saving
 from napari_agvae.settings import RANGES, VALUES, Settings, plugin_settings, wanted_device, wanted_model
@@ -96,6 +97,7 @@ def write_agv(
 
     uint8 and grey uint16 are coded as they are, other numbers through a `ValueMap` of each frame that the file keeps.
     Frames are computed one at a time: below 64 MiB once, above twice, first for their ranges and then to be coded.
+    Lazy arrays of `read_agv` stay as they are where their file is replaced: its old content is kept in memory.
     `agvae.progress.watched` can follow and stop it.
 
     Args:
@@ -125,7 +127,9 @@ def write_agv(
         ],
         [part.frames.name for part in parts],
     )
-    write_whole(target, encode_frames(frames, rate, Metadata(arrays=document), model), replace=replace)
+    data = encode_frames(frames, rate, Metadata(arrays=document), model)
+    keep_open(target)
+    write_whole(target, data, replace=replace)
     return str(target)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterable, Iterator
+from copy import copy
 from functools import cached_property
 from io import BytesIO
 from itertools import accumulate
@@ -116,6 +117,13 @@ class Reader:
     def end(self) -> int:
         """Where the last tile ends in the file."""
         return self._first_tile + sum(self._lengths) + len(self._lengths) * OVERHEAD
+
+    def over(self, fp: IO[bytes]) -> Reader:
+        """A reader of the same file, opened anew as `fp`; nothing is parsed again."""
+        self._starts  # noqa: B018  # found once for all
+        other = copy(self)
+        other._fp = fp
+        return other
 
     def detach(self) -> BytesIO:
         """Read all of the file that tiles are read from, so that it may change or go; gives that instead."""

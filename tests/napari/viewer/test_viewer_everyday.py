@@ -260,22 +260,37 @@ def test_a_file_that_came_meanwhile_is_not_replaced(
     assert str(path) in notification_manager.records[-1].message
 
 
-def test_a_lazy_layer_is_not_saved_where_it_is_read(
-    viewer: Any, dock: Any, tmp_path: Path, choose: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("way", ["dock", "menu", "duplicate", "derived"])
+def test_a_lazy_layer_saved_where_it_is_read_stays_as_it_is(
+    viewer: Any, dock: Any, until: Until, tmp_path: Path, choose: Any, way: str
 ) -> None:
-    from qtpy.QtWidgets import QMessageBox
+    from napari.layers._layer_actions import _duplicate_layer
 
     path = tmp_path / "stack.agv"
-    path.write_bytes(agvae.encode([IMAGE, IMAGE[::-1]]))
-    viewer.open(path, plugin="agvae")
-    before = path.read_bytes()
-    said: list[str] = []
-    monkeypatch.setattr(QMessageBox, "exec", lambda box: said.append(box.text()))
-    choose(path, "")
-    dock.save.changed.emit(True)
-    assert "is the file that layer 'stack' is read from" in said[0]
-    assert path.read_bytes() == before
-    assert not dock._tasks
+    path.write_bytes(agvae.encode([IMAGE[..., 0], IMAGE[::-1, :, 0] // 3]))
+    viewer.layers.clear()
+    (opened,) = viewer.open(path, plugin="agvae")
+    saved = opened
+    if way == "duplicate":
+        viewer.layers.selection = {opened}
+        _duplicate_layer(viewer.layers)
+        saved = next(layer for layer in viewer.layers if layer.name == "stack copy")
+    elif way == "derived":
+        saved = viewer.add_image(opened.data // 2, name="half")
+    else:
+        opened.data = opened.data // 2
+    before = {layer: np.asarray(layer.data) for layer in (opened, saved)}
+    for _ in range(2):
+        if way == "menu":
+            saved.save(str(path))
+        else:
+            viewer.layers.selection.active = saved
+            choose(path)
+            dock.save.changed.emit(True)
+            until(lambda: not dock._tasks)
+        for layer, values in before.items():
+            np.testing.assert_array_equal(np.asarray(layer.data), values)
+        assert abs(float(agvae.decode(path).mean()) - before[saved][0].mean()) < 2
 
 
 def test_the_numbers_of_a_stack_tell_ratio_and_size_of_the_whole(viewer: Any, dock: Any, until: Until) -> None:
