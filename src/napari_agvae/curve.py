@@ -62,14 +62,15 @@ def points(source: LayerSlice, survey: Survey, box: Box, wanted: Iterable[int], 
     from agvae.coding.preview import Preview
 
     original = survey.original(source, box)
-    codes, real = source.crop(box), source.unrounded(box)
+    codes, reference = source.crop(box), source.reference(box)
     for level in wanted:
         preview = Preview(original, level, model)
         decoded = codes.copy()
         for (left, top, right, bottom), pixels in preview.parts():
             decoded[top:bottom, left:right] = pixels
         size = len(preview.file())
-        yield Point(level, size, 8 * size / (codes.shape[0] * codes.shape[1]), *similarity(real, decoded, source.range))
+        found = similarity(reference, source.result(decoded), source.bounds)
+        yield Point(level, size, 8 * size / (codes.shape[0] * codes.shape[1]), *found)
 
 
 def work(request: Request, turn: Turn, tell: tuple[Callable[[Any], None], Callable[[str], None]]) -> None:

@@ -20,10 +20,9 @@ _closing: set[Engine] = set()
 class Engine(QObject):
     """Works on requests in a thread of its own, the latest first; its signals arrive in the thread that made it.
 
-    Whoever makes it connects all of them.
-
     Args:
         worker: given what takes a result, and what takes a sentence about what takes long, it gives the work.
+        receivers: what the signals are connected to, in the order in which they stand here.
     """
 
     shown = Signal(object)
@@ -36,8 +35,10 @@ class Engine(QObject):
     """Nothing is left to do."""
     _ended = Signal()
 
-    def __init__(self, worker: Callable[[Tell, Tell], Work]) -> None:
+    def __init__(self, worker: Callable[[Tell, Tell], Work], *receivers: Callable[..., object]) -> None:
         super().__init__()
+        for signal, receiver in zip((self.shown, self.status, self.failed, self.idle), receivers, strict=True):
+            signal.connect(receiver)
         work = worker(lambda result: self.shown.emit(result), lambda text: self.status.emit(text))
         self._latest: LatestWins[Request] | None = LatestWins(
             work,

@@ -15,6 +15,7 @@ from napari_agvae.controls import QualityEditor, ReadOuts, Sentence, devices, ta
 from napari_agvae.dock import Dock, Scrolled
 from napari_agvae.search import UNITS
 from napari_agvae.settings import Settings
+from napari_agvae.shown_numbers import ShownNumbers
 from napari_agvae.texts import TOOLTIPS
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class PreviewForm(Dock):
         self.unsavable = Sentence()
         self.editor = QualityEditor(parse_quality(settings.quality))
         self.readouts = ReadOuts(READ_OUTS)
+        self.numbers = ShownNumbers(self.readouts, self.unsavable)
         self.status = Sentence()
         self.comparison = Comparison(layers)
         known = registry()
@@ -80,3 +82,7 @@ class PreviewForm(Dock):
         outside.setContentsMargins(3, 0, 3, 5)
         outside.addWidget(Scrolled(inside, LOWEST))
         outside.addWidget(self._buttons.native)
+
+    def offer_devices(self) -> None:
+        """Let the user choose among those that can be used, as far as that is known by now."""
+        self.device.choices = devices(self.device.value)

@@ -8,6 +8,7 @@ import numpy as np
 
 from agvae.quality import level_to_quality
 from napari_agvae.canvas import PreviewCanvas
+from napari_agvae.connections import Connections
 from napari_agvae.on_view import MOVES, OnView
 from napari_agvae.own import claim
 
@@ -56,13 +57,12 @@ class PreviewLayers(OnView):
         self._name = source.name
         self._hidden: list[Image] = []
         self._replaced = self._busy = False
-        for name in _FOLLOWED:
-            if hasattr(source.events, name):
-                getattr(source.events, name).connect(self._follow)
-        source.events.name.connect(self._rename)
-        for name in MOVES:
-            viewer.dims.events[name].connect(self._see_to_source)
-        viewer.layers.events.reordered.connect(self._see_to_order)
+        self._following = Connections(
+            *((source.events[name], self._follow) for name in _FOLLOWED if name in source.events),
+            (source.events.name, self._rename),
+            *((viewer.dims.events[name], self._see_to_source) for name in MOVES),
+            (viewer.layers.events.reordered, self._see_to_order),
+        )
 
     def show(self, canvas: PreviewCanvas, level: int, index: tuple[int, ...]) -> None:
         """Show what is on a canvas now, of the slice at an index."""
@@ -145,13 +145,7 @@ class PreviewLayers(OnView):
 
     def unfollow(self) -> None:
         """Follow the source no longer."""
-        for name in _FOLLOWED:
-            if hasattr(self.source.events, name):
-                getattr(self.source.events, name).disconnect(self._follow)
-        self.source.events.name.disconnect(self._rename)
-        for name in MOVES:
-            self.viewer.dims.events[name].disconnect(self._see_to_source)
-        self.viewer.layers.events.reordered.disconnect(self._see_to_order)
+        self._following.end()
         self._canvas = None
         self._see_to_source()
         for layer in self._there:  # which go soon, while others of the same names may come

@@ -17,7 +17,7 @@ import numpy as np
 
 import agvae
 from agvae.boxes import Box
-from agvae.container import Metadata
+from agvae.file.chunks import OVERHEAD
 from agvae.progress import watched
 from napari_agvae.canvas import PreviewCanvas
 from napari_agvae.latest import Turn
@@ -38,6 +38,7 @@ class Request:
     Attributes:
         key: equal for requests of the same slice with the same pixels.
         stack: equal for requests of the same layer with the same pixels.
+        look: equal for those with the same attributes.
         token: of whoever asked.
         data, attributes: of the layer, as `LayerFrames` takes them.
         index: of the slice, one integer for each leading axis.
@@ -61,6 +62,7 @@ class Request:
     value_range: str = VALUES
     token: int = 0
     stack: Hashable = None
+    look: Hashable = None
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,12 @@ class Live:
         self._stack: Hashable = None
         self._survey: Survey | None = None
         self._side = SMALLEST
+        self._done: Shown | None = None
+        self._fixed = 0
 
     def forget(self) -> None:
         """Let go of the layer's pixels."""
-        self._key = self._slice = self._canvas = self._stack = self._survey = None
+        self._key = self._slice = self._canvas = self._stack = self._survey = self._done = None
 
     def work(self, request: Request, turn: Turn) -> None:
         """Show the stages of a request; raises what coding raises, and MissingModelError."""
@@ -109,12 +113,14 @@ class Live:
             self._prepare(request, turn)
             assert self._slice is not None
             assert self._survey is not None
-            size = self._slice.size
-            boxes = stages(request.visible, size, self._side, whole=request.whole)
-            for number, box in enumerate(boxes):
-                turn.yielding = number > 0
-                turn.check()
-                shown = self._stage(request, self._slice, self._survey, box, first=number == 0)
+            shown = self._known(request, self._slice)
+            if shown is None:
+                boxes = stages(request.visible, self._slice.size, self._side, whole=request.whole)
+                for number, box in enumerate(boxes):
+                    turn.yielding = number > 0
+                    turn.check()
+                    shown = self._stage(request, self._slice, self._survey, box, first=number == 0)
+            assert shown is not None
             turn.yielding = True
             self._survey.look()
             if self._survey.obstacle != shown.obstacle:
@@ -125,7 +131,7 @@ class Live:
         turn.check()
         if self._key == request.key and self._slice is not None:
             return
-        self._canvas = self._slice = self._key = None
+        self._canvas = self._slice = self._key = self._done = None
         found = self._found(request)
         turn.check()
         self._canvas = PreviewCanvas(found.values)  # a new one: the one before is still on view where it belongs
@@ -142,10 +148,21 @@ class Live:
             self._survey.obstacle = str(error)
             raise
 
+    def _known(self, request: Request, source: LayerSlice) -> Shown | None:
+        """What was shown last, where at most the layer's attributes have changed since."""
+        last = self._done
+        if last is None or last.numbers is None or _coding(last.request) != _coding(request):
+            return None
+        numbers = replace(last.numbers, size=self._fixed + _described(request, source))
+        self._done = replace(last, request=request, numbers=numbers)
+        self._shown(self._done)
+        return self._done
+
     def _stage(self, request: Request, source: LayerSlice, survey: Survey, box: Box, *, first: bool) -> Shown:
         from agvae.coding.preview import Preview
 
         assert self._canvas is not None
+        self._done = None
         start = time.perf_counter()
         codes = source.crop(box)
         decoded = np.empty_like(codes)
@@ -161,17 +178,30 @@ class Live:
             self._shown(Shown(request, self._canvas, source))
         seconds = time.perf_counter() - start
         whole = box == (0, 0, *source.size)
-        alone = whole and not request.index
-        data = preview.file(Metadata(arrays=source.document()) if alone else None)
-        psnr, ms_ssim = similarity(source.unrounded(box), decoded, source.range)
+        self._fixed = len(preview.file())
+        size = self._fixed + (_described(request, source) if whole else 0)
+        psnr, ms_ssim = similarity(source.reference(box), source.result(decoded), source.bounds)
         raw = source.values[top:bottom, left:right].nbytes
-        numbers = Numbers(request.level, box, whole, len(data), psnr, ms_ssim, seconds, raw, source.count)
+        numbers = Numbers(request.level, box, whole, size, psnr, ms_ssim, seconds, raw, source.count)
         shown = Shown(request, self._canvas, source, numbers, survey.obstacle)
         self._shown(shown)
+        if whole:
+            self._done = shown
         if first:
             pixels_done = (right - left) * (bottom - top)
             self._side = next_side(self._side, time.perf_counter() - start, pixels_done)
         return shown
+
+
+def _coding(request: Request) -> Hashable:
+    """Equal for requests of one slice that are coded alike."""
+    return request.level, request.model, request.device
+
+
+def _described(request: Request, source: LayerSlice) -> int:
+    """Bytes of the file that say what the layer is, where its file has no other slices."""
+    document = source.document(request.attributes)
+    return 0 if document is None else OVERHEAD + len(document)
 
 
 def load(model: str | None, status: Callable[[str], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,40 +46,63 @@ class Numbers:
         return 8 * self.size / self.box.area
 
 
-def psnr(original: NDArray[Any], decoded: NDArray[Any], bounds: tuple[int, int] | None = None) -> float:
+def psnr(original: NDArray[Any], decoded: NDArray[Any], bounds: tuple[float, float] | None = None) -> float:
     """PSNR in dB of grey or colour, infinite if they are equal; arguments as `similarity` takes them."""
-    if decoded.dtype != np.uint8:
-        low, high = bounds or (int(original.min()), int(original.max()))
-        scale = np.float32(1 / max(high - low, 1))
-        return _decibels(np.square((original - decoded.astype(np.float32)) * scale))
+    if _is_deep(decoded):
+        low, high = _bounds(original, bounds)
+        parts = _in_parts(original, decoded)
+        return metrics.psnr_of(
+            sum(float(np.square((x - y) / (high - low or 1)).sum()) for x, y in parts) / decoded.size
+        )
     x, y, visible = _compared(original, decoded)
     found = metrics.psnr(x, y) if x.dtype == np.uint8 else _decibels(np.square((x - y) / np.float32(metrics.PEAK)))
     return found + 10 * math.log10(visible) if math.isfinite(found) else found
 
 
 def similarity(
-    original: NDArray[Any], decoded: NDArray[Any], bounds: tuple[int, int] | None = None
+    original: NDArray[Any], decoded: NDArray[Any], bounds: tuple[float, float] | None = None
 ) -> tuple[float, float | None]:
     """PSNR in dB and MS-SSIM of grey or colour; MS-SSIM is None below 161 pixels a side.
 
-    Those of uint8 are `agvae.metrics`.  The peak of uint16 is the range of the frame's values, as that of
-    `agvae.encode`'s target, and for MS-SSIM that range is first mapped to 8 bits.
+    Those of uint8 are `agvae.metrics`.  The peak of other grey is the range of the original's values, which is mapped
+    to 8 bits for MS-SSIM.
 
     Args:
-        bounds: of parts of a uint16 frame its lowest and highest value; else those of the original.
-        original, decoded: (H, W), (H, W, 3) or (H, W, 4), whose alpha and what that hides is left out; uint8, or
-            uint16 (H, W).  The original of uint8 may be float32, from 0 to 255: what was rounded to be coded.
+        original, decoded: (H, W) grey of any type, or of 8 bits (H, W, 3) or (H, W, 4), whose alpha and what that hides
+            is left out: uint8, or float32 from 0 to 255 before rounding.
+        bounds: of parts of grey of another type than uint8 the lowest and highest value of the whole.
     """
     found = psnr(original, decoded, bounds)
     if min(original.shape[:2]) < metrics.MS_SSIM_MINIMUM_SIDE:
         return found, None
-    if decoded.dtype == np.uint8:
-        x, y, _ = _compared(original, decoded)
+    if _is_deep(decoded):
+        low, high = _bounds(original, bounds)
+        x, y = (np.empty((*decoded.shape, 1), np.uint8) for _ in range(2))
+        top = 0
+        for parts in _in_parts(original, decoded):
+            rows = slice(top, top := top + len(parts[0]))
+            for shown, part in zip((x, y), parts, strict=True):
+                shown[rows, :, 0] = _rounded(((part - low) / (high - low or 1) * 255).clip(0, 255))
     else:
-        low, high = bounds or (int(original.min()), int(original.max()))
-        scale = 255 / max(high - low, 1)
-        x, y = (((pixels[..., None] - np.float32(low)) * scale).clip(0, 255) for pixels in (original, decoded))
+        x, y, _ = _compared(original, decoded)
     return found, metrics.ms_ssim(_rounded(x), _rounded(y))
+
+
+def _is_deep(decoded: NDArray[Any]) -> bool:
+    """Whether values are grey of another type than uint8."""
+    return decoded.ndim == 2 and decoded.dtype != np.uint8
+
+
+def _bounds(original: NDArray[Any], bounds: tuple[float, float] | None) -> tuple[float, float]:
+    return bounds or (float(original.min()), float(original.max()))
+
+
+def _in_parts(*pictures: NDArray[Any]) -> Iterator[tuple[NDArray[np.float64], ...]]:
+    """Some rows of each after the other as float64, which all of them might not fit in memory as."""
+    height, width = pictures[0].shape
+    rows = max(1, 2**20 // width)
+    for top in range(0, height, rows):
+        yield tuple(picture[top : top + rows].astype(np.float64) for picture in pictures)
 
 
 def _compared(original: NDArray[Any], decoded: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], float]:

@@ -9,12 +9,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtGui import QShowEvent
+from qtpy.QtGui import QEnterEvent, QShowEvent
 
 from agvae.quality import level_to_quality
 from agvae.weights import registry
 from napari_agvae.connections import Connections
-from napari_agvae.controls import devices
 from napari_agvae.engine import Engine
 from napari_agvae.failures import Failures
 from napari_agvae.form import PreviewForm
@@ -22,11 +21,10 @@ from napari_agvae.layers import PreviewLayers, bare
 from napari_agvae.live import Live, MissingModelError, Request, Shown
 from napari_agvae.on_view import MOVES
 from napari_agvae.own import is_own
-from napari_agvae.preview_request import limits, request_of, wished_level
+from napari_agvae.preview_request import IN_A_FILE, request_of, wished_level
 from napari_agvae.removal import remove_later
 from napari_agvae.search import Found, find_quality
 from napari_agvae.settings import plugin_settings
-from napari_agvae.shown_numbers import ShownNumbers
 from napari_agvae.state import Choice, session
 from napari_agvae.task_list import GOES_ON, TaskList
 from napari_agvae.tasks import get_model, save_layer
@@ -49,10 +47,9 @@ class PreviewDock(PreviewForm):
         self._viewer = bare(viewer)
         self._layers: PreviewLayers | None = None
         self._engine: Engine | None = None
-        self._token = self._revision = 0
+        self._token = self._revision = self._look = 0
         self._tasks = TaskList(self._tasks_changed)
         self._failures = Failures()
-        self._numbers = ShownNumbers(self.readouts, self.unsavable)
         self._previewing = self._unasked = False
         self._soon = QTimer(self, singleShot=True, interval=SOON)
         self._soon.timeout.connect(self._begin)
@@ -60,6 +57,7 @@ class PreviewDock(PreviewForm):
         self._select()
 
     def _connect(self) -> None:
+        self.destroyed.connect(self._tasks.disconnect)
         self.editor.changed.connect(self._changed)
         self.model.changed.connect(self._options_changed)
         self.device.changed.connect(self._options_changed)
@@ -71,14 +69,16 @@ class PreviewDock(PreviewForm):
         self._viewed = Connections(
             (self._viewer.layers.selection.events.active, self._select),
             (self._viewer.layers.events.removed, self._removed),
-            *((self._viewer.dims.events[name], self._moved) for name in MOVES),
+            *((self._viewer.dims.events[name], self._again) for name in MOVES),
         )
         self.comparison.bind(self._viewer)
 
     def _changed(self, _: int, final: bool) -> None:
+        self._tasks.cancel_search()
         self.preview(whole=final or not plugin_settings().visible_only)
 
     def _options_changed(self) -> None:
+        self._tasks.cancel_search()
         self._use()
         self.get.visible = False
         self._failures.forget()
@@ -89,10 +89,6 @@ class PreviewDock(PreviewForm):
     def _use(self) -> None:
         """Let saving do as this dock does."""
         session.use(id(self), Choice(level_to_quality(self.editor.level), self.model.value, self.device.value))
-
-    def _moved(self) -> None:
-        if self._previewing:
-            self._preview_again()
 
     def _cancel(self) -> None:
         self._soon.stop()
@@ -105,8 +101,7 @@ class PreviewDock(PreviewForm):
             self._say(SELECT)
             return
         quality, model = level_to_quality(self.editor.level), self.model.value or None
-        task = save_layer(self, self._layers.source, quality, model)
-        if task is not None:
+        if task := save_layer(self, self._layers.source, quality, model):
             self._use()
             self._tasks.begin(task)
 
@@ -122,9 +117,9 @@ class PreviewDock(PreviewForm):
 
     def _found(self, request: Request, found: Found) -> None:
         if found.size:
-            self._numbers.learn(replace(request, level=found.level), found.size)
+            self.numbers.learn(replace(request, level=found.level), found.size)
         self.editor.set_level(found.level)
-        self._changed(found.level, True)
+        self.preview()
 
     def _get_model(self) -> None:
         self.get.visible = False
@@ -135,8 +130,6 @@ class PreviewDock(PreviewForm):
         if self.status.text() == said or len(self._tasks) > said.count(GOES_ON):
             self._say()
         self._idle()
-
-    # the source
 
     def _select(self) -> None:
         """Take the selected image as the source; where no image is selected, the one before stays."""
@@ -159,7 +152,7 @@ class PreviewDock(PreviewForm):
         self._followed = Connections(
             (source.events.data, self._data_changed),
             (source.events.name, self._name_source),
-            (source.events.contrast_limits, self._limits_changed),
+            *((source.events[name], self._looked) for name in IN_A_FILE if name in source.events),
         )
 
     def _name_source(self) -> None:
@@ -179,8 +172,9 @@ class PreviewDock(PreviewForm):
             getattr(self.comparison, name).value = False
 
     def _data_changed(self) -> None:
+        self._tasks.cancel_search()
         self._revision += 1
-        self._numbers.clear()
+        self.numbers.clear()
         previewing = self._previewing
         if self._layers is not None and not self._layers.fits:
             self._attach(self._layers.source)
@@ -188,9 +182,19 @@ class PreviewDock(PreviewForm):
             self._unasked = True
             self._soon.start()
 
-    def _limits_changed(self) -> None:
-        if self._previewing and self._layers is not None and limits(self._layers.source) is not None:
-            self._preview_again()
+    def _looked(self) -> None:
+        """Something besides the pixels has changed that is in the file, too."""
+        self._look += 1
+        if self._previewing:
+            self.numbers.want(None)
+            self._unasked = True
+            self._soon.start()
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        """Look whether metadata have been edited in place, of which napari tells nobody."""
+        super().enterEvent(event)
+        if not (self.readouts.stale or self.cancel.enabled):
+            self._again()
 
     def _detach(self, *, later: bool = True) -> None:
         """Let go of the source and remove its layers; at once only where napari is not amid removing layers itself."""
@@ -203,13 +207,12 @@ class PreviewDock(PreviewForm):
             layers.unfollow()
             (remove_later if later else PreviewLayers.remove)(layers)
         self._soon.stop()
+        self._tasks.cancel_search()
         self._previewing = self._unasked = False
         self._failures.forget()
         self._say()
         self._idle()
-        self._numbers.forget()
-
-    # the preview
+        self.numbers.forget()
 
     @property
     def showing(self) -> bool:
@@ -217,13 +220,17 @@ class PreviewDock(PreviewForm):
 
     def _new_request(self, *, whole: bool) -> Request | None:
         level, model, device = self.editor.level, self.model.value, self.device.value
-        return request_of(self._layers, self._revision, level, model, device, whole=whole)
+        return request_of(self._layers, (self._revision, self._look), level, model, device, whole=whole)
 
     def preview(self, *, whole: bool = True) -> None:
         """Preview what the dock shows, as the user wants it."""
         self._use()
         self._unasked = False
         self._preview_again(whole=whole)
+
+    def _again(self) -> None:
+        if self._previewing:
+            self._preview_again()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -241,17 +248,13 @@ class PreviewDock(PreviewForm):
         if request is None:
             if self._layers is not None:
                 self._say(self._layers.obstacle)
-                self._numbers.want(None)
+                self.numbers.want(None)
             return
         if self._engine is None:
-            self._token = next(_tokens)
-            self._engine = Engine(lambda *tell: Live(*tell).work)
-            self._engine.shown.connect(self._shown)
-            self._engine.status.connect(self._say)
-            self._engine.failed.connect(self._failed)
-            self._engine.idle.connect(self._idle)
+            self._token, receivers = next(_tokens), (self._shown, self._say, self._failed, self._idle)
+            self._engine = Engine(lambda *tell: Live(*tell).work, *receivers)
         self.cancel.enabled = True
-        self._numbers.want(request)
+        self.numbers.want(request)
         self._engine.submit(replace(request, token=self._token))
 
     def _shown(self, shown: Shown) -> None:
@@ -261,13 +264,13 @@ class PreviewDock(PreviewForm):
             self._layers.show(shown.canvas, shown.request.level, shown.request.index)
         if first:
             self.comparison.apply()
-            self.device.choices = devices(self.device.value)
+            self.offer_devices()
         if shown.numbers is not None:
-            self._numbers.show(shown, shown.numbers)
+            self.numbers.show(shown, shown.numbers)
             self._say()
 
     def _failed(self, error: Exception) -> None:
-        self._numbers.clear()
+        self.numbers.clear()
         self.status.say(str(error) or type(error).__name__)
         self.get.visible = isinstance(error, MissingModelError)
         if not (self.get.visible or self._unasked):
@@ -277,7 +280,7 @@ class PreviewDock(PreviewForm):
         busy = self._engine is not None and self._engine.busy
         self.cancel.enabled = bool(self._tasks) or busy
         if not busy:
-            self._numbers.rest()
+            self.numbers.rest()
         if self.status.text().endswith(GOES_ON) and not self.cancel.enabled:
             self._say()
 

@@ -14,18 +14,27 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 
+IN_A_FILE = (
+    *("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels", "metadata"),
+    *("contrast_limits", "colormap", "gamma", "opacity", "blending", "interpolation2d"),
+)
+"""What of a layer besides its pixels makes a file larger or smaller."""
+
+
 def request_of(
-    layers: PreviewLayers | None, revision: int, level: int, model: str, device: str, *, whole: bool
+    layers: PreviewLayers | None, changes: tuple[int, int], level: int, model: str, device: str, *, whole: bool
 ) -> Request | None:
-    """The slice on view of a source whose data were changed so often; None if there is none that could be shown.
+    """The slice on view of a source; None if there is none that could be shown.
 
     Args:
+        changes: how often its data, and what else is in a file, have changed.
         model, device: as the dock's menus give them, "" and "auto" for the user's own.
     """
     index = layers.index if layers is not None else None
     if layers is None or index is None:
         return None
     source, value_range = layers.source, plugin_settings().value_range
+    revision, look = changes
     stack = (revision, value_range, limits(source))
     return Request(
         key=(stack, index),
@@ -39,6 +48,7 @@ def request_of(
         device=None if device == "auto" else device,
         value_range=value_range,
         stack=stack,
+        look=look,
     )
 
 

@@ -100,11 +100,8 @@ class RateCurveDock(Dock):
         self._about = f"{layer.name}, {box.width} x {box.height} pixels"
         self._loading("")
         if self._engine is None:
-            self._engine = Engine(lambda *tell: partial(work, tell=tell))
-            self._engine.shown.connect(self._take)
-            self._engine.status.connect(self._loading)
-            self._engine.failed.connect(self._failed)
-            self._engine.idle.connect(self._idle)
+            receivers = self._take, self._loading, self._failed, self._idle
+            self._engine = Engine(lambda *tell: partial(work, tell=tell), *receivers)
         self._engine.submit(request)
 
     def shut_down(self) -> None:

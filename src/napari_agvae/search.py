@@ -98,13 +98,13 @@ def _of_slice(request: Request, value: float, unit: str) -> Found:
     everything = Box(0, 0, *source.size)
     survey = Survey(request.data, request.attributes, request.value_range)
     frames = survey.original(source, everything).frames
-    metadata = Metadata(arrays=None if request.index else source.document())
+    metadata = Metadata(arrays=source.document(request.attributes))
     if unit == "bpp":
         return Found(_level(encode_frames(frames, parse_rate(target_bpp=value), metadata, request.model)))
-    original = source.unrounded(everything)
+    original = source.reference(everything)
     data = encode_to_psnr(
         lambda level: encode_frames(frames, level, metadata, request.model),
-        lambda data: psnr(original, decode(data), source.range),
+        lambda data: psnr(original, source.result(decode(data)), source.bounds),
         value,
     )
     return Found(_level(data))

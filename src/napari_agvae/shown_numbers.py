@@ -59,9 +59,9 @@ class ShownNumbers:
 
 def _numbers_of(request: Request | None) -> Hashable:
     """Equal for requests of which the numbers are the same, but for the part of the slice that they are of."""
-    return None if request is None else (request.key, request.level, request.model)
+    return None if request is None else (request.key, request.look, request.level, request.model)
 
 
 def _file_of(request: Request) -> Hashable:
     """Equal for requests of layers of which the file is the same."""
-    return request.stack, request.level, request.model
+    return request.stack, request.look, request.level, request.model

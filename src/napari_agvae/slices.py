@@ -32,6 +32,7 @@ class LayerSlice:
         count: how many slices the layer has.
         codes: the same in uint8 or uint16, as the writer gives them to `agvae.encode`.
         range: of codes of 16 bits, what the file maps them from; None for 8 bits.
+        bounds: of values that are coded in 16 bits the lowest and highest, clipped or not; None for 8 bits.
 
     Raises:
         TypeError: the layer cannot be coded; the text says why.
@@ -47,15 +48,16 @@ class LayerSlice:
                 f"{MAX_PIXELS} fit; crop it, or save it to see its size"
             )
             raise TypeError(msg)
+        self._frames = frames
         self.count = frames.count
         number = int(np.ravel_multi_index(index, frames.shape)) if index else 0
         self.values = frames.frame(number)
-        self._attributes = attributes
         self._own = LayerFrames(self.values, {**attributes, "rgb": frames.bands > 1, "multiscale": False})
         self.value_map = frames.value_map(self.values, value_range, number)
         self.codes = self._own.codes(self.values, self.value_map)
         deep = self.codes.dtype == np.uint16
         self.range = (int(self.codes.min()), int(self.codes.max())) if deep else None
+        self.bounds = (float(self.values.min()), float(self.values.max())) if deep else None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -66,20 +68,30 @@ class LayerSlice:
         """The codes of a box."""
         return self.codes[box.slices]
 
-    def unrounded(self, box: Box) -> NDArray[Any]:
-        """The codes of a box as what a file holds is compared with them: those of colour float32, before rounding."""
-        codes = self.crop(box)
+    def reference(self, box: Box) -> NDArray[Any]:
+        """What `result` is compared with: grey values, or colour from 0 to 255 before it is rounded; alpha as codes."""
         if self.value_map is None or self.range is not None:
-            return codes
-        colour = self.value_map.scaled(self.values[box.slices][..., :3])
-        return np.concatenate((colour, codes[..., 3:]), axis=-1, dtype=np.float32)
+            return self.values[box.slices]
+        return np.concatenate((self._scaled(self.values[box.slices]), self.crop(box)[..., 3:]), axis=-1)
 
-    def document(self) -> bytes | None:
-        """What the writer stores besides the pixels, where the slice is all of the layer."""
+    def result(self, codes: NDArray[Any]) -> NDArray[Any]:
+        """Decoded codes as values that a file gives back, on the scale of `reference`."""
+        if self.value_map is None:
+            return codes
+        return self.to_values(codes) if self.range is not None else self._scaled(self.to_values(codes))
+
+    def _scaled(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        assert self.value_map is not None
+        return self.value_map.scaled(values[..., :3]).astype(np.float32)
+
+    def document(self, attributes: Mapping[str, Any]) -> bytes | None:
+        """What the writer stores besides the pixels of a layer with these attributes, None where it has more slices."""
+        if self.count > 1:
+            return None
         with warnings.catch_warnings():  # the writer's are of what is saved
             warnings.simplefilter("ignore")
             maps = None if self.value_map is None else FrameMaps((self.value_map,))
-            return pack_layers([describe_layer(self._own, self._attributes, maps)], [self._own.name])
+            return pack_layers([describe_layer(self._frames, attributes, maps)], [self._own.name])
 
     def to_values(self, codes: NDArray[Any]) -> NDArray[Any]:
         """Decoded codes as values of the layer."""

@@ -33,10 +33,14 @@ class TaskList(list[Task]):
 
     def begin_search(self, task: Task) -> None:
         """Begin a task of which only the last one counts."""
-        if self._search is not None:
-            self._search.cancel()
+        self.cancel_search()
         self._search = task
         self.begin(task)
+
+    def cancel_search(self) -> None:
+        """What was looked for is not wanted any more."""
+        if self._search is not None:
+            self._search.cancel()
 
     def cancel(self) -> None:
         for task in self:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -289,6 +290,74 @@ def test_numbers_of_an_image_that_is_not_changed() -> None:
     assert similarity(GREY[:9], GREY[:9])[1] is None
     flat = np.full((170, 170), 7, np.uint16)
     assert similarity(flat, flat)[0] == np.inf
+
+
+RAMP = GREY[:200, :220] / 255
+
+
+@pytest.mark.parametrize(
+    ("image", "value_range"),
+    [
+        ((RAMP * 3 - 1).astype(np.int16), "values"),
+        ((RAMP * 40 - 20).astype(np.int16), "values"),
+        ((RAMP > 0.4).astype(np.int32), "values"),
+        ((RAMP * 200 - 100).astype(np.int8), "values"),
+        (RAMP.astype(np.float16), "values"),
+        ((RAMP + 1e5).astype(np.float32), "values"),
+        (RAMP * 1e-200, "values"),
+        ((RAMP * 2**50).astype(np.uint64), "values"),
+        ((RAMP * 47207).astype(np.uint16), "contrast limits"),
+        ((RAMP * 3e38).astype(np.float32), "contrast limits"),
+        ((IMAGE[:200, :220] / 2 - 9).astype(np.int8), "values"),
+        ((IMAGE[:200, :220] * 16.0).astype(np.uint16), "values"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else f"{given.dtype} {given.ndim}",
+)
+def test_numbers_are_those_of_the_values_that_come_back(image: Any, value_range: str, tmp_path: Any) -> None:
+    from napari_agvae.reader import read_agv
+    from napari_agvae.writer import write_agv
+
+    low, high = float(image.min()), float(image.max())
+    limits = (low + (high - low) * 0.1, low + (high - low) * 0.4)
+    attributes = {"name": "a", "contrast_limits": limits}
+    numbers = run(request(image, attributes=attributes, value_range=value_range))[-1].numbers
+    path = write_agv(tmp_path / "a.agv", [(image, attributes, "image")], value_range=value_range)
+    ((read, _, _),) = read_agv(path)
+    peak = high - low if image.ndim == 2 else max(high, min(255, np.iinfo(image.dtype).max)) - min(low, 0)
+    error = np.mean(np.square((read.astype(float) - image.astype(float)) / peak))
+    assert numbers is not None
+    assert numbers.psnr == pytest.approx(-10 * np.log10(error) if error else np.inf, abs=0.01)
+    assert numbers.size == Path(path).stat().st_size
+
+
+def test_what_is_clipped_is_no_likeness() -> None:
+    image = (RAMP * 60000).astype(np.uint16)
+    numbers = [
+        run(request(image, attributes={"contrast_limits": limits}, value_range="contrast limits"))[-1].numbers
+        for limits in ((0, 60000), (20000, 30000))
+    ]
+    assert numbers[0].psnr > numbers[1].psnr + 10  # type: ignore[union-attr]
+    assert numbers[0].ms_ssim > numbers[1].ms_ssim + 0.1  # type: ignore[union-attr, operator]
+
+
+@pytest.mark.parametrize("image", [GREY[:90, :70].astype(np.int16), GREY[None, :90, :70]])
+def test_a_size_follows_attributes_and_nothing_is_coded_again(image: Any, tmp_path: Any) -> None:
+    from napari_agvae.writer import write_agv
+
+    shown: list[Shown] = []
+    live = Live(shown.append, lambda _: None)
+    index = (0,) * (image.ndim - 2)
+    for look, attributes in enumerate(
+        ({}, {"colormap": "viridis", "metadata": {"note": "x" * 3000}}, {"opacity": 0.5})
+    ):
+        given: dict[str, Any] = {"name": "a", **attributes}
+        before = len(shown)
+        run(request(image, index=index, attributes=given, look=look), live, shown)
+        assert (len(shown) - before == 1) == (look > 0)
+        path = write_agv(tmp_path / "a.agv", [(image, given, "image")])
+        assert shown[-1].numbers is not None
+        assert shown[-1].numbers.size == Path(path).stat().st_size
+        assert shown[-1].request.look == look
 
 
 def test_similarity_of_16_bits_is_that_of_its_range() -> None:

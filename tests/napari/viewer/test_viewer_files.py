@@ -114,6 +114,61 @@ def test_numbers_are_those_of_the_saved_file(viewer: Any, dock: Any, until: Unti
         dock.editor.quality.setValue(5)
 
 
+def test_a_size_follows_what_else_is_in_the_file(viewer: Any, dock: Any, until: Until, tmp_path: Path) -> None:
+    from qtpy.QtCore import QPointF
+    from qtpy.QtGui import QEnterEvent
+    from qtpy.QtWidgets import QApplication
+
+    layer = viewer.add_image(STACK[0, ..., 0] * np.uint16(200), name="cells")
+
+    def check() -> None:
+        size = f"{len(saved(layer, tmp_path / 'a.agv')):,} bytes".replace(",", " ")
+        until(lambda: settled(dock)() and dock.readouts.labels["size"].text() == size)
+
+    changes: list[tuple[str, Any]] = [
+        ("contrast_limits", (1000.5, 20000.25)),
+        ("colormap", "viridis"),
+        ("scale", (0.123, 0.456)),
+        ("units", ("um", "um")),
+        ("interpolation2d", "cubic"),
+        ("metadata", {"note": "x" * 3000}),
+    ]
+    check()
+    for name, value in changes:
+        setattr(layer, name, value)
+        assert dock.readouts.stale
+        check()
+    layer.metadata["more"] = "y" * 500  # of which napari tells nobody
+    QApplication.sendEvent(dock, QEnterEvent(QPointF(), QPointF(), QPointF()))
+    check()
+    layer.opacity = 0.5
+    dock.editor.slider.setValue(3000)
+    check()
+
+
+@pytest.mark.parametrize("what", ["layer", "slider", "data", "model"])
+def test_what_is_done_while_a_quality_is_looked_for_counts(viewer: Any, dock: Any, until: Until, what: str) -> None:
+    first = viewer.add_image(picture(300, 260), name="first")
+    other = viewer.add_image(picture(80, 64), name="other")
+    viewer.layers.selection.active = first
+    until(lambda: dock.source.text() == "first" and settled(dock)())
+    dock.editor.quality.setValue(2)
+    dock.target.value, dock.unit.value = 46, "dB"
+    dock.search.changed.emit(True)
+    until(lambda: dock._tasks[0]._count > 0)
+    if what == "layer":
+        viewer.layers.selection.active = other
+    elif what == "slider":
+        dock.editor.quality.setValue(1.5)
+    elif what == "data":
+        first.data = first.data // 2
+    else:
+        dock.model.value = dock.model.choices[1]
+    until(lambda: not dock._tasks)
+    until(settled(dock))
+    assert dock.editor.quality.value() == (1.5 if what == "slider" else 2)
+
+
 @pytest.mark.parametrize("kind", ["NaN", "masked"])
 def test_a_stack_that_cannot_be_saved_is_said_to_be_so(
     viewer: Any, dock: Any, until: Until, tmp_path: Path, kind: str
