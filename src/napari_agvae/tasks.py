@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QApplication, QDialog, QWidget
 
 from agvae import options, read_info
 from agvae.progress import checkpoint, watched
@@ -27,13 +27,14 @@ from napari_agvae.settings import plugin_settings, wanted_device
 from napari_agvae.texts import plain
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
     from napari.layers import Image
 
     from napari_agvae.document import LayerData
 
 _INTERVAL = 100
 """Milliseconds between two looks at the progress."""
+_QUESTION = "ConfirmCloseDialog"
+"""What napari asks before it closes a window or ends."""
 _running: set[Task] = set()
 """Nothing else may keep a task that a command began."""
 
@@ -46,7 +47,7 @@ class Task(QObject):
         work: called in the thread; it passes `agvae.progress.checkpoint` often.
         total: of what the checkpoints sum up to, 0 if that is not known.
         done: takes the result, in the thread of the event loop; not called after an error or `cancel`.
-        target: the file that it makes; it is made to the end when the window is closed without a question.
+        target: the file that it makes; it is made to the end when a window closes without a question to the user.
     """
 
     ended = Signal()
@@ -73,14 +74,12 @@ class Task(QObject):
         from napari.qt.threading import FunctionWorker, create_worker
         from napari.utils import cancelable_progress
 
-        import napari
-
-        lasting, viewer = self.target is not None, napari.current_viewer()
+        lasting = self.target is not None
 
         class Worker(FunctionWorker):
             def quit(self) -> None:
                 """Called when napari closes the window or ends."""
-                if not lasting or _asked(viewer):
+                if not lasting or _agreed():
                     super().quit()
 
         # Of a total that is not known, it stays at 0: an animation would have the canvas drawn for each of its steps.
@@ -150,11 +149,10 @@ class Task(QObject):
             show_error(plain(f"{self.description}: {self._error or type(self._error).__name__}"))
 
 
-def _asked(viewer: ViewerModel | None) -> bool:
-    """Whether napari asks before it closes the window of a viewer: unless told not to, or if there is nothing in it."""
-    from napari.settings import get_settings
-
-    return viewer is not None and bool(viewer.layers) and get_settings().application.confirm_close_window
+def _agreed() -> bool:
+    """Whether the user has answered napari's question whether to close: whoever else closes windows asked nobody."""
+    dialogs = (widget for widget in QApplication.allWidgets() if widget.metaObject().className() == _QUESTION)
+    return any(isinstance(dialog, QDialog) and dialog.result() == QDialog.DialogCode.Accepted for dialog in dialogs)
 
 
 def save_layer(parent: QWidget, layer: Image, quality: float, model: str | None) -> Task | None:

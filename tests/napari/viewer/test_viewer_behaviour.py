@@ -251,6 +251,32 @@ def test_two_viewers_do_not_mix(make_napari_viewer: Any, until: Until) -> None:
     docks[1].shut_down()
 
 
+def test_a_save_goes_on_when_its_window_closes_before_another(
+    make_napari_viewer: Any, until: Until, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qtpy.QtCore import QEvent
+    from qtpy.QtWidgets import QApplication, QFileDialog
+
+    from napari_agvae import tasks
+
+    target = tmp_path / "large.agv"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
+    first, other = (make_napari_viewer(show=True) for _ in range(2))
+    first.add_image(picture(700, 600), name="large")
+    _, dock = first.window.add_plugin_dock_widget("agvae", "AGVAE preview")
+    gone: list[object] = []
+    dock.destroyed.connect(gone.append)
+    dock.save.changed.emit(True)
+    (task,) = tasks._running
+    until(lambda: task._count > 0)
+    first.close()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    until(lambda: gone)
+    until(lambda: not tasks._running)
+    assert target.exists()
+    assert not other.layers
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory in use from Linux")
 def test_two_hundred_previews_take_no_more_memory(viewer: Any, until: Until) -> None:
     def resident() -> float:
@@ -288,10 +314,11 @@ from napari.settings import get_settings
 from napari_agvae.tasks import writing
 from tests.helpers import picture
 
-ASKED = sys.argv[2] == "asked"
+WAY = sys.argv[2]
+ASKED = WAY == "asked"
 viewer = napari.Viewer()
 layer = viewer.add_image(picture(1200, 1000), name="large")
-get_settings().application.confirm_close_window = ASKED
+get_settings().application.confirm_close_window = WAY != "not asked"
 task = writing(layer, Path(sys.argv[1]), 3.5, None)
 asked = []
 
@@ -308,7 +335,10 @@ def leave():
         QTimer.singleShot(20, leave)
     else:
         QTimer.singleShot(20, answer)
-        viewer.window._qt_window.close(quit_app=True, confirm_need=True)
+        if WAY == "quit":
+            QApplication.quit()
+        else:
+            viewer.window._qt_window.close(quit_app=True, confirm_need=True)
 
 task.start()
 leave()
@@ -319,13 +349,13 @@ print("left")
 """
 
 
-@pytest.mark.parametrize("asked", [True, False])
-def test_closing_the_window_cancels_a_save_if_that_was_asked_else_ends_it(tmp_path: Path, asked: bool) -> None:
+@pytest.mark.parametrize("way", ["asked", "not asked", "quit"])
+def test_closing_the_window_cancels_a_save_if_that_was_asked_else_ends_it(tmp_path: Path, way: str) -> None:
     target = tmp_path / "out" / "large.agv"
     target.parent.mkdir()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", QUITTING, str(target), "asked" if asked else "not"],
+        [sys.executable, "-W", "ignore", "-c", QUITTING, str(target), way],
         check=False,
         capture_output=True,
         text=True,
@@ -336,4 +366,4 @@ def test_closing_the_window_cancels_a_save_if_that_was_asked_else_ends_it(tmp_pa
     assert "left" in done.stdout
     for word in ("Traceback", "wrapped C/C++ object", "QThread: Destroyed"):
         assert word not in done.stderr
-    assert [path.name for path in target.parent.iterdir()] == ([] if asked else ["large.agv"])
+    assert [path.name for path in target.parent.iterdir()] == ([] if way == "asked" else ["large.agv"])
