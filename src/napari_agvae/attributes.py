@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -16,8 +16,6 @@ OWN_METADATA = ("agv", "agvae")
 MAX_DOCUMENT = 2**22
 """Bytes of the JSON of a file; what a reader is willing to parse."""
 
-_BLENDING = {"opaque", "translucent", "translucent_no_depth", "additive", "minimum", "multiplicative"}
-_INTERPOLATION = {"nearest", "linear", "cubic", "lanczos", "spline36", "bicubic", "gaussian", "hanning", "hamming"}
 _DEFAULTS = {"opacity": 1, "gamma": 1, "blending": "translucent_no_depth", "interpolation2d": "nearest"}
 _MAX_COLORS = 1024
 _MAX_DEPTH = 32
@@ -59,7 +57,7 @@ def to_json(attributes: Mapping[str, Any], ndim: int, bands: int) -> dict[str, A
 
 
 def from_json(found: Mapping[str, Any], ndim: int, bands: int) -> dict[str, Any]:
-    """Keyword arguments of an image layer; members that are not known, or values of a later napari, are ignored.
+    """Keyword arguments of an image layer; members that are not known are ignored.
 
     Raises:
         ValueError: a member is not as docs/FORMAT.md says.
@@ -85,8 +83,10 @@ def from_json(found: Mapping[str, Any], ndim: int, bands: int) -> dict[str, Any]
             if not 0 <= value <= high or (name == "gamma" and value == 0):
                 _refuse(name)
             known[name] = value
-    for name, choices in (("blending", _BLENDING), ("interpolation2d", _INTERPOLATION)):
-        if isinstance(found.get(name), str) and found[name] in choices:
+    for name in ("blending", "interpolation2d"):  # of which `known_here` asks napari
+        if name in found:
+            if not _is_text(found[name]):
+                _refuse(name)
             known[name] = found[name]
     if bands == 1 and "contrast_limits" in found:
         low, high = _numbers("contrast_limits", found["contrast_limits"], (2,)).tolist()
@@ -102,14 +102,20 @@ def from_json(found: Mapping[str, Any], ndim: int, bands: int) -> dict[str, Any]
 
 
 def known_here(attributes: dict[str, Any]) -> dict[str, Any]:
-    """The attributes without a colormap and units that napari, if it is loaded, does not know; warns of them."""
+    """The attributes without names that napari, if it is loaded, does not know; warns of them."""
     if "napari" not in sys.modules:
         return attributes
     import pint
+    from napari.layers import Image
     from napari.utils.colormaps import ensure_colormap
 
     registry = pint.get_application_registry()
-    checks = {"colormap": ensure_colormap, "units": lambda units: [registry.Unit(unit) for unit in units]}
+    checks: dict[str, Callable[[Any], object]] = {
+        "colormap": ensure_colormap,
+        "units": lambda units: [registry.Unit(unit) for unit in units],
+        "blending": lambda blending: Image(np.zeros((1, 1)), blending=blending),
+        "interpolation2d": lambda interpolation: Image(np.zeros((1, 1)), interpolation2d=interpolation),
+    }
     known = dict(attributes)
     for name, check in checks.items():
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui import widgets
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_agvae.controls import points_and_commas
+from napari_agvae.spin_boxes import any_notation
 from napari_agvae.texts import TOOLTIPS
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Comparison(QWidget):
         self.share = widgets.Slider(value=50, min=0, max=100, readout=False)
         self.difference = widgets.CheckBox(text="difference x")
         self.gain = widgets.FloatSpinBox(value=8.0, min=1.0, max=64.0, step=1.0)
-        points_and_commas(self.gain.native)
+        any_notation(self.gain.native)
         for name in ("toggle", "curtain", "share", "difference", "gain"):
             getattr(self, name).tooltip = TOOLTIPS[f"preview.{name}"]
         layout = QVBoxLayout(self)

@@ -9,13 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from magicgui import widgets
-from qtpy.QtCore import QEvent, QLocale, QObject, Qt, Signal
-from qtpy.QtGui import QKeyEvent
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QAbstractSpinBox,
-    QApplication,
-    QDoubleSpinBox,
     QFileDialog,
     QGridLayout,
     QLabel,
@@ -28,11 +23,8 @@ from qtpy.QtWidgets import (
 )
 
 from agvae.quality import LEVEL_STEPS, MAX_LEVEL, VECTORS, level_to_quality, parse_quality, split_level
+from napari_agvae.spin_boxes import QualityBox, any_notation, narrow
 from napari_agvae.texts import TOOLTIPS
-
-DECIMALS, TYPED_DECIMALS = 3, 9
-NARROW = "QAbstractSpinBox {{ min-width: {}px; }}"
-"""napari's own style makes them wider than a third of a narrow dock."""
 
 
 class QualityEditor(QWidget):
@@ -47,18 +39,16 @@ class QualityEditor(QWidget):
         self.slider.setRange(0, MAX_LEVEL)
         self.slider.setSingleStep(LEVEL_STEPS // 100)
         self.slider.setPageStep(LEVEL_STEPS // 4)
-        self.quality = _QualityBox(1.0, float(VECTORS), 0.05)
+        self.quality = QualityBox(1.0, float(VECTORS), 0.05)
         self.s = QSpinBox()
         self.s.setRange(1, VECTORS)
-        self.l = _QualityBox(0.0, (LEVEL_STEPS - 1) / LEVEL_STEPS, 0.05)
+        self.l = QualityBox(0.0, (LEVEL_STEPS - 1) / LEVEL_STEPS, 0.05)
         for name, widget in (("quality", self.slider), ("quality", self.quality), ("s", self.s), ("l", self.l)):
             widget.setToolTip(TOOLTIPS[f"preview.{name}"])
             widget.setAccessibleName(name)
         for box in (self.quality, self.s, self.l):
-            points_and_commas(box)
-            box.setKeyboardTracking(False)
-            box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-            box.setStyleSheet(NARROW.format(46))
+            any_notation(box)
+            narrow(box, 46)
         grid = QGridLayout()
         grid.setHorizontalSpacing(4)  # the least width has to do for four decimals
         parts = (("quality", self.quality), ("whole part s", self.s), ("fraction l", self.l))
@@ -207,52 +197,6 @@ def devices(wanted: str) -> list[str]:
         found += [f"cuda:{k}" for k in range(torch.cuda.device_count())]
         found += ["mps"] if torch.backends.mps.is_available() else []
     return found if wanted in found else [*found, wanted]
-
-
-def target_box() -> widgets.FloatSpinBox:
-    """For kB, bits per pixel or dB."""
-    box = widgets.FloatSpinBox(value=100.0, max=1e9, step=1.0)
-    box.native.setDecimals(DECIMALS)
-    box.min = 0.001  # which two decimals would make 0
-    points_and_commas(box.native)
-    box.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-    box.native.setStyleSheet(NARROW.format(44))
-    return box
-
-
-class _Commas(QObject):
-    """Makes typed commas points."""
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() != QEvent.Type.KeyPress or event.text() != ",":
-            return False
-        point = QKeyEvent(event.type(), Qt.Key.Key_Period, event.modifiers(), ".")
-        QApplication.sendEvent(watched, point)
-        return True
-
-
-def points_and_commas(box: QAbstractSpinBox) -> None:
-    """Let a box show numbers with a point, as all else here does, and take both point and comma in any locale."""
-    box.setLocale(QLocale.c())
-    commas = _Commas(box)
-    for part in (box, box.lineEdit()):
-        part.installEventFilter(commas)
-
-
-class _QualityBox(QDoubleSpinBox):
-    """Takes what is typed to nine decimals and shows the level that it becomes, to one more decimal where that counts.
-
-    Qt takes no more decimals than it shows: 3.14159 typed would be 3.141.
-    """
-
-    def __init__(self, low: float, high: float, step: float) -> None:
-        super().__init__()
-        self.setDecimals(TYPED_DECIMALS)
-        self.setRange(low, high)
-        self.setSingleStep(step)
-
-    def textFromValue(self, value: float) -> str:
-        return f"{value:.{DECIMALS + 1}f}".removesuffix("0")  # of which each level has its own
 
 
 def _caption(text: str) -> QLabel:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
+from collections.abc import Sequence
 from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +41,14 @@ class FileLayer(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         colour = (self.stored.bands,) if self.stored.bands > 1 else ()
         return (*self.stored.shape, *self.size, *colour)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Keyword arguments of napari's image layer, but for its name."""
+        found: dict[str, Any] = {"rgb": self.stored.bands > 1}
+        if self.limits is not None and self.limits[0] < self.limits[1] and self.stored.bands == 1:
+            found["contrast_limits"] = list(self.limits)  # else napari would decode frames to find some
+        return found | self.stored.attributes
 
     def decode(self, frames: range, *, for_viewer: bool = False) -> list[NDArray[Any]]:
         """Some frames of it, each (Y, X) or (Y, X, bands).
@@ -111,6 +121,39 @@ def open_file(path: str | os.PathLike[str]) -> list[FileLayer]:
             size = (header.height, header.width)
             layers.append(FileLayer(file, layer, first, size, dtype, limits, facts, len(stored) == 1))
     return layers
+
+
+def common_attributes(layers: Sequence[FileLayer]) -> dict[str, Any]:
+    """Those of the first layer, with contrast limits that hold those of all, and the metadata that all have.
+
+    Warns of what the others have instead.
+    """
+    found = [layer.attributes for layer in layers]
+    common, others = dict(found[0]), found[1:]
+    if limits := [each["contrast_limits"] for each in found if "contrast_limits" in each]:
+        limits += [layer.limits or (0, 255) for layer in layers if "contrast_limits" not in layer.attributes]
+        lows, highs = zip(*limits, strict=True)
+        common["contrast_limits"] = [min(lows), max(highs)]
+    names = sorted({name for each in found for name in each} - {"contrast_limits", "metadata"})
+    lost = [name for name in names if any(_text(each.get(name)) != _text(common.get(name)) for each in others)]
+    own = [each.get("metadata", {}) for each in found]
+    shared = {key: value for key, value in own[0].items() if all(_text(each.get(key)) == _text(value) for each in own)}
+    common["metadata"] = shared
+    keys = sorted({key for each in own for key in each} - shared.keys())
+    if lost:
+        warnings.warn(f"the files differ in {', '.join(lost)}: the stack has those of {layers[0].path}", stacklevel=4)
+    if keys:
+        warnings.warn(
+            f"the files differ in their metadata ({', '.join(map(repr, keys)):.200}): those are in "
+            "layer.metadata['agv']['metadata'] alone, for each file, and are not saved with the stack",
+            stacklevel=4,
+        )
+    return common
+
+
+def _text(value: Any) -> str:
+    """Equal for equal attributes."""
+    return json.dumps(value, default=lambda array: array.tolist())
 
 
 def _grey_range(header: Header, first: int, count: int) -> tuple[float, float] | None:

@@ -11,11 +11,12 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from agvae.quality import parse_quality
 from agvae.weights import registry
 from napari_agvae.compare import Comparison, row
-from napari_agvae.controls import QualityEditor, ReadOuts, Sentence, devices, target_box
+from napari_agvae.controls import QualityEditor, ReadOuts, Sentence, devices
 from napari_agvae.dock import Dock, Scrolled
 from napari_agvae.search import UNITS
 from napari_agvae.settings import Settings
 from napari_agvae.shown_numbers import ShownNumbers
+from napari_agvae.spin_boxes import settle, target_box
 from napari_agvae.texts import TOOLTIPS
 
 if TYPE_CHECKING:
@@ -82,6 +83,12 @@ class PreviewForm(Dock):
         outside.setContentsMargins(3, 0, 3, 5)
         outside.addWidget(Scrolled(inside, LOWEST))
         outside.addWidget(self._buttons.native)
+
+    @property
+    def wanted(self) -> tuple[float, str]:
+        """The target and its unit."""
+        settle(self.target.native)
+        return self.target.value, self.unit.value
 
     def offer_devices(self) -> None:
         """Let the user choose among those that can be used, as far as that is known by now."""

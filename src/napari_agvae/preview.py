@@ -113,7 +113,7 @@ class PreviewDock(PreviewForm):
         self._use()
         pixels, frames = math.prod(self._layers.size), self._layers.count
         done = partial(self._found, request)
-        self._tasks.begin_search(find_quality(request, pixels, frames, self.target.value, self.unit.value, done))
+        self._tasks.begin_search(find_quality(request, pixels, frames, *self.wanted, done))
 
     def _found(self, request: Request, found: Found) -> None:
         if found.size:

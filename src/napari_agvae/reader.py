@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import agvae
 from napari_agvae.attributes import known_here
 from napari_agvae.document import LayerData
-from napari_agvae.file_layers import FileLayer, open_file
+from napari_agvae.file_layers import FileLayer, common_attributes, open_file
 from napari_agvae.loading import import_codec
 from napari_agvae.progress import in_activity_dock
 from napari_agvae.regions import ALIGNMENT
@@ -97,8 +97,8 @@ def _layer_data(layer: FileLayer, for_viewer: bool) -> LayerData:
     stored = layer.stored
     data = layer.decode(range(1))[0] if not stored.shape else _lazy([layer], for_viewer)[0]
     name = layer.path.stem if layer.alone or stored.name is None else stored.name
-    attributes = {"name": name, **_attributes(layer)}
-    attributes["metadata"] = {**stored.attributes.get("metadata", {}), "agv": layer.info}
+    attributes = {"name": name, **layer.attributes}
+    attributes["metadata"] = {**attributes.get("metadata", {}), "agv": layer.info}
     return data, attributes, "image"
 
 
@@ -107,14 +107,16 @@ def _stacked(files: Sequence[list[FileLayer]], for_viewer: bool, name: str | Non
         raise ValueError(reason)
     layers = [layers[0] for layers in files]
     first = layers[0]
-    attributes = {"name": name or first.path.stem, **_attributes(first)}
+    attributes = {"name": name or first.path.stem, **common_attributes(layers)}
     for name, new in (("scale", 1), ("translate", 0), ("units", "pixel"), ("axis_labels", "file")):
         if name in attributes:
             attributes[name] = (new, *attributes[name])
     for name in ("rotate", "shear", "affine"):
         if name in attributes:
             attributes[name] = _with_an_axis(np.array(attributes[name]), len(first.stored.shape) + 2)
-    attributes["metadata"] = {"agv": {"files": [layer.info for layer in layers]}}
+    own = [layer.stored.attributes.get("metadata", {}) for layer in layers]
+    facts = {"files": [layer.info for layer in layers]} | ({"metadata": own} if any(own) else {})
+    attributes["metadata"] = {**attributes.get("metadata", {}), "agv": facts}
     return _lazy(layers, for_viewer), attributes, "image"
 
 
@@ -141,14 +143,6 @@ def _with_an_axis(matrix: NDArray[Any], ndim: int) -> NDArray[Any]:
     wider = np.eye(len(matrix) + 1)
     wider[1:, 1:] = matrix
     return wider
-
-
-def _attributes(layer: FileLayer) -> dict[str, Any]:
-    """Keyword arguments of napari's image layer."""
-    attributes: dict[str, Any] = {"rgb": layer.stored.bands > 1}
-    if layer.limits is not None and layer.limits[0] < layer.limits[1] and layer.stored.bands == 1:
-        attributes["contrast_limits"] = list(layer.limits)  # else napari would decode frames to find some
-    return attributes | {key: value for key, value in layer.stored.attributes.items() if key != "metadata"}
 
 
 def _lazy(layers: Sequence[FileLayer], for_viewer: bool) -> Any:

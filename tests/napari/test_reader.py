@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -492,12 +493,57 @@ def test_an_impossible_document_is_an_error_that_names_the_file(photo: Path) -> 
         read_agv(photo)
 
 
+def test_every_interpolation_and_blending_of_napari_comes_back(viewer: Any, tmp_path: Path) -> None:
+    from napari.layers import Image
+    from napari.layers.base._base_constants import Blending
+    from napari.layers.image._image_constants import Interpolation
+
+    path = str(tmp_path / "a.agv")
+    names = [("interpolation2d", each) for each in Interpolation] + [("blending", each) for each in Blending]
+    for name, value in names:
+        layer = Image(np.eye(8, dtype=np.uint8), **{name: value.value})
+        write_agv(path, [layer.as_layer_data_tuple()], 1)
+        (back,) = viewer.open(path, plugin="agvae")
+        assert getattr(back, name) == value.value
+
+
+def test_a_stack_of_files_shows_and_tells_of_all(tmp_path: Path) -> None:
+    image = picture(64, 40)[..., 0] / 255
+    for number, high in enumerate((100, 1000, 20000)):
+        about = {"scale": (0.5, 0.5 + number), "metadata": {"exposure": number, "lens": [4, "x"]}}
+        write_agv(tmp_path / f"{number}.agv", [((image * high).astype(np.uint16), about, "image")])
+    with pytest.warns(UserWarning, match="the files differ in") as told:
+        ((data, attributes, _),) = read_agv(tmp_path)
+    said = " ".join(str(each.message) for each in told)
+    assert f"the files differ in scale: the stack has those of {tmp_path / '0.agv'}" in said
+    assert "differ in their metadata ('exposure')" in said
+    low, high = attributes["contrast_limits"]
+    assert (low, high) == (int(image.min() * 100), int(image.max() * 20000))
+    assert data.shape == (3, 40, 64)
+    metadata = attributes["metadata"]
+    assert metadata["lens"] == [4, "x"]
+    assert "exposure" not in metadata
+    assert [each["exposure"] for each in metadata["agv"]["metadata"]] == [0, 1, 2]
+
+
+def test_contrast_limits_of_a_stack_hold_those_that_users_have_set(tmp_path: Path) -> None:
+    for number, limits in enumerate(((10, 20), (5, 15), (10, 20))):
+        write_agv(tmp_path / f"{number}.agv", [(picture(64, 40)[..., 0], {"contrast_limits": limits}, "image")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_agv(tmp_path)[0][1]["contrast_limits"] == [5, 20]
+
+
 def test_colormaps_and_units_of_later_versions_are_left_out(viewer: Any, photo: Path) -> None:
     reader = Reader(io.BytesIO(photo.read_bytes()))
-    document = b'{"layers": [{"bands": 1, "colormap": "of the future", "units": ["parsecond", "um"], "new": 3}]}'
+    document = (
+        b'{"layers": [{"bands": 1, "colormap": "of the future", "units": ["parsecond", "um"], "new": 3, '
+        b'"blending": "of the future", "interpolation2d": "none"}]}'
+    )
     photo.write_bytes(write_container(reader.header, Metadata(arrays=document), reader.tiles()))
-    with pytest.warns(UserWarning, match="does not know the"):
+    with pytest.warns(UserWarning, match="does not know the") as told:
         (layer,) = viewer.open(photo, plugin="agvae")
+    assert sum("does not know" in str(each.message) for each in told) == 4
     assert (layer.colormap.name, [str(unit) for unit in layer.units]) == ("gray", ["pixel", "pixel"])
 
 

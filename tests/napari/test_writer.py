@@ -612,4 +612,4 @@ def test_importing_the_package_is_light() -> None:
 def test_a_slice_knows_what_the_file_will_say_of_it(path: Path, data: Any, place: dict[str, Any]) -> None:
     write_agv(path, [(data, place, "image")])
     with path.open("rb") as file:
-        assert LayerSlice(data, place, ()).document() == Reader(file).metadata.arrays
+        assert LayerSlice(data, place, ()).document(place) == Reader(file).metadata.arrays

@@ -253,3 +253,33 @@ def test_all_decimals_that_are_typed_count(dock: Any, name: str, typed: str) -> 
     QTest.keyClick(box, Qt.Key.Key_Return)
     dock.editor.s.setFocus()
     assert dock.editor.level == level
+
+
+@pytest.mark.parametrize(("written", "number"), [("40,5", 40.5), (" 12.5 ", 12.5), ("1.500,5", 1500.5), ("1e3", 1000)])
+@pytest.mark.parametrize("way", ["typed", "pasted", "composed"])
+def test_numbers_count_however_they_are_written(dock: Any, written: str, number: float, way: str) -> None:
+    from qtpy.QtCore import Qt
+    from qtpy.QtGui import QInputMethodEvent
+    from qtpy.QtTest import QTest
+    from qtpy.QtWidgets import QApplication
+
+    box = dock.target.native
+    box.selectAll()
+    if way == "typed":
+        QTest.keyClicks(box, written)
+    elif way == "pasted":
+        QApplication.clipboard().setText(written)
+        box.lineEdit().paste()
+    else:
+        event = QInputMethodEvent()
+        event.setCommitString(written)
+        QApplication.sendEvent(box.lineEdit(), event)
+    QTest.keyClick(box, Qt.Key.Key_Tab)
+    assert dock.wanted == (number, "kB")
+    assert float(box.text()) == number
+
+
+def test_every_box_shows_its_number(viewer: Any, dock: Any, until: Until) -> None:
+    until(lambda: True)
+    for box in (dock.editor.quality, dock.editor.s, dock.editor.l, dock.target.native, dock.comparison.gain.native):
+        assert box.fontMetrics().horizontalAdvance(box.text()) + 4 <= box.lineEdit().width()
