@@ -163,6 +163,34 @@ print("done")
     assert run(tiny_weights_folder, code) == "done\n"
 
 
+def test_a_helper_does_not_stay_while_a_thread_waits_for_it(tiny_weights_folder: Path) -> None:
+    code = f"""
+import torch
+from agvae import progress, runtime
+from agvae.networks import bands
+
+inside = threading.Barrier(3)
+
+def work(*band):
+    inside.wait()
+    while not runtime._ending:
+        time.sleep(0.001)
+    progress.checkpoint()
+
+def call():
+    torch.set_num_threads(2)
+    with runtime.at_work():
+        bands.each_band(work, 1, 2 * bands.ROWS)
+        progress.checkpoint()
+    print("went on")
+
+runtime.PATIENCE = {10 * TIMEOUT}
+threading.Thread(target=call, daemon=True).start()
+inside.wait()
+"""
+    assert run(tiny_weights_folder, code) == ""
+
+
 SETTINGS = {
     "default types": "torch.set_default_dtype(torch.float64); use(); torch.set_default_dtype(torch.float16); use()",
     "the device meta": "with torch.device('meta'): use()",

@@ -15,13 +15,16 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 PATIENCE = 10.0
 """Seconds for which the end waits for an operator."""
+_DAY = 86400
+"""Seconds; Python would stop a thread that woke while it ends, which frames of C++ beneath it do not survive."""
 
 _busy: set[int] = set()
-"""Identifiers of the threads, other than the main one, that may be inside of an operator."""
+_helping: set[int] = set()
+"""Identifiers of threads that may be inside of an operator, for themselves (but for the main one) or for others."""
 _ending = False
 
 
@@ -37,20 +40,24 @@ def at_work() -> Iterator[None]:
     if threading.get_ident() in _busy or threading.current_thread() is threading.main_thread():
         yield
         return
-    with helping():
+    with _among(_busy):
         pulse()
         yield
 
 
+def helping() -> AbstractContextManager[None]:
+    """`at_work` for a thread that works for another one, which waits for it: it does not stay."""
+    return _among(_helping)
+
+
 @contextmanager
-def helping() -> Iterator[None]:
-    """`at_work` for a thread that works for another one, which waits for it; it never stays."""
+def _among(threads: set[int]) -> Iterator[None]:
     thread = threading.get_ident()
-    _busy.add(thread)
+    threads.add(thread)
     try:
         yield
     finally:
-        _busy.discard(thread)
+        threads.discard(thread)
 
 
 def pulse() -> None:
@@ -58,7 +65,7 @@ def pulse() -> None:
     if _ending and threading.get_ident() in _busy:
         _busy.discard(threading.get_ident())
         while True:
-            time.sleep(PATIENCE)
+            time.sleep(_DAY)
 
 
 class _LastHandler:
@@ -79,7 +86,7 @@ def _end() -> None:
     global _ending
     _ending = True
     deadline = time.monotonic() + PATIENCE
-    while not _busy.isdisjoint(sys._current_frames()) and time.monotonic() < deadline:
+    while not (_busy | _helping).isdisjoint(sys._current_frames()) and time.monotonic() < deadline:
         with suppress(KeyboardInterrupt):
             time.sleep(0.001)
 
@@ -88,6 +95,7 @@ def _after_fork() -> None:
     global _ending
     _ending = False
     _busy.intersection_update({threading.get_ident()})
+    _helping.clear()
 
 
 atexit.register(_LastHandler())
