@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 from PIL import Image
 
+from agvae.coding.assemble import Level
 from agvae.coding.frames import Frames, Picture, Pixels
 from agvae.coding.rate_control import Target, encode_to_psnr, encode_to_size
 from agvae.container import Box, Metadata, Reader, check_model_name
@@ -21,6 +22,9 @@ from agvae.quality import parse_quality
 from agvae.shortage import loading
 from agvae.streams import Source, opened
 
+THUMBNAIL_SIDE = 384
+THUMBNAIL_SIDES = (16, 1024)
+"""Longer side of a thumbnail in pixels, unless another within these bounds is asked for."""
 MAX_TARGET = 1e15
 """Bytes, bits per pixel or dB."""
 
@@ -34,9 +38,10 @@ def encode(
     target_size: float | None = None,
     target_bpp: float | None = None,
     target_psnr: float | None = None,
+    lossless: bool = False,
     metadata: Metadata | None = None,
     model: str | None = None,
-    thumbnail: bool = False,
+    thumbnail: bool | int = False,
     exact: bool = False,
 ) -> bytes:
     """The bytes of an .agv file.
@@ -54,9 +59,12 @@ def encode(
         target_psnr: instead of quality, the PSNR in dB of grey or colour over all frames, met within 0.05 dB, or
             exceeded where no quality meets it; the peak is 255, for 16 bits the range of the frame's values, and pixels
             of alpha 0 do not count.  Targets take about four times as long.
+        lossless: instead of quality, every pixel as it is, also under alpha 0; of Pillow images mode 1, and mode P of a
+            single one, too.  Neither this nor decoding such a file needs PyTorch.
         metadata: what to store besides the pixels.
         model: name of the model to code with; the default one if not given.
-        thumbnail: store a thumbnail as well, of 384 pixels on its longer side, if the image is larger.
+        thumbnail: store a thumbnail as well, of 384 or so many pixels (16 to 1024) on its longer side and of the same
+            quality, if the image is larger.
         exact: code the colour of pixels whose alpha is 0, too.  Otherwise it becomes the smooth continuation of the
             visible colour, which makes smaller files with better edges.
 
@@ -66,8 +74,9 @@ def encode(
         OSError: an image cannot be read, or has a mode that cannot be written, with the name of its file if it has
             one; or the model is not to be had, an `AgvError`.
     """
-    rate = parse_rate(quality, s=s, l=l, target_size=target_size, target_bpp=target_bpp, target_psnr=target_psnr)
-    return encode_frames(_frames(image, exact), rate, metadata, model, thumbnail=thumbnail)
+    targets = {"target_size": target_size, "target_bpp": target_bpp, "target_psnr": target_psnr}
+    rate = parse_rate(quality, s=s, l=l, lossless=lossless, **targets)
+    return encode_frames(_frames(image, exact, lossless=bool(lossless)), rate, metadata, model, thumbnail=thumbnail)
 
 
 def encode_batch(
@@ -76,9 +85,10 @@ def encode_batch(
     *,
     s: int | None = None,
     l: float | None = None,  # noqa: E741
+    lossless: bool = False,
     metadata: Metadata | None = None,
     model: str | None = None,
-    thumbnail: bool = False,
+    thumbnail: bool | int = False,
     exact: bool = False,
 ) -> list[bytes]:
     """The bytes of a file for each image; small images share a batch, which is faster than one call for each.
@@ -93,17 +103,17 @@ def encode_batch(
     with loading():
         from agvae.coding.assemble import coded_files, with_thumbnail
 
-    level = parse_quality(quality, s=s, l=l)
+    level = parse_level(quality, s=s, l=l, lossless=lossless)
     common = _checked_metadata(metadata, model)
-    check_flag("thumbnail", thumbnail)
+    side = _thumbnail_side(thumbnail)
     _check_list("images", images)
 
     def files() -> Iterator[tuple[Frames, Metadata]]:
         lazy = not isinstance(images, list | tuple | np.ndarray)
         for number, image in enumerate(images):
             with _telling(f"image {number}"):
-                frames = _frames(image, exact, once=lazy)
-            yield frames, with_thumbnail(common, frames, model) if thumbnail else common
+                frames = _frames(image, exact, once=lazy, lossless=bool(lossless))
+            yield frames, with_thumbnail(common, frames, side, level, model) if side else common
 
     return list(coded_files(files(), level, model))
 
@@ -111,7 +121,8 @@ def encode_batch(
 def decode(source: Source, box: Box | None = None, *, frame: int = 0, damaged_ok: bool = False) -> Pixels:
     """The pixels of one frame of a file.
 
-    They are uint8 of shape (H, W) for mode L, (H, W, 2) LA, (H, W, 3) RGB, (H, W, 4) RGBA; uint16 (H, W) for I;16.
+    They are uint8 of shape (H, W) for mode L, (H, W, 2) LA, (H, W, 3) RGB, (H, W, 4) RGBA; uint16 (H, W) for I;16; 0
+    and 255 for mode 1; and the colours of mode P, RGBA if one is transparent.
 
     Args:
         source: the bytes of a file (any bytes-like object), its path, or a binary file; of one that cannot seek, such
@@ -138,7 +149,7 @@ def decode_batch(sources: Iterable[Source], *, damaged_ok: bool = False) -> list
     Small images share a batch, which is faster than one call for each.  One source and no list of them is a TypeError.
     """
     with loading():
-        from agvae.coding.assemble import Job, decoded
+        from agvae.coding.extract import Job, decoded
 
     _check_list("sources", sources)
 
@@ -150,26 +161,42 @@ def decode_batch(sources: Iterable[Source], *, damaged_ok: bool = False) -> list
     return list(decoded(jobs(), damaged_ok=damaged_ok))
 
 
+def parse_level(quality: object = None, *, s: object = None, l: object = None, lossless: object = False) -> Level:  # noqa: E741
+    """The level (see `agvae.quality`) that the arguments of a call ask for, None for pixels without loss.
+
+    Raises:
+        ValueError: lossless is given with another of them, or one is outside its range.
+    """
+    check_flag("lossless", lossless)
+    if not lossless:
+        return parse_quality(quality, s=s, l=l)
+    if quality is not None or s is not None or l is not None:
+        msg = "lossless leaves no quality to choose: give only one of them"
+        raise ValueError(msg)
+    return None
+
+
 def parse_rate(
     quality: object = None,
     *,
     s: object = None,
     l: object = None,  # noqa: E741
+    lossless: object = False,
     target_size: object = None,
     target_bpp: object = None,
     target_psnr: object = None,
-) -> int | Target:
-    """The level (see `agvae.quality`) or the target that the arguments of a call ask for.
+) -> Level | Target:
+    """The level as `parse_level` gives it, or the target that the arguments of a call ask for.
 
     Raises:
-        ValueError: more than one of quality, s and the targets is given, or one is outside its range.
+        ValueError: more than one of quality, s, lossless and the targets is given, or one is outside its range.
     """
     targets = {"size": target_size, "bpp": target_bpp, "psnr": target_psnr}
     given = [Target(kind, cast(float, value)) for kind, value in targets.items() if value is not None]
     if not given:
-        return parse_quality(quality, s=s, l=l)
-    if len(given) > 1 or quality is not None or s is not None or l is not None:
-        msg = "give only one of quality, s with l, target_size, target_bpp and target_psnr"
+        return parse_level(quality, s=s, l=l, lossless=lossless)
+    if len(given) > 1 or quality is not None or s is not None or l is not None or lossless:
+        msg = "give only one of quality, s with l, lossless, target_size, target_bpp and target_psnr"
         raise ValueError(msg)
     target = given[0]
     if not isinstance(target.value, Real) or isinstance(target.value, bool) or not 0 < target.value <= MAX_TARGET:
@@ -180,23 +207,22 @@ def parse_rate(
 
 def encode_frames(
     frames: Frames,
-    rate: int | Target,
+    rate: Level | Target,
     metadata: Metadata | None = None,
     model: str | None = None,
     *,
-    thumbnail: bool = False,
+    thumbnail: bool | int | None = False,
 ) -> bytes:
     """The bytes of a file of these frames; the arguments are those of `encode`, rate comes from `parse_rate`."""
     with loading():
         from agvae.coding.assemble import coded_files, psnr, with_thumbnail
 
-    metadata = _checked_metadata(metadata, model)
-    check_flag("thumbnail", thumbnail)
-    if thumbnail:
-        metadata = with_thumbnail(metadata, frames, model)
+    common = _checked_metadata(metadata, model)
+    side = _thumbnail_side(thumbnail)
 
-    def coded(level: int) -> bytes:
-        (data,) = coded_files([(frames, metadata)], level, model)
+    def coded(level: Level) -> bytes:
+        whole = with_thumbnail(common, frames, side, level, model) if side else common
+        (data,) = coded_files([(frames, whole)], level, model)
         return data
 
     if not isinstance(rate, Target):
@@ -211,16 +237,32 @@ def encode_frames(
     return encode_to_size(coded, size)
 
 
-def decode_frame(reader: Reader, frame: int = 0, box: Box | None = None, *, damaged_ok: bool = False) -> Pixels:
-    """The pixels of a frame of an opened file, or of a box of it, as `decode` gives them; raises the same errors."""
-    with loading():
-        from agvae.coding.assemble import Job, decoded
+def decode_frame(
+    reader: Reader, frame: int = 0, box: Box | None = None, *, damaged_ok: bool = False, indices: bool = False
+) -> Pixels:
+    """The pixels of a frame of an opened file, or of a box of it, as `decode` gives them; raises the same errors.
 
-    (pixels,) = decoded([Job(reader, frame, box)], damaged_ok=damaged_ok)
+    Args:
+        indices: give those of mode P, (H, W), and not the colours that they stand for.
+    """
+    from agvae.coding.extract import Job, decoded
+
+    (pixels,) = decoded([Job(reader, frame, box)], damaged_ok=damaged_ok, indices=indices)
     return pixels
 
 
-def _frames(image: Picture | Sequence[Picture], exact: bool, *, once: bool = False) -> Frames:
+def _thumbnail_side(value: object) -> int | None:
+    """The longer side of a thumbnail in pixels, None for none."""
+    if value is None or isinstance(value, bool | np.bool_):
+        return THUMBNAIL_SIDE if value else None
+    low, high = THUMBNAIL_SIDES
+    if not isinstance(value, int | np.integer) or not low <= value <= high:
+        msg = f"thumbnail must be True, False, or the longer side in pixels from {low} to {high}, not {value!r}"
+        raise ValueError(msg)
+    return int(value)
+
+
+def _frames(image: Picture | Sequence[Picture], exact: bool, *, once: bool = False, lossless: bool = False) -> Frames:
     check_flag("exact", exact)
     if isinstance(image, str | bytes | bytearray | os.PathLike) or hasattr(image, "read"):
         msg = (
@@ -228,7 +270,8 @@ def _frames(image: Picture | Sequence[Picture], exact: bool, *, once: bool = Fal
             "open a file with PIL.Image.open first"
         )
         raise TypeError(msg)
-    return Frames(image if isinstance(image, Sequence) else [image], exact=bool(exact), once=once)
+    pictures = image if isinstance(image, Sequence) else [image]
+    return Frames(pictures, exact=bool(exact) or lossless, once=once, few=lossless)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from io import BufferedReader
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImagePalette
 
 from agvae.container import SIGNATURE, Reader
 from agvae.errors import NotAgvError
@@ -81,6 +81,12 @@ class AgvImageFile(ImageFile.ImageFile):
         """Make a frame the current one."""
         header, durations = reader.header, reader.metadata.durations
         self._size, self._mode, self.palette = (header.width, header.height), header.mode, None
+        if header.palette is not None:
+            self.palette = ImagePalette.raw(
+                "RGB", b"".join(header.palette[k : k + 3] for k in range(0, len(header.palette), 4))
+            )
+            if header.palette[3::4].strip(b"\xff"):
+                self.info["transparency"] = header.palette[3::4]
         self._frame, self._draft, self._pending = frame, None, True
         if durations is not None:
             time = durations[frame]
@@ -181,9 +187,12 @@ class AgvImageFile(ImageFile.ImageFile):
             except OSError:
                 self._draft, self._size = None, (reader.header.width, reader.header.height)
         if pixels is None:
-            pixels = decode_frame(reader, self._frame, damaged_ok=ImageFile.LOAD_TRUNCATED_IMAGES)
+            pixels = decode_frame(reader, self._frame, damaged_ok=ImageFile.LOAD_TRUNCATED_IMAGES, indices=True)
         pixels = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
-        self.im = Image.frombytes(self.mode, self.size, pixels.data).im
+        if self.mode == "1":
+            self.im = Image.frombytes("L", self.size, pixels.data).convert("1", dither=Image.Dither.NONE).im
+        else:
+            self.im = Image.frombytes(self.mode, self.size, pixels.data).im
         self.readonly = 0
         if not self.is_animated:
             self._reader = None

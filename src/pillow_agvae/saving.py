@@ -22,7 +22,7 @@ from pillow_agvae.appended import AllFrames, check_sources, checked_images
 from pillow_agvae.locking import locked
 
 _RATES = ("quality", "s", "l", "target_size", "target_bpp", "target_psnr")
-_KNOWN = {*_RATES, *WHOLE_IMAGE, "duration", "loop", "append_images", "exact", "model", "thumbnail"}
+_KNOWN = {*_RATES, *WHOLE_IMAGE, "duration", "loop", "append_images", "exact", "lossless", "model", "thumbnail"}
 
 _EFFORTS_AND_LAYOUTS = {
     *("optimize", "progressive", "progression", "subsampling", "keep_rgb", "streamtype"),  # JPEG
@@ -35,7 +35,6 @@ _EFFORTS_AND_LAYOUTS = {
 """Options of other formats that programs pass whatever the format is, and that say nothing of what a picture shows."""
 
 _REFUSED = {
-    "lossless": "AGV is lossy: lossless=True would be a promise that the file does not keep",
     "append": "images cannot be appended to an AGV file: give all frames at once, with append_images",
 }
 
@@ -114,8 +113,9 @@ def save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
     Options: quality, or s and l, or one of target_size, target_bpp and target_psnr; icc_profile (of the image's info
     unless None); exif (bytes or `Image.Exif`), xmp (bytes or str), comment (bytes or str), dpi, duration (ms) and loop,
-    only if given; exact, whether to keep the colour of transparent pixels; thumbnail, whether to store one; model, the
-    name of the model to code with.
+    only if given; lossless, whether to keep every pixel as it is, beside which quality says nothing; exact, whether to
+    keep the colour of transparent pixels; thumbnail, whether to store one, or its longer side; model, the name of the
+    model to code with.
     """
     with naming(filename):
         _write(fp, _encoded(im, [im]))
@@ -148,10 +148,13 @@ def _encoded(im: Image.Image, source: Sequence[Image.Image] | AllFrames) -> byte
 
     options = im.encoderinfo
     _check_options(options)
-    rate = parse_rate(**{name: options.get(name) for name in _RATES})
+    lossless = options.get("lossless")
+    rate = parse_rate(
+        **{name: options.get(name) for name in _RATES if name != "quality" or not lossless}, lossless=lossless
+    )
     check_flag("exact", options.get("exact"))
     metadata = _of_whole_image(im)  # wrong ones are told of before frames are gone through
-    frames = Frames(source, exact=bool(options.get("exact")))
+    frames = Frames(source, exact=bool(options.get("exact") or lossless), few=bool(lossless))
     found = source.durations if isinstance(source, AllFrames) else [None]
     metadata = replace(
         metadata,

@@ -36,11 +36,13 @@ class Frames:
         bounds: of parts of a larger 16-bit frame the range of that, which is taken for theirs.
         exact: leave colour under alpha 0 as it is, instead of what costs least and spoils no edge.
         once: the pictures may change after this: keep copies of them.
+        few: keep mode 1 of Pillow images, and mode P of a single one, which else become L and RGB.
 
     Attributes:
         size: (width, height) of all frames.
         count: how many there are.
-        mode: "I;16", or the least of L, LA, RGB and RGBA that holds all frames.
+        mode: "I;16", or the least of L, LA, RGB and RGBA that holds all frames; if `few` also "1" or "P".
+        palette: in mode P, red, green, blue and alpha of its colours.
         range: in mode I;16 the smallest and the largest value of all frames, else None.
         ranges: those of each frame in turn, where not all frames have the same, else None.
         grey: the mode is RGB or RGBA, and the three bands are equal in all frames.
@@ -58,8 +60,11 @@ class Frames:
         *,
         exact: bool = False,
         once: bool = False,
+        few: bool = False,
     ) -> None:
         self._pictures = pictures
+        self._modes: set[str] = set()
+        self.palette: bytes | None = None
         self._copying = once or not isinstance(pictures, list | tuple)
         self.exact = exact
         self._kept: list[Pixels] | None = []
@@ -100,6 +105,11 @@ class Frames:
             msg = "there must be at least one frame"
             raise ValueError(msg)
         self.mode = "I;16" if deep else ("RGB" if colour else "L") + ("A" if alpha else "")
+        if few and self._modes == {"1"}:
+            self.mode = "1"
+        elif few and self._modes == {"P"} and self.count == 1:
+            ((self._kept, self.palette),) = (([_indices(image)], palette_of(image)) for image in self._pictures)
+            self.mode, colour = "P", False
         self.range = (min(ranges), max(ranges)) if deep else None
         self.ranges = None if self.range is None or ranges == array("H", self.range * self.count) else ranges
         self.grey &= colour
@@ -107,7 +117,8 @@ class Frames:
     def __iter__(self) -> Iterator[tuple[NDArray[Any], NDArray[np.uint8] | None]]:
         """Colour and alpha of each frame.
 
-        Colour is (H, W, 3) uint8, in mode I;16 float32 with 0 for the lowest and 1 for the highest value of the frame;
+        Colour is (H, W, 3) uint8, in mode P three times the index, in mode I;16 float32 with 0 for the lowest and 1 for
+        the highest value of the frame;
         alpha (H, W) uint8, or None in a mode without.
         """
         for number, bands in enumerate(self._all_bands()):
@@ -138,6 +149,7 @@ class Frames:
 
     def _source(self) -> Iterator[Pixels]:
         for picture in self._pictures:
+            self._modes.add(picture.mode if isinstance(picture, Image.Image) else "")
             bands = _bands(picture)
             shown = bands if self.exact else _visible(bands)
             yield shown.copy() if self._copying and shown is bands and not isinstance(picture, Image.Image) else shown
@@ -181,6 +193,23 @@ def _bands(picture: Picture) -> Pixels:
         msg = "cannot write empty image"
         raise ValueError(msg)
     return pixels.reshape(shape).astype(np.uint16 if deep else np.uint8, copy=False)
+
+
+def _indices(image: Picture) -> Pixels:
+    return np.asarray(image)[..., None]
+
+
+def palette_of(image: Picture) -> bytes:
+    """Red, green, blue and alpha of the colours of a loaded Pillow image of mode P."""
+    assert isinstance(image, Image.Image)
+    colours = np.frombuffer(bytes(image.getpalette() or (0, 0, 0)), np.uint8).reshape(-1, 3)
+    alpha = np.full(len(colours), 255, np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, bytes):
+        alpha[: len(transparent)] = np.frombuffer(transparent, np.uint8)[: len(alpha)]
+    elif isinstance(transparent, int) and transparent < len(alpha):
+        alpha[transparent] = 0
+    return np.column_stack((colours, alpha)).tobytes()
 
 
 def computed(data: Any) -> NDArray[Any]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from agvae.boxes import Box, grid
-from agvae.coding.assemble import finished, header_of
+from agvae.coding.assemble import header_of
+from agvae.coding.extract import finished
 from agvae.coding.frames import Frames, Picture, Pixels
 from agvae.coding.loaded import load_model
 from agvae.coding.memory import attempts

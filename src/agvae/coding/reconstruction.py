@@ -13,9 +13,8 @@ from torch import Tensor
 
 from agvae.boxes import Box
 from agvae.coding.engine import Model
-from agvae.coding.windows import Window, latent_shape, padded
+from agvae.coding.windows import STRIDE, Window, latent_shape, padded
 from agvae.file.header import MAX_TILE_SIZE, Header, tile_box
-from agvae.networks.transforms import STRIDE
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,9 @@ from agvae.coding.engine import Model, Packed
 from agvae.coding.loaded import load_model, model_of
 from agvae.coding.memory import Limits, attempts, batches, chunks
 from agvae.coding.reconstruction import DecodeRequest, Reconstruction, synthesis_window
-from agvae.coding.windows import Window, latent_shape, padded
+from agvae.coding.windows import STRIDE, Window, latent_shape, padded
 from agvae.errors import DamagedFileError, about
-from agvae.file.header import TILE_SIZE, Header, tile_boxes
-from agvae.networks.transforms import STRIDE
+from agvae.file.header import TILE_SIZE, Header, tile_boxes, tiles_touched
 from agvae.progress import checkpoint
 
 Colour = NDArray[Any]
@@ -89,9 +88,7 @@ def tiles_needed(header: Header, box: Box) -> list[int]:
     """
     outer = synthesis_window(model_of(header), header, box).outer.overlap(header.box)
     assert outer is not None
-    side, columns = header.tile_size, -(-header.width // header.tile_size)
-    left, top, right, bottom = outer.aligned(side)
-    return [y // side * columns + x // side for y in range(top, bottom, side) for x in range(left, right, side)]
+    return tiles_touched(header, outer)
 
 
 def latents_sha256(header: Header, tiles: Iterable[bytes]) -> str:

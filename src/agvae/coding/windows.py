@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from agvae.boxes import Box, Slices, round_up
-from agvae.networks.transforms import STRIDE
 
+STRIDE = 16
+"""Pixels a side of a latent."""
 ALIGNMENT = 2 * STRIDE
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BufferedReader, FileIO
 from typing import IO
 
@@ -84,8 +84,8 @@ def pass_over(fp: IO[bytes], kind: bytes, length: int) -> None:
         raise UnsupportedFileError(msg)
 
 
-def read_chunk_at(fp: IO[bytes], position: int, kind: bytes, length: int) -> bytes:
-    """The payload of a chunk that must begin at a position and have a length.
+def read_chunk_at(fp: IO[bytes], position: int, kinds: Sequence[bytes], length: int) -> tuple[bytes, bytes]:
+    """Kind and payload of a chunk that must begin at a position, be of one of these kinds, and have a length.
 
     Raises:
         TruncatedFileError: the file ends too early.
@@ -95,12 +95,12 @@ def read_chunk_at(fp: IO[bytes], position: int, kind: bytes, length: int) -> byt
     if len(data) < length + OVERHEAD:
         msg = f"image file is truncated ({len(data)} bytes not processed)"
         raise TruncatedFileError(msg)
-    payload = data[START.size : -_CRC.size]
-    if data[: START.size] != START.pack(kind, length):
+    kind, payload = data[:4], data[START.size : -_CRC.size]
+    if kind not in kinds or data[: START.size] != START.pack(kind, length):
         msg = "no tile where the index says"
         raise DamagedFileError(msg)
     _check(kind, _crc(kind, payload), data[-_CRC.size :])
-    return payload
+    return kind, payload
 
 
 def read(fp: IO[bytes], length: int) -> bytes:

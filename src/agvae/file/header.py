@@ -1,4 +1,4 @@
-"""What a file says of its image: the chunks HEAD and RANG, and the boxes of its tiles."""
+"""What a file says of its image: the chunks HEAD, RANG and PALT, and the boxes of its tiles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agvae.errors import DamagedFileError, UnsupportedFileError
 from agvae.quality import MAX_LEVEL
 
 VERSION = 1
-MODES = ("L", "LA", "RGB", "RGBA", "I;16")
+MODES = ("L", "LA", "RGB", "RGBA", "I;16", "1", "P")
 TILE_SIZE = 1024
 """Default side of tiles in pixels."""
 MAX_SIDE = 2**31 - 1
@@ -27,6 +27,10 @@ _HEAD = struct.Struct(">BBBBHIII8sB")
 _RANGE = struct.Struct(">HH")
 LONGEST = _HEAD.size + 255 + _RANGE.size
 """Most bytes of a payload of HEAD."""
+LONGEST_PALETTE = 4 * 256
+"""Most bytes of a payload of PALT."""
+WITHOUT_MODEL = "lossless"
+"""In the place of a model's name in files that need none."""
 _GREY = 1
 _TILE_UNIT = 64
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -38,7 +42,8 @@ class Header:
 
     Attributes:
         width, height: in pixels, 1 .. 2^31 - 1.
-        mode: "L", "LA", "RGB" or "RGBA", 8 bits a band; or "I;16", grey of 16 bits.
+        mode: "L", "LA", "RGB" or "RGBA", 8 bits a band; "I;16", grey of 16 bits; or, without loss alone, "1", black and
+            white, or "P", colours of a palette.
         level: quality in fixed point, 0 .. 20480, see `agvae.quality`.
         model: name of the model that coded the tiles, 1 to 64 of the characters A-Z a-z 0-9 . _ -
         digest: the first 8 bytes of the SHA-256 of the model's file.
@@ -48,6 +53,7 @@ class Header:
         range: (low, high) of mode I;16, 0 <= low <= high <= 65535: the grey values that stand for 0 and 1.  None in
             other modes.
         ranges: low and high of each frame in turn, all within `range`, where not all frames have that one; else None.
+        palette: in mode P red, green, blue and alpha of 1 to 256 colours; None in other modes, and before it is read.
 
     Raises:
         ValueError: a value is outside its range.
@@ -64,6 +70,7 @@ class Header:
     grey: bool = False
     range: tuple[int, int] | None = None
     ranges: array[int] | None = None
+    palette: bytes | None = None
 
     def __post_init__(self) -> None:
         _check_integer("width", self.width, 1, MAX_SIDE)
@@ -82,6 +89,7 @@ class Header:
             raise ValueError(msg)
         _check_range(self.mode, self.range)
         _check_ranges(self)
+        _check_palette(self.mode, self.palette)
         check_model_name(self.model)
         if len(self.digest) != 8:
             msg = "digest must have 8 bytes"
@@ -118,6 +126,13 @@ def tile_boxes(header: Header) -> list[Box]:
 def tile_box(header: Header, number: int) -> Box:
     """The box of one tile of a frame."""
     return grid_box(header.width, header.height, header.tile_size, number)
+
+
+def tiles_touched(header: Header, box: Box) -> list[int]:
+    """The numbers of the tiles of a frame that a box within it touches."""
+    side, columns = header.tile_size, -(-header.width // header.tile_size)
+    left, top, right, bottom = box.aligned(side)
+    return [y // side * columns + x // side for y in range(top, bottom, side) for x in range(left, right, side)]
 
 
 def pack_header(header: Header) -> bytes:
@@ -203,6 +218,15 @@ def with_ranges(header: Header, payload: bytes) -> Header:
     return _from_file(replace, header, ranges=big_endian(array("H", payload)))
 
 
+def with_palette(header: Header, payload: bytes) -> Header:
+    """The header with what a payload of PALT says.
+
+    Raises:
+        DamagedFileError: it is no palette.
+    """
+    return _from_file(replace, header, palette=payload)
+
+
 def big_endian(numbers: array[int]) -> array[int]:
     """Numbers in the machine's byte order from such in that of files, or the other way."""
     numbers = numbers[:]
@@ -246,6 +270,15 @@ def _check_ranges(header: Header) -> None:
             return
     msg = "ranges must be low and high of each frame of mode I;16, within the range of all"
     raise ValueError(msg)
+
+
+def _check_palette(mode: str, palette: object) -> None:
+    if palette is None:
+        return
+    sound = isinstance(palette, bytes) and len(palette) % 4 == 0 and 4 <= len(palette) <= LONGEST_PALETTE
+    if mode != "P" or not sound:
+        msg = "palette must be 4 bytes for each of 1 to 256 colours, in mode P alone"
+        raise ValueError(msg)
 
 
 def _check_integer(name: str, value: object, low: int, high: int) -> None:

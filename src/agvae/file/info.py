@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from agvae.file.header import WITHOUT_MODEL
 from agvae.file.layout import Reader
 from agvae.quality import level_to_quality, split_level
 from agvae.streams import Source, Stream, opened
@@ -21,7 +22,8 @@ def read_info(source: Source) -> dict[str, Any]:
         width, height, mode, range ([low, high] of mode I;16, else None), ranges (a list of those of each frame, None
         where all have the same), quality, s, l, bytes (of the file), bpp (bits per pixel of a frame), model, digest
         (hexadecimal), frames, durations (list of milliseconds, or None), loop (or None), tiles (per frame), tile_size,
-        thumbnail ([width, height] or None), and metadata (a list of the names present).
+        thumbnail ([width, height] or None), lossless (no model coded any of it, and quality, s and l mean nothing), and
+        metadata (a list of the names present).
 
     Raises:
         AgvError: not an .agv file, or its header is truncated, damaged or too new.
@@ -56,5 +58,6 @@ def read_info(source: Source) -> dict[str, Any]:
         "tiles": header.tiles_per_frame,
         "tile_size": header.tile_size,
         "thumbnail": [thumbnail.header.width, thumbnail.header.height] if thumbnail else None,
+        "lossless": header.model == WITHOUT_MODEL,
         "metadata": [name for name, value in vars(metadata).items() if value is not None],
     }

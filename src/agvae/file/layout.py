@@ -18,16 +18,18 @@ from agvae.errors import AgvError, DamagedFileError, NotAgvError, about, name_of
 from agvae.file.chunks import OVERHEAD, START, chunk, pass_over, read, read_chunk_at, read_payload, read_start
 from agvae.file.header import (
     LONGEST,
+    LONGEST_PALETTE,
     Header,
     big_endian,
     pack_header,
     pack_ranges,
     ranges_size,
     unpack_header,
+    with_palette,
     with_ranges,
 )
 from agvae.file.metadata import MAX_METADATA, NAMES, Metadata, pack_metadata, unpack_metadata
-from agvae.file.payload import MAX_TILE, TileData, pack_tile, unpack_tile
+from agvae.file.payload import ALL_KINDS, MAX_TILE, TileData, kinds, pack_tile, unpack_tile
 
 SIGNATURE = b"\xe1AGV\r\n\x1a\n"
 
@@ -45,17 +47,23 @@ def write_container(header: Header, metadata: Metadata, tiles: Iterable[TileData
     if metadata.durations is not None and len(metadata.durations) != header.frames:
         msg = f"there must be durations of {header.frames} frames, not {len(metadata.durations)}"
         raise ValueError(msg)
-    payloads = [pack_tile(header, tile) for tile in tiles]
+    if header.mode == "P" and header.palette is None:
+        msg = "mode P must have a palette"
+        raise ValueError(msg)
+    packed = [(tile.kind, pack_tile(header, tile)) for tile in tiles]
+    payloads = [payload for _, payload in packed]
     if len(payloads) != header.tile_count:
         msg = f"the header asks for {header.tile_count} tiles, not {len(payloads)}"
         raise ValueError(msg)
     parts = [SIGNATURE, chunk(b"HEAD", pack_header(header))]
     if header.ranges is not None:
         parts.append(chunk(b"RANG", pack_ranges(header.ranges)))
+    if header.palette is not None:
+        parts.append(chunk(b"PALT", header.palette))
     parts += (chunk(kind, payload) for kind, payload in pack_metadata(metadata))
     if len(payloads) > 1:
         parts.append(chunk(b"INDX", struct.pack(f">{len(payloads)}I", *map(len, payloads))))
-    parts += (chunk(b"TILE", payload) for payload in payloads)
+    parts += (chunk(kind, payload) for kind, payload in packed)
     return b"".join(parts)
 
 
@@ -103,7 +111,8 @@ class Reader:
         k = frame * self.header.tiles_per_frame + number
         position = self._first_tile + self._starts[k] + k * OVERHEAD
         try:
-            return unpack_tile(self.header, read_chunk_at(self._fp, position, b"TILE", self._lengths[k]))
+            kind, payload = read_chunk_at(self._fp, position, kinds(self.header.mode), self._lengths[k])
+            return unpack_tile(self.header, kind, payload)
         except AgvError as error:
             error.filename = self.filename
             return TileData(None, None, error)
@@ -166,10 +175,10 @@ class Reader:
     def _read_preamble(self, damaged_ok: bool) -> array[int]:
         """Read the chunks between header and tiles; sets ranges and metadata and gives the tiles' lengths."""
         seen: dict[str, Any] = {}
-        count = self.header.tile_count
+        count, tile_kinds = self.header.tile_count, kinds(self.header.mode)
         while True:
             kind, length = read_start(self._fp)
-            if kind == b"TILE" and count == 1:
+            if kind in tile_kinds and count == 1:
                 self._first_tile = self._fp.tell() - START.size
                 lengths = array("I", (length,))
                 break
@@ -179,13 +188,18 @@ class Reader:
                 break
             if kind == b"RANG" and self.header.ranges is None and length == ranges_size(self.header):
                 self.header = with_ranges(self.header, read_payload(self._fp, kind, length, length))
-            elif kind in (b"HEAD", b"RANG", b"INDX", b"TILE"):
+            elif kind == b"PALT" and self.header.mode == "P" and self.header.palette is None:
+                self.header = with_palette(self.header, read_payload(self._fp, kind, length, LONGEST_PALETTE))
+            elif kind in (b"HEAD", b"RANG", b"PALT", b"INDX", *ALL_KINDS):
                 msg = f"misplaced chunk {kind.decode()}"
                 raise DamagedFileError(msg)
             elif kind in NAMES:
                 self._read_metadata(kind, length, seen, damaged_ok)
             else:
                 pass_over(self._fp, kind, length)
+        if self.header.mode == "P" and self.header.palette is None:
+            msg = "no palette"
+            raise DamagedFileError(msg)
         if max(lengths) > MAX_TILE:
             msg = "a tile is too long"
             raise DamagedFileError(msg)

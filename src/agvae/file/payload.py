@@ -1,4 +1,4 @@
-"""The payload of a tile's chunk: colour, and in modes that have it alpha."""
+"""The chunk of a tile: how its colour is coded, the colour, and in modes that have it alpha."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from agvae.errors import AgvError, DamagedFileError
 from agvae.file.header import Header
+
+NETWORK, WITHOUT_LOSS, WITHOUT_LOSS_16 = b"TILE", b"WEBP", b"PNGT"
+"""Kinds of chunks: colour coded by the model; without loss, of 8 bits; without loss, of 16 bits."""
+ALL_KINDS = (NETWORK, WITHOUT_LOSS, WITHOUT_LOSS_16)
 
 MAX_TILE = 2**28
 """Largest payload of a tile's chunk in bytes."""
@@ -22,19 +26,31 @@ class TileData:
         payload: the coded colour, or None if it could not be read.
         alpha: the coded alpha of a mode that has one.
         error: why there is no payload.
+        kind: of its chunk: NETWORK; WITHOUT_LOSS in modes of 8 bits, WITHOUT_LOSS_16 in mode I;16.
     """
 
     payload: bytes | None
     alpha: bytes | None = None
     error: AgvError | None = None
+    kind: bytes = NETWORK
+
+
+def kinds(mode: str) -> tuple[bytes, ...]:
+    """Those that tiles of a mode may have."""
+    if mode == "I;16":
+        return NETWORK, WITHOUT_LOSS_16
+    return (WITHOUT_LOSS,) if mode in ("1", "P") else (NETWORK, WITHOUT_LOSS)
 
 
 def pack_tile(header: Header, tile: TileData) -> bytes:
     """The payload of its chunk.
 
     Raises:
-        ValueError: it has no colour, its alpha does not fit the header, or it exceeds 256 MiB.
+        ValueError: it has no colour, its kind or its alpha does not fit the header, or it exceeds 256 MiB.
     """
+    if tile.kind not in kinds(header.mode):
+        msg = f"a tile of mode {header.mode} cannot be of kind {tile.kind.decode()}"
+        raise ValueError(msg)
     if tile.payload is None or (tile.alpha is not None) != header.has_alpha:
         msg = f"a tile of mode {header.mode} must have {'colour and alpha' if header.has_alpha else 'no alpha'}"
         raise ValueError(msg)
@@ -47,16 +63,16 @@ def pack_tile(header: Header, tile: TileData) -> bytes:
     return payload
 
 
-def unpack_tile(header: Header, payload: bytes) -> TileData:
-    """The tile of a payload.
+def unpack_tile(header: Header, kind: bytes, payload: bytes) -> TileData:
+    """The tile of a chunk of a kind that the mode may have.
 
     Raises:
         DamagedFileError: it has no room for the alpha that the header asks for.
     """
     if not header.has_alpha:
-        return TileData(payload)
+        return TileData(payload, kind=kind)
     colour_and_alpha = payload[_LENGTH.size :]
     if len(payload) < _LENGTH.size or (length := _LENGTH.unpack_from(payload)[0]) > len(colour_and_alpha):
         msg = "a tile without alpha"
         raise DamagedFileError(msg)
-    return TileData(colour_and_alpha[:length], colour_and_alpha[length:])
+    return TileData(colour_and_alpha[:length], colour_and_alpha[length:], kind=kind)

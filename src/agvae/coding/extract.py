@@ -1,0 +1,228 @@
+"""Files back to frames, or boxes of them.  Without a tile that a model coded, nothing here needs PyTorch."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import index
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from agvae.boxes import Box
+from agvae.coding.frames import Pixels
+from agvae.coding.lossless import decode_colour, decode_deep
+from agvae.coding.windows import padded
+from agvae.errors import DamagedFileError, about
+from agvae.file.alpha import decode_alpha
+from agvae.file.header import MAX_TILE_SIZE, Header, tile_box, tiles_touched
+from agvae.file.layout import Reader
+from agvae.file.payload import NETWORK, TileData
+from agvae.progress import checkpoint
+
+_LOST, _LOST_16, _LOST_ALPHA = 128, 0.5, 255
+_THIN = 2**20
+"""Pixels, with those that a thin image is padded with, whose work no limit forbids."""
+_AROUND = 9 * MAX_TILE_SIZE**2
+"""Pixels of the tiles around a small box, whose work no limit forbids."""
+
+
+class Job(NamedTuple):
+    """What to decode: a frame of an opened file, or a box of it."""
+
+    reader: Reader
+    frame: int = 0
+    box: tuple[int, int, int, int] | None = None
+
+
+class _Wanted(NamedTuple):
+    """A job that was looked at, and the tiles that it needs."""
+
+    header: Header
+    frame: int
+    box: Box
+    tiles: Mapping[int, TileData]
+    filename: str | None
+
+    @property
+    def needs_model(self) -> bool:
+        return any(tile.kind == NETWORK and tile.payload is not None for tile in self.tiles.values())
+
+
+def decoded(jobs: Iterable[Job], *, damaged_ok: bool, indices: bool = False) -> Iterator[Pixels]:
+    """The pixels of each job, decoded as they are asked for; raises what `agvae.decode` does.
+
+    Args:
+        indices: give those of mode P, (H, W), and not the colours that they stand for.
+    """
+    wanted = (_looked_at(job, damaged_ok) for job in jobs)
+    for needs_model, group in groupby(wanted, lambda one: one.needs_model):
+        for one, colour in _by_model(group, damaged_ok) if needs_model else ((one, _empty(one)) for one in group):
+            with about(one.filename):
+                _lay_exact_tiles(one, colour, damaged_ok)
+                alpha = _alpha(one, damaged_ok) if one.header.has_alpha else None
+            pixels = finished(colour, one.header, alpha, one.frame)
+            yield pixels if indices or one.header.palette is None else _coloured(pixels, one.header.palette)
+
+
+def _by_model(wanted: Iterable[_Wanted], damaged_ok: bool) -> Iterator[tuple[_Wanted, NDArray[Any]]]:
+    """What the model coded of each."""
+    from agvae.coding.reconstruction import DecodeRequest
+    from agvae.coding.tiles import decode_images
+
+    waiting: deque[_Wanted] = deque()
+
+    def requests() -> Iterator[DecodeRequest]:
+        for one in wanted:
+            waiting.append(one)
+            coded = {
+                k: tile.payload for k, tile in one.tiles.items() if tile.kind == NETWORK and tile.payload is not None
+            }
+            yield DecodeRequest(one.header, coded, one.box, one.filename)
+
+    for colour in decode_images(requests(), damaged_ok=damaged_ok):
+        yield waiting.popleft(), colour
+
+
+def _empty(wanted: _Wanted) -> NDArray[Any]:
+    dtype, grey = (np.float32, _LOST_16) if wanted.header.mode == "I;16" else (np.uint8, _LOST)
+    return np.full((wanted.box.height, wanted.box.width, 3), grey, dtype)
+
+
+def _lay_exact_tiles(wanted: _Wanted, colour: NDArray[Any], damaged_ok: bool) -> None:
+    """Put tiles without loss where they belong in the colour of a box."""
+    for number, tile in wanted.tiles.items():
+        place = tile_box(wanted.header, number)
+        shared = place.overlap(wanted.box)
+        if tile.kind == NETWORK or tile.payload is None or shared is None:
+            continue
+        checkpoint()
+        try:
+            pixels = _exact(tile.payload, wanted.header.range_of(wanted.frame), place)
+        except DamagedFileError:
+            if not damaged_ok:
+                raise
+            continue
+        colour[shared.within(wanted.box)] = pixels[shared.within(place)]
+        checkpoint(shared.area)
+
+
+def _exact(payload: bytes, bounds: tuple[int, int] | None, place: Box) -> NDArray[Any]:
+    if bounds is None:
+        colour, there = decode_colour(payload, place.width, place.height)
+        if there is not None:
+            msg = "a lossless tile with holes"
+            raise DamagedFileError(msg)
+        return colour
+    low, high = bounds
+    values = decode_deep(payload, place.width, place.height)
+    if int(values.max()) > high - low:
+        msg = "a lossless tile beyond its range"
+        raise DamagedFileError(msg)
+    return values[..., None] / np.float32(max(high - low, 1))
+
+
+def _coloured(indices: Pixels, palette: bytes) -> Pixels:
+    """(H, W, 3), or 4 if a colour is transparent."""
+    colours = np.zeros((256, 4), np.uint8)
+    colours[:, 3] = 255
+    colours[: len(palette) // 4] = np.frombuffer(palette, np.uint8).reshape(-1, 4)
+    pixels: Pixels = colours[:, : 3 if (colours[:, 3] == 255).all() else 4][indices]
+    return pixels
+
+
+def _looked_at(job: Job, damaged_ok: bool) -> _Wanted:
+    with about(job.reader.filename):
+        header, frame = job.reader.header, index(job.frame)
+        if not 0 <= frame < header.frames:
+            msg = f"frame must be from 0 to {header.frames - 1}, not {frame}"
+            raise ValueError(msg)
+        box = _checked_box(header, job.box)
+        touched = tiles_touched(header, box)
+        if job.box is not None:
+            _check_work(box, sum(padded(tile_box(header, number)).area for number in touched), _AROUND)
+        tiles = {number: job.reader.tile(frame, number) for number in touched}
+        wanted = _Wanted(header, frame, box, tiles, job.reader.filename)
+        if job.box is not None and wanted.needs_model:
+            numbers = _checked_tiles(header, box)
+            wanted = wanted._replace(tiles={number: job.reader.tile(frame, number) for number in numbers})
+        for tile in wanted.tiles.values():
+            if tile.error is not None and not damaged_ok:
+                raise tile.error
+        return wanted
+
+
+def finished(colour: NDArray[Any], header: Header, alpha: NDArray[np.uint8] | None, frame: int = 0) -> Pixels:
+    """(H, W, 3) colour of a frame as the codec gives it, and alpha, in the shape of the mode."""
+    if (bounds := header.range_of(frame)) is not None:
+        low, high = bounds
+        x = colour.mean(axis=2, dtype=np.float32)
+        np.clip(x, 0, 1, out=x)
+        x *= high - low
+        x += low
+        values: Pixels = np.rint(x, out=x).astype(np.uint16)
+        return values
+    if header.grey or not header.mode.startswith("RGB"):
+        grey = ((colour.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+        if not header.grey:
+            return grey if alpha is None else np.stack((grey, alpha), axis=2)
+        colour = np.repeat(grey[..., None], 3, axis=2)
+    return colour if alpha is None else np.concatenate((colour, alpha[..., None]), axis=2)
+
+
+def _checked_box(header: Header, wanted: tuple[int, int, int, int] | None) -> Box:
+    """The box, in whole numbers and within the image; Pillow's rule against decompression bombs holds for it, too."""
+    box = header.box
+    try:
+        if wanted is not None:
+            box = Box(*map(index, wanted))
+    except (TypeError, ValueError):
+        box = Box(0, 0, 0, 0)
+    if not (0 <= box.left < box.right <= header.width and 0 <= box.top < box.bottom <= header.height):
+        msg = f"box must be (left, top, right, bottom) within {header.width} x {header.height} pixels, not {wanted!r}"
+        raise ValueError(msg)
+    _check_work(box, box.area, 0)
+    _check_work(box, padded(box).area, _THIN)
+    return box
+
+
+def _checked_tiles(header: Header, box: Box) -> list[int]:
+    """The tiles that a box needs, all of which must be decoded: many, where it is long and thin."""
+    from agvae.coding.tiles import tiles_needed
+
+    numbers = tiles_needed(header, box)
+    _check_work(box, sum(padded(tile_box(header, number)).area for number in numbers), _AROUND)
+    return numbers
+
+
+def _check_work(box: Box, worked: int, free: int) -> None:
+    """Pillow's rule against decompression bombs, by the pixels that are worked on; `free` are allowed in any case."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and worked > max(2 * limit, free):
+        msg = (
+            f"image size ({box.width} x {box.height} pixels, which take the work of {worked}) "
+            f"exceeds limit of {2 * limit} pixels"
+        )
+        raise Image.DecompressionBombError(msg)
+
+
+def _alpha(wanted: _Wanted, damaged_ok: bool) -> NDArray[np.uint8]:
+    box = wanted.box
+    plane = np.full((box.height, box.width), _LOST_ALPHA, np.uint8)
+    for number, tile in wanted.tiles.items():
+        checkpoint()
+        place = tile_box(wanted.header, number)
+        shared = place.overlap(box)
+        if tile.alpha is None or shared is None:
+            continue
+        try:
+            part = decode_alpha(tile.alpha, place.width, place.height)
+        except DamagedFileError:
+            if not damaged_ok:
+                raise
+            continue
+        plane[shared.within(box)] = part[shared.within(place)]
+    return plane

@@ -1,0 +1,104 @@
+"""Pixels without loss, in formats that others specify and keep: WebP's VP8L for 8 bits, PNG for 16.
+
+Of 8 bits the bare stream of a VP8L chunk is stored (RFC 9649, section 3), without the RIFF container around it.  Its
+alpha, where it has any, is no alpha of the image but says which pixels there are.
+"""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, features
+from PIL.PngImagePlugin import PngImageFile
+
+from agvae.errors import DamagedFileError, UnsupportedFileError
+
+Pixels = NDArray[np.uint8]
+
+_RIFF = struct.Struct("<4sI4s4sI")
+_VP8L_START = struct.Struct("<BI")
+_VP8L_MARK = 0x2F
+_SIDE_BITS = 14
+_PNG_START = struct.Struct(">8sI4sIIBBBBB")
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY_16 = (16, 0, 0, 0, 0)
+"""Bit depth, colour type, compression, filter and interlace of a header of PNG."""
+_EFFORT = {"quality": 80, "method": 4}
+
+
+def can_code() -> bool:
+    """Whether this Pillow has WebP."""
+    return bool(features.check("webp"))
+
+
+def encode_colour(colour: Pixels, there: NDArray[np.bool_] | None = None) -> bytes:
+    """A VP8L stream of (h, w, 3) pixels, or of those alone where `there` (h, w)."""
+    pixels = colour if there is None else np.dstack((colour, np.where(there, np.uint8(255), np.uint8(0))))
+    file = BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "WEBP", lossless=True, **_EFFORT)
+    data = file.getvalue()
+    _, _, _, kind, length = _RIFF.unpack_from(data)
+    if kind != b"VP8L":
+        msg = f"this Pillow writes lossless WebP as {kind!r}"
+        raise UnsupportedFileError(msg)
+    return data[_RIFF.size : _RIFF.size + length]
+
+
+def decode_colour(stream: bytes, width: int, height: int) -> tuple[Pixels, NDArray[np.bool_] | None]:
+    """The (height, width, 3) pixels of a VP8L stream, and which of them are there, None for all.
+
+    Raises:
+        DamagedFileError: it does not hold a picture of that size.
+        UnsupportedFileError: this Pillow lacks WebP.
+    """
+    if not can_code():
+        msg = "this file needs a Pillow with WebP"
+        raise UnsupportedFileError(msg)
+    mark, bits = _VP8L_START.unpack_from(stream) if len(stream) >= _VP8L_START.size else (0, 0)
+    side = (1 << _SIDE_BITS) - 1
+    if mark != _VP8L_MARK or ((bits & side) + 1, (bits >> _SIDE_BITS & side) + 1) != (width, height):
+        msg = "a lossless tile of another size"
+        raise DamagedFileError(msg)
+    padding = bytes(len(stream) % 2)
+    start = _RIFF.pack(b"RIFF", 12 + len(stream) + len(padding), b"WEBP", b"VP8L", len(stream))
+    pixels = _loaded("WEBP", start + stream + padding)
+    if pixels.ndim != 3:
+        msg = "a lossless tile of another mode"
+        raise DamagedFileError(msg)
+    return pixels[..., :3], None if pixels.shape[2] == 3 else pixels[..., 3] > 127
+
+
+def encode_deep(values: NDArray[np.uint16]) -> bytes:
+    """A PNG of (h, w) values."""
+    file = BytesIO()
+    Image.fromarray(np.ascontiguousarray(values)).save(file, "PNG", compress_level=9)
+    return file.getvalue()
+
+
+def decode_deep(data: bytes, width: int, height: int) -> NDArray[np.uint16]:
+    """The (height, width) values of a PNG of 16-bit grey.
+
+    Raises:
+        DamagedFileError: it does not hold a picture of that size.
+    """
+    expected = (_PNG_SIGNATURE, 13, b"IHDR", width, height, *_GREY_16)
+    if len(data) < _PNG_START.size or _PNG_START.unpack_from(data) != expected:
+        msg = "a lossless tile of another size"
+        raise DamagedFileError(msg)
+    return _loaded("PNG", data).astype(np.uint16, copy=False)
+
+
+def _loaded(form: str, data: bytes) -> NDArray[Any]:
+    """The pixels of a file whose size was checked; what Pillow thinks of large pictures is no matter here."""
+    from PIL.WebPImagePlugin import WebPImageFile
+
+    try:
+        with (WebPImageFile if form == "WEBP" else PngImageFile)(BytesIO(data)) as image:
+            return np.asarray(image)
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        msg = f"a lossless tile does not decode: {error}"
+        raise DamagedFileError(msg) from error
