@@ -201,6 +201,7 @@ def test_read_info(tmp_path: Path) -> None:
         "tiles": 1,
         "tile_size": 1024,
         "thumbnail": None,
+        "lossless": False,
         "metadata": ["xmp"],
     }
     assert json.loads(json.dumps(info)) == info

@@ -44,6 +44,7 @@ from agvae.container import (
     write_container,
 )
 from agvae.errors import NotAgvError
+from agvae.file.payload import kinds as kinds_of_tiles
 from tests.helpers import CountingFile
 
 DIGEST = bytes(range(8))
@@ -90,7 +91,11 @@ def peak_below(limit: int) -> Iterator[None]:
 models = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
 ranges = st.tuples(st.integers(0, 65535), st.integers(0, 65535)).map(lambda pair: (min(pair), max(pair)))
 modes_and_ranges = st.tuples(st.sampled_from(MODES), ranges).map(
-    lambda pair: {"mode": pair[0], "range": pair[1] if pair[0] == "I;16" else None}
+    lambda pair: {
+        "mode": pair[0],
+        "range": pair[1] if pair[0] == "I;16" else None,
+        "palette": bytes(range(4 * (1 + pair[1][0] % 64))) if pair[0] == "P" else None,
+    }
 )
 headers = st.builds(
     lambda kind, **values: Header(**kind, **values),
@@ -119,10 +124,14 @@ metadatas = st.builds(
 durations = st.lists(st.integers(0, 2**32 - 1).map(lambda microseconds: microseconds / 1000), min_size=3, max_size=3)
 
 
-def random_tiles(header: Header, seed: int) -> list[TileData]:
+def random_tiles(header: Header, seed: int, *, any_kind: bool = False) -> list[TileData]:
     rng = random.Random(seed)
     return [
-        TileData(rng.randbytes(rng.randrange(40)), rng.randbytes(rng.randrange(20)) if "A" in header.mode else None)
+        TileData(
+            rng.randbytes(rng.randrange(40)),
+            rng.randbytes(rng.randrange(20)) if "A" in header.mode else None,
+            kind=rng.choice(kinds_of_tiles(header.mode)) if any_kind else kinds_of_tiles(header.mode)[0],
+        )
         for _ in range(header.tile_count)
     ]
 
@@ -136,6 +145,7 @@ def small_files() -> list[tuple[Header, list[TileData], bytes]]:
             Header(9, 8, "I;16", 20480, "x", DIGEST, frames=3, range=(7, 60000)),
             Metadata(durations=(0, 40.5, 1000), loop=0, thumbnail=b"bytes"),
         ),
+        (Header(70, 9, "P", 20480, "lossless", bytes(8), 64, palette=bytes(range(20))), Metadata(comment=b"hello")),
     ]
     return [
         (header, tiles, write_container(header, metadata, tiles))
@@ -150,7 +160,7 @@ SMALL_FILES = small_files()
 @settings(max_examples=200)
 @given(headers, metadatas, st.none() | durations, st.integers(0, 2**32))
 def test_round_trip(header: Header, metadata: Metadata, times: list[float] | None, seed: int) -> None:
-    tiles = random_tiles(header, seed)
+    tiles = random_tiles(header, seed, any_kind=True)
     metadata = replace(metadata, durations=times and times[: header.frames])
     data = write_container(header, metadata, tiles)
     reader = read(data)
@@ -267,7 +277,7 @@ def test_only_16_bits_have_ranges_of_frames() -> None:
 @settings(max_examples=50)
 @given(headers, st.integers(0, 2**32))
 def test_a_tile_is_read_alone(header: Header, seed: int) -> None:
-    tiles = random_tiles(header, seed)
+    tiles = random_tiles(header, seed, any_kind=True)
     reader = read(write_container(header, Metadata(), tiles))
     count = header.tiles_per_frame
     for frame in reversed(range(header.frames)):
@@ -449,7 +459,7 @@ def test_text_mode_transfers_are_caught() -> None:
 
 @pytest.mark.parametrize(("header", "tiles", "data"), SMALL_FILES)
 def test_every_truncation_is_noticed(header: Header, tiles: list[TileData], data: bytes) -> None:
-    first_tile = data.index(b"TILE") + (8 if header.tile_count == 1 else 0)
+    first_tile = data.index(tiles[0].kind) + (8 if header.tile_count == 1 else 0)
     for length in range(len(SIGNATURE), len(data)):
         if length < first_tile:
             with pytest.raises(TruncatedFileError, match="Truncated File Read"):

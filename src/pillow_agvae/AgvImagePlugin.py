@@ -82,11 +82,9 @@ class AgvImageFile(ImageFile.ImageFile):
         header, durations = reader.header, reader.metadata.durations
         self._size, self._mode, self.palette = (header.width, header.height), header.mode, None
         if header.palette is not None:
-            self.palette = ImagePalette.raw(
-                "RGB", b"".join(header.palette[k : k + 3] for k in range(0, len(header.palette), 4))
-            )
-            if header.palette[3::4].strip(b"\xff"):
-                self.info["transparency"] = header.palette[3::4]
+            self.palette, alpha = ImagePalette.raw("RGBX", header.palette), header.palette[3::4]
+            if alpha.strip(b"\xff"):
+                self.info["transparency"] = alpha
         self._frame, self._draft, self._pending = frame, None, True
         if durations is not None:
             time = durations[frame]

@@ -147,9 +147,9 @@ def _looked_at(job: Job, damaged_ok: bool) -> _Wanted:
         tiles = {number: job.reader.tile(frame, number) for number in touched}
         wanted = _Wanted(header, frame, box, tiles, job.reader.filename)
         if job.box is not None and wanted.needs_model:
-            numbers = _checked_tiles(header, box)
-            wanted = wanted._replace(tiles={number: job.reader.tile(frame, number) for number in numbers})
-        for tile in wanted.tiles.values():
+            around = set(_checked_tiles(header, box)) - tiles.keys()
+            tiles |= {number: job.reader.tile(frame, number) for number in sorted(around)}
+        for tile in tiles.values():
             if tile.error is not None and not damaged_ok:
                 raise tile.error
         return wanted

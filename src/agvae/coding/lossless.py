@@ -36,7 +36,12 @@ def can_code() -> bool:
 
 
 def encode_colour(colour: Pixels, there: NDArray[np.bool_] | None = None) -> bytes:
-    """A VP8L stream of (h, w, 3) pixels, or of those alone where `there` (h, w)."""
+    """A VP8L stream of (h, w, 3) pixels, or of those alone where `there` (h, w).
+
+    Raises:
+        UnsupportedFileError: this Pillow lacks WebP.
+    """
+    _check_webp()
     pixels = colour if there is None else np.dstack((colour, np.where(there, np.uint8(255), np.uint8(0))))
     file = BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(file, "WEBP", lossless=True, **_EFFORT)
@@ -55,9 +60,7 @@ def decode_colour(stream: bytes, width: int, height: int) -> tuple[Pixels, NDArr
         DamagedFileError: it does not hold a picture of that size.
         UnsupportedFileError: this Pillow lacks WebP.
     """
-    if not can_code():
-        msg = "this file needs a Pillow with WebP"
-        raise UnsupportedFileError(msg)
+    _check_webp()
     mark, bits = _VP8L_START.unpack_from(stream) if len(stream) >= _VP8L_START.size else (0, 0)
     side = (1 << _SIDE_BITS) - 1
     if mark != _VP8L_MARK or ((bits & side) + 1, (bits >> _SIDE_BITS & side) + 1) != (width, height):
@@ -90,6 +93,12 @@ def decode_deep(data: bytes, width: int, height: int) -> NDArray[np.uint16]:
         msg = "a lossless tile of another size"
         raise DamagedFileError(msg)
     return _loaded("PNG", data).astype(np.uint16, copy=False)
+
+
+def _check_webp() -> None:
+    if not can_code():
+        msg = "pixels without loss need a Pillow with WebP"
+        raise UnsupportedFileError(msg)
 
 
 def _loaded(form: str, data: bytes) -> NDArray[Any]:
