@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 import agvae
 from agvae import Metadata
@@ -46,6 +47,13 @@ FILES: dict[str, tuple[Any, float, dict[str, Any]]] = {
     "thumbnail-q1.5.agv": (picture(400, 30, 12), 1.5, {"thumbnail": True}),
 }
 
+WITHOUT_LOSS: dict[str, Any] = {
+    "exact-rgba.agv": np.dstack([picture(50, 70, 16), picture(50, 70, 17)[..., 0]]),
+    "exact-deep.agv": 500 + picture(45, 31, 18)[..., 0].astype(np.uint16),
+    "exact-palette.agv": Image.fromarray(picture(60, 40, 19)).quantize(20),
+    "exact-bilevel.agv": Image.fromarray(picture(40, 60, 20)).convert("1"),
+}
+
 
 def main() -> None:
     hashes = json.loads((DATA / "conformance.json").read_text())
@@ -62,6 +70,11 @@ def main() -> None:
             pixels[f"{name} frame {frame}"] = agvae.decode(data, frame=frame)
         if thumbnail := Reader(BytesIO(data)).metadata.thumbnail:
             pixels[f"{name} thumbnail"] = agvae.decode(thumbnail)
+    for name, image in WITHOUT_LOSS.items():
+        if not (DATA / name).exists():
+            data = agvae.encode(image, lossless=True)
+            (DATA / name).write_bytes(data)
+            pixels[name] = agvae.decode(data)
     (DATA / "conformance.json").write_text(json.dumps(hashes, indent=2) + "\n")
     np.savez_compressed(DATA / "conformance.npz", **pixels)
 

@@ -57,7 +57,11 @@ def test_wheel_holds_all_that_is_needed(wheel: Path) -> None:
     markers = {f"{package}/py.typed" for package in ("agvae", "napari_agvae", "pillow_agvae")}
     assert {*modules, *shipped, *markers, "napari_agvae/napari.yaml", "napari_agvae/icons/agvae.svg"} <= names
     tops = {Path(name).parts[0] for name in names}
-    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {"agvae", "napari_agvae", "pillow_agvae"}
+    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {
+        "agvae",
+        "napari_agvae",
+        "pillow_agvae",
+    }
 
 
 def test_sdist_holds_its_tests_and_no_models_of_experiments(tmp_path: Path) -> None:

@@ -68,6 +68,17 @@ def test_16_bit_frames_of_different_ranges(golden: Any) -> None:
             assert np.abs(np.asarray(im).astype(int) - golden[name]).max() <= 1
 
 
+@pytest.mark.parametrize(("name", "mode"), [("rgba", "RGBA"), ("deep", "I;16"), ("palette", "P"), ("bilevel", "1")])
+def test_without_loss(name: str, mode: str, golden: Any) -> None:
+    path = DATA / f"exact-{name}.agv"
+    assert agvae.read_info(path)["mode"] == mode
+    np.testing.assert_array_equal(agvae.decode(path), golden[path.name])
+    with Image.open(path) as im:
+        assert im.mode == mode
+        shown = im.convert({"P": "RGB", "1": "L"}.get(mode, mode))
+        np.testing.assert_array_equal(np.asarray(shown), golden[path.name])
+
+
 def test_thumbnail(golden: Any) -> None:
     path = DATA / "thumbnail-q1.5.agv"
     assert agvae.read_info(path)["thumbnail"] == [384, 29]

@@ -251,6 +251,7 @@ def _encode_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", type=_file, metavar="OUT", help="the .agv file to write")
     parser.add_argument("others", type=_file, nargs="*", help=argparse.SUPPRESS)
     _add_quality(parser)
+    parser.add_argument("--lossless", action="store_true", help="every pixel as it is; leaves no quality to choose")
     parser.add_argument("--model", metavar="NAME", help="weights to use; see agvae weights list")
     parser.add_argument("--exact", action="store_true", help="keep the colour of fully transparent pixels")
     _add_force(parser)
@@ -271,11 +272,12 @@ def _encode(args: argparse.Namespace) -> int:
     register_readers()
     with _about(args.input), opened(args.input) as image:
         arrays = image.format == "AGV" and "arrays" in agvae.read_info(args.input)["metadata"]
-        lost, all_frames = parts_lost(image)
+        lost, all_frames = parts_lost(image, lossless=args.lossless)
         image.load()
         lost += metadata_lost(image) + [_NO_ARRAYS] * arrays
         coded = BytesIO()
-        options = {"quality": args.quality, "model": args.model, "exact": args.exact, **metadata_of(image)}
+        rate = {"lossless": True} if args.lossless else {"quality": args.quality}
+        options = {**rate, "model": args.model, "exact": args.exact, **metadata_of(image)}
         image.save(coded, "AGV", save_all=all_frames, **options)
     for sentence in lost:
         _say("warning", f"{args.input}: {sentence}")
@@ -284,8 +286,12 @@ def _encode(args: argparse.Namespace) -> int:
         write_whole(args.output, data, replace=args.force)
     found = agvae.read_info(data)
     frames = f"{found['frames']} frames, " if found["frames"] > 1 else ""
-    _report(args.output, f"{frames}{len(data)} bytes, {found['bpp']:.4f} bpp, quality {args.quality:g}")
+    _report(args.output, f"{frames}{len(data)} bytes, {found['bpp']:.4f} bpp, {_rate(found)}")
     return 0
+
+
+def _rate(found: dict[str, Any]) -> str:
+    return "without loss" if found["lossless"] else f"quality {found['quality']:.6g}"
 
 
 def _refuse_others(args: argparse.Namespace) -> None:
@@ -389,19 +395,24 @@ def _frames_of(reader: Reader, all_frames: bool, *, damaged_ok: bool = False) ->
 def _broken_tiles(reader: Reader, frames: int) -> int:
     """How many tiles of the first frames do not decode."""
     with loading():
-        from agvae.coding.tiles import latents_sha256
+        from agvae.coding.extract import exact_pixels
     from agvae.container import tile_boxes
     from agvae.errors import DamagedFileError
+    from agvae.file.payload import NETWORK
 
     broken = 0
     for frame in range(frames):
-        for tile, (left, top, right, bottom) in zip(reader.tiles(frame), tile_boxes(reader.header), strict=True):
-            alone = replace(reader.header, width=right - left, height=bottom - top, frames=1)
+        for tile, box in zip(reader.tiles(frame), tile_boxes(reader.header), strict=True):
             try:
                 if tile.payload is None:
                     broken += 1
+                elif tile.kind == NETWORK:
+                    with loading():
+                        from agvae.coding.tiles import latents_sha256
+
+                    latents_sha256(replace(reader.header, width=box.width, height=box.height, frames=1), [tile.payload])
                 else:
-                    latents_sha256(alone, [tile.payload])
+                    exact_pixels(tile.payload, reader.header.range_of(frame), box)
             except DamagedFileError:
                 broken += 1
     return broken
@@ -479,7 +490,10 @@ def _hash(reader: Reader) -> dict[str, str]:
     with loading():
         from agvae.coding.tiles import latents_sha256
     from agvae.container import DamagedFileError
+    from agvae.file.header import WITHOUT_MODEL
 
+    if reader.header.model == WITHOUT_MODEL:
+        return {}
     try:
         payloads = (tile.payload for tile in reader.tiles() if tile.payload is not None)
         return {"latents_sha256": latents_sha256(reader.header, payloads)}
@@ -502,6 +516,8 @@ def _print_info(found: dict[str, Any]) -> None:
         "metadata": ", ".join(found["metadata"]) or "none",
         "checksums": f"DAMAGED: {found['damage']}" if found["damage"] else "right",
     }
+    if found["lossless"]:
+        rows |= {"quality": "without loss", "model": "none"}
     if "latents_sha256" in found:
         rows["latents"] = f"SHA-256 {found['latents_sha256']}"
     if "hash_error" in found:

@@ -65,7 +65,7 @@ def metadata_lost(image: Image.Image) -> list[str]:
     return lost
 
 
-def parts_lost(image: Image.Image) -> tuple[list[str], bool]:
+def parts_lost(image: Image.Image, *, lossless: bool = False) -> tuple[list[str], bool]:
     """What an .agv file will not have of an image that was opened and not loaded.
 
     Returns:
@@ -75,8 +75,8 @@ def parts_lost(image: Image.Image) -> tuple[list[str], bool]:
     bits = _bits(image)
     if bits > 8 and not image.mode.startswith(("I", "F")):
         lost.append(f"8 of its {bits} bits are kept, as Pillow reads it so")
-    if image.mode in ("1", "P", "PA"):
-        lost.append("its few colours become any, as AGV is for photographs: PNG or lossless WebP keep them")
+    if image.mode in ("1", "P", "PA") and not lossless:
+        lost.append("its few colours become any, as AGV is for photographs: --lossless keeps them")
     sizes = len(set(image.info.get("sizes", ())))
     if image.format in ("ICO", "ICNS") and sizes > 1:
         lost.append(f"only the largest of its {sizes} sizes")

@@ -101,7 +101,7 @@ def _lay_exact_tiles(wanted: _Wanted, colour: NDArray[Any], damaged_ok: bool) ->
             continue
         checkpoint()
         try:
-            pixels = _exact(tile.payload, wanted.header.range_of(wanted.frame), place)
+            pixels = exact_pixels(tile.payload, wanted.header.range_of(wanted.frame), place)
         except DamagedFileError:
             if not damaged_ok:
                 raise
@@ -110,7 +110,12 @@ def _lay_exact_tiles(wanted: _Wanted, colour: NDArray[Any], damaged_ok: bool) ->
         checkpoint(shared.area)
 
 
-def _exact(payload: bytes, bounds: tuple[int, int] | None, place: Box) -> NDArray[Any]:
+def exact_pixels(payload: bytes, bounds: tuple[int, int] | None, place: Box) -> NDArray[Any]:
+    """The colour (h, w, 3), or (h, w, 1), of a tile without loss, as the codec gives that of others.
+
+    Raises:
+        DamagedFileError: the payload does not decode to a tile of that place, or of 16 bits to values within bounds.
+    """
     if bounds is None:
         colour, there = decode_colour(payload, place.width, place.height)
         if there is not None:
