@@ -6,7 +6,6 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from agvae.evaluation.report import Columns, columns, continuity, deltas, markdo
 from agvae.evaluation.run import EvaluationOptions, evaluate
 from agvae.images import Tally
 from agvae.metrics import decibels, ms_ssim, psnr
+from tests.helpers import files_of_at_most
 
 PUBLISHED = {
     "vtm": (
@@ -270,12 +270,9 @@ class TestEvaluate:
         assert set(contents()) == set(first)
         assert all(contents()[name] != data for name, data in first.items())
 
-    def test_a_full_disk_keeps_whole_rows(
-        self, images: Path, tiny_weights: Path, tmp_path: Path, file_size_limit: Callable[[int], None]
-    ) -> None:
+    def test_a_full_disk_keeps_whole_rows(self, images: Path, tiny_weights: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
-        file_size_limit(400)
-        with pytest.raises(OSError, match=r"File too large: .*rows-unfinished\.csv"):
+        with files_of_at_most(400), pytest.raises(OSError, match=r"File too large: .*rows-unfinished\.csv"):
             evaluate(EvaluationOptions(images, out, (1, 2, 3, 4, 5, 6)))
         assert [path.name for path in out.iterdir()] == ["rows-unfinished.csv"]
         header, *rows = (out / "rows-unfinished.csv").read_text().splitlines()
@@ -283,13 +280,15 @@ class TestEvaluate:
         assert all(row.count(",") == header.count(",") for row in rows)
 
     def test_a_full_disk_leaves_the_results_of_the_run_before(
-        self, images: Path, tiny_weights: Path, tmp_path: Path, file_size_limit: Callable[[int], None]
+        self, images: Path, tiny_weights: Path, tmp_path: Path
     ) -> None:
         out = tmp_path / "out"
         evaluate(EvaluationOptions(images, out, (1, 2)))
         before = {path.name: path.read_bytes() for path in out.iterdir()}
-        file_size_limit(len(before["psnr.png"]) // 2)
-        with pytest.raises(OSError, match=r"File too large: .*psnr\.png"):
+        with (
+            files_of_at_most(len(before["psnr.png"]) // 2),
+            pytest.raises(OSError, match=r"File too large: .*psnr\.png"),
+        ):
             evaluate(EvaluationOptions(images, out, (3, 4), force=True))
         after = {path.name: path.read_bytes() for path in out.iterdir()}
         assert b"agvae,4.0,a.png" in after.pop("rows-unfinished.csv")

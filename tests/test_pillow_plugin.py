@@ -20,7 +20,7 @@ import time
 import tracemalloc
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +37,7 @@ from agvae.coding import frames
 from agvae.container import SIGNATURE, Header, Metadata, Reader, TileData, write_container
 from pillow_agvae import AgvImagePlugin
 from pillow_agvae.AgvImagePlugin import AgvImageFile
-from tests.helpers import CountingFile, picture
+from tests.helpers import CountingFile, files_of_at_most, picture
 
 pytestmark = pytest.mark.usefixtures("tiny_weights")
 
@@ -1672,19 +1672,15 @@ def test_a_link_to_another_kind_of_file_is_not_written_through(frames_path: Path
     assert target.read_bytes() == before
 
 
-def test_a_full_disk_is_told_of_by_name(
-    frames_path: Path, frames_data: bytes, file_size_limit: Callable[[int], None]
-) -> None:
+def test_a_full_disk_is_told_of_by_name(frames_path: Path, frames_data: bytes) -> None:
     """A new file goes; one that is saved over itself stays."""
     folder = frames_path.parent
     with Image.open(frames_path) as im:
-        file_size_limit(len(frames_data) + 10)
-        with pytest.raises(OSError, match=r"File too large: .*frames\.agv"):
+        with files_of_at_most(len(frames_data) + 10), pytest.raises(OSError, match=r"File too large: .*frames\.agv"):
             im.save(frames_path, save_all=True, quality=6)
         assert frames_path.read_bytes() == frames_data
     noise = Image.effect_noise((120, 120), 99)
-    file_size_limit(100)
-    with pytest.raises(OSError, match=r"File too large: .*new\.agv"):
+    with files_of_at_most(100), pytest.raises(OSError, match=r"File too large: .*new\.agv"):
         noise.save(folder / "new.agv", quality=6)
     assert list(folder.iterdir()) == [frames_path]
 

@@ -7,13 +7,13 @@ import re
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import agvae
 from agvae.whole_file import append_whole, check_target, csv_line, is_stream, whole_file, write_in_place, write_whole
+from tests.helpers import files_of_at_most
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 ROOT = pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root can give files away")
@@ -285,14 +285,13 @@ class TestInPlace:
             append_whole(path, csv_line(values))
         assert path.read_bytes() == b'a,b\r\n1.5,"x,""y"""\r\n'
 
-    def test_no_half_of_a_line(self, tmp_path: Path, file_size_limit: Callable[[int], None]) -> None:
+    def test_no_half_of_a_line(self, tmp_path: Path) -> None:
         path = tmp_path / "table.csv"
-        file_size_limit(10)
-        with pytest.raises(OSError, match=r"File too large: .*table\.csv"):
+        with files_of_at_most(10), pytest.raises(OSError, match=r"File too large: .*table\.csv"):
             append_whole(path, bytes(11))
         assert not path.exists()
         append_whole(path, b"12345\n")
-        with pytest.raises(OSError, match=r"File too large: .*table\.csv"):
+        with files_of_at_most(10), pytest.raises(OSError, match=r"File too large: .*table\.csv"):
             append_whole(path, b"67890\n")
         assert path.read_bytes() == b"12345\n"
 
