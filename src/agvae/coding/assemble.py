@@ -29,12 +29,12 @@ Level = int | None
 
 
 def coded_files(files: Iterable[tuple[Frames, Metadata]], level: Level, model: str | None) -> Iterator[bytes]:
-    """The bytes of each file, coded as they are asked for; raises what `agvae.coding.tiles.encode_images` does."""
+    """The bytes of each file, coded as they are asked for; raises what `agvae.coding.choice.encode_images` does."""
     return _without_loss(files) if level is None else _by_network(files, level, model)
 
 
 def _by_network(files: Iterable[tuple[Frames, Metadata]], level: int, model: str | None) -> Iterator[bytes]:
-    from agvae.coding.tiles import encode_images
+    from agvae.coding.choice import encode_images
 
     waiting: deque[tuple[Frames, Metadata, list[bytes | None]]] = deque()
 
@@ -48,7 +48,7 @@ def _by_network(files: Iterable[tuple[Frames, Metadata]], level: int, model: str
     tiles: list[TileData] = []
     for encoded in encode_images(colours(), level, TILE_SIZE, model):
         frames, metadata, alphas = waiting.popleft()
-        tiles += map(TileData, encoded.tiles, alphas)
+        tiles += (TileData(data, alpha, kind=kind) for (kind, data), alpha in zip(encoded.tiles, alphas, strict=True))
         header = header_of(frames, level, encoded.model, encoded.digest)
         if len(tiles) == header.tile_count:
             yield write_container(header, metadata, tiles)

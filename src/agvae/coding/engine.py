@@ -95,6 +95,8 @@ class Model:
     def _load(self, path: str | os.PathLike[str], name: str) -> None:
         file = model_files.read_model_file(path)
         self.name, self.sha256 = name, file.sha256
+        trained = file.card.get("options")
+        self.metric = trained.get("metric", "mse") if isinstance(trained, dict) else "mse"
         try:
             with memory_errors(f"for model {name!r}"):
                 self.network = _without_values(file.config)
@@ -114,6 +116,16 @@ class Model:
             msg = f"model file {os.fspath(path)!r} does not fit its own configuration: {error}"
             raise WeightsError(msg) from error
         prepare(self.network, self.device, self.exact_device)
+
+    def beta(self, level: int) -> float:
+        """What a squared error of 8 bits costs in bits at a level, log-linear between the trained ones (equation 8).
+
+        0 for a model that was trained for another distortion, of which the error of single pixels says nothing.
+        """
+        if self.metric != "mse":
+            return 0.0
+        logs = torch.tensor(self.network.config.betas, dtype=torch.float64).log()
+        return float((self._weights([level])[0].cpu() @ logs).exp())
 
     @property
     def digest(self) -> bytes:

@@ -20,7 +20,7 @@ from agvae.errors import DamagedFileError, about
 from agvae.file.alpha import decode_alpha
 from agvae.file.header import MAX_TILE_SIZE, Header, tile_box, tiles_touched
 from agvae.file.layout import Reader
-from agvae.file.payload import NETWORK, TileData
+from agvae.file.payload import MIXED, NETWORK, TileData, split_mixed
 from agvae.progress import checkpoint
 
 _LOST, _LOST_16, _LOST_ALPHA = 128, 0.5, 255
@@ -49,7 +49,7 @@ class _Wanted(NamedTuple):
 
     @property
     def needs_model(self) -> bool:
-        return any(tile.kind == NETWORK and tile.payload is not None for tile in self.tiles.values())
+        return any(tile.kind in (NETWORK, MIXED) and tile.payload is not None for tile in self.tiles.values())
 
 
 def decoded(jobs: Iterable[Job], *, damaged_ok: bool, indices: bool = False) -> Iterator[Pixels]:
@@ -78,13 +78,24 @@ def _by_model(wanted: Iterable[_Wanted], damaged_ok: bool) -> Iterator[tuple[_Wa
     def requests() -> Iterator[DecodeRequest]:
         for one in wanted:
             waiting.append(one)
-            coded = {
-                k: tile.payload for k, tile in one.tiles.items() if tile.kind == NETWORK and tile.payload is not None
-            }
+            coded = dict(_coded_by_model(one.tiles, damaged_ok))
             yield DecodeRequest(one.header, coded, one.box, one.filename)
 
     for colour in decode_images(requests(), damaged_ok=damaged_ok):
         yield waiting.popleft(), colour
+
+
+def _coded_by_model(tiles: Mapping[int, TileData], damaged_ok: bool) -> Iterator[tuple[int, bytes]]:
+    """What the model coded of each tile."""
+    for number, tile in tiles.items():
+        if tile.payload is not None and tile.kind == NETWORK:
+            yield number, tile.payload
+        elif tile.payload is not None and tile.kind == MIXED:
+            try:
+                yield number, split_mixed(tile.payload)[1]
+            except DamagedFileError:
+                if not damaged_ok:
+                    raise
 
 
 def _empty(wanted: _Wanted) -> NDArray[Any]:
@@ -100,13 +111,16 @@ def _lay_exact_tiles(wanted: _Wanted, colour: NDArray[Any], damaged_ok: bool) ->
         if tile.kind == NETWORK or tile.payload is None or shared is None:
             continue
         checkpoint()
+        there, inside = shared.within(wanted.box), shared.within(place)
         try:
-            pixels = exact_pixels(tile.payload, wanted.header.range_of(wanted.frame), place)
+            if tile.kind == MIXED:
+                pixels, laid = decode_colour(split_mixed(tile.payload)[0], place.width, place.height)
+                np.copyto(colour[there], pixels[inside], where=True if laid is None else laid[inside][..., None])
+            else:
+                colour[there] = exact_pixels(tile.payload, wanted.header.range_of(wanted.frame), place)[inside]
         except DamagedFileError:
             if not damaged_ok:
                 raise
-            continue
-        colour[shared.within(wanted.box)] = pixels[shared.within(place)]
         checkpoint(shared.area)
 
 

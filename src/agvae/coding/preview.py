@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from io import BytesIO
 
 from agvae.boxes import Box, grid
 from agvae.coding.assemble import header_of
-from agvae.coding.extract import finished
+from agvae.coding.choice import encode_images, look_at
+from agvae.coding.extract import Job, decoded, finished
 from agvae.coding.frames import Frames, Picture, Pixels
 from agvae.coding.loaded import load_model
 from agvae.coding.memory import attempts
@@ -15,9 +17,9 @@ from agvae.coding.reconstruction import DecodeRequest, Reconstruction
 from agvae.coding.tiles import encode_tiles, synthesise, tiles_needed
 from agvae.file.alpha import encode_alpha
 from agvae.file.header import TILE_SIZE
-from agvae.file.layout import write_container
+from agvae.file.layout import Reader, write_container
 from agvae.file.metadata import Metadata
-from agvae.file.payload import TileData
+from agvae.file.payload import NETWORK, TileData
 from agvae.progress import checkpoint
 
 
@@ -59,7 +61,7 @@ class Preview:
         model: name of the model; the default one if not given.
 
     Attributes:
-        payloads: of the tiles that are coded so far, by their number.
+        tiles: kind and payload of those that are coded so far, by their number.
 
     Raises:
         agvae.weights.WeightsError: the model is not to be had.
@@ -68,7 +70,7 @@ class Preview:
     def __init__(self, original: Original, level: int, model: str | None = None) -> None:
         self._original, self._model = original, load_model(model)
         self.header = header_of(original.frames, level, self._model.name, self._model.digest)
-        self.payloads: dict[int, bytes] = {}
+        self.tiles: dict[int, tuple[bytes, bytes]] = {}
 
     def parts(self, centre: tuple[float, float] = (0, 0)) -> Iterator[tuple[Box, Pixels]]:
         """The reconstruction of every tile, as `agvae.decode` gives it, those next to centre (x, y) first.
@@ -77,15 +79,20 @@ class Preview:
             MemoryError: the image does not fit in memory.
         """
         boxes = self._original.boxes
+        if look_at(self._original.colour) is not None:
+            pixels = self._at_once()
+            for number in sorted(range(len(boxes)), key=lambda k: _distance(boxes[k], centre)):
+                yield boxes[number], pixels[boxes[number].slices]
+            return
         image = Reconstruction(self._model, DecodeRequest(self.header, {}))
         waiting = {number: set(tiles_needed(self.header, box)) for number, box in enumerate(boxes)}
         for number in sorted(waiting, key=lambda k: _distance(boxes[k], centre)):
-            for needed in sorted(waiting[number] - self.payloads.keys()):
+            for needed in sorted(waiting[number] - self.tiles.keys()):
                 tile = (self._original.colour, boxes[needed])
                 for attempt in attempts(self._model):
                     with attempt:
                         ((_, packed),) = encode_tiles(attempt.model, attempt.limits, [tile], self.header.level)
-                self.payloads[needed] = packed.payload
+                self.tiles[needed] = NETWORK, packed.payload
                 image.put_latents(boxes[needed], packed.y_hat)
             box = boxes[number]
             for attempt in attempts(self._model):
@@ -94,16 +101,25 @@ class Preview:
             alpha = None if self._original.alpha is None else self._original.alpha[box.slices]
             yield box, finished(image.pixels[box.slices], self.header, alpha)
 
+    def _at_once(self) -> Pixels:
+        """Code an image with graphics, whose tiles are chosen together, and decode it."""
+        (encoded,) = encode_images([self._original.colour], self.header.level, TILE_SIZE, self._model.name)
+        self.tiles = dict(enumerate(encoded.tiles))
+        (pixels,) = decoded([Job(Reader(BytesIO(self.file())))], damaged_ok=False)
+        return pixels
+
     def file(self, metadata: Metadata | None = None) -> bytes:
         """The bytes of the file, once all parts have been taken; `agvae.encode` makes the same.
 
         Raises:
             ValueError: there are parts left.
         """
-        if len(self.payloads) < len(self._original.boxes):
-            msg = f"{len(self.payloads)} of {len(self._original.boxes)} tiles are coded"
+        if len(self.tiles) < len(self._original.boxes):
+            msg = f"{len(self.tiles)} of {len(self._original.boxes)} tiles are coded"
             raise ValueError(msg)
-        tiles = [TileData(self.payloads[k], alpha) for k, alpha in enumerate(self._original.coded_alpha)]
+        coded = (self.tiles[k] for k in range(len(self.tiles)))
+        alphas = self._original.coded_alpha
+        tiles = [TileData(data, alpha, kind=kind) for (kind, data), alpha in zip(coded, alphas, strict=True)]
         return write_container(self.header, metadata or Metadata(), tiles)
 
 

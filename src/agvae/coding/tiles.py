@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,43 +19,16 @@ from torch import Tensor
 
 from agvae.boxes import Box
 from agvae.coding.engine import Model, Packed
-from agvae.coding.loaded import load_model, model_of
+from agvae.coding.loaded import model_of
 from agvae.coding.memory import Limits, attempts, batches, chunks
 from agvae.coding.reconstruction import DecodeRequest, Reconstruction, synthesis_window
 from agvae.coding.windows import STRIDE, Window, latent_shape, padded
 from agvae.errors import DamagedFileError, about
-from agvae.file.header import TILE_SIZE, Header, tile_boxes, tiles_touched
+from agvae.file.header import Header, tile_boxes, tiles_touched
 from agvae.progress import checkpoint
 
 Colour = NDArray[Any]
 """(H, W, 3), uint8, or float32 in [0, 1]."""
-
-
-@dataclass(frozen=True)
-class EncodedImage:
-    """Tile payloads of an image, the model that made them, and the entropy model's estimate of their size."""
-
-    tiles: list[bytes]
-    model: str
-    digest: bytes
-    estimated_bits: float
-
-
-def encode_images(
-    images: Iterable[Colour], level: int, tile_size: int = TILE_SIZE, model: str | None = None
-) -> Iterator[EncodedImage]:
-    """Code images, each (H, W, 3) uint8 or float32 in [0, 1], at a level (see `agvae.quality`), as they are asked for.
-
-    Raises:
-        agvae.errors.WeightsError: the model is not to be had.
-        MemoryError: an image does not fit in memory.
-    """
-    loaded = load_model(model)
-    for chunk in chunks(images, lambda image: padded(_frame_box(image)).area, loaded):
-        for attempt in attempts(loaded):
-            with attempt:
-                encoded = _encode(attempt.model, attempt.limits, chunk, level, tile_size)
-        yield from encoded
 
 
 def decode_images(requests: Iterable[DecodeRequest], *, damaged_ok: bool = False) -> Iterator[Colour]:
@@ -138,19 +110,6 @@ def synthesise(model: Model, limits: Limits, wanted: Sequence[tuple[Reconstructi
         for (image, window), x in zip(windows, model.synthesise(y_hat, levels), strict=True):
             image.put_pixels(window.box, x[window.inner])
         checkpoint(sum(window.box.area for _, window in windows))
-
-
-def _encode(model: Model, limits: Limits, images: Sequence[Colour], level: int, tile_size: int) -> list[EncodedImage]:
-    boxes = [_frame_box(image).split(tile_size) for image in images]
-    tiles = [(image, box) for image, of_image in zip(images, boxes, strict=True) for box in of_image]
-    coded: list[tuple[bytes, float]] = [(b"", 0.0)] * len(tiles)
-    for k, packed in encode_tiles(model, limits, tiles, level):
-        coded[k] = packed.payload, packed.estimated_bits
-    results, rest = [], iter(coded)
-    for of_image in boxes:
-        payloads, bits = zip(*itertools.islice(rest, len(of_image)), strict=True)
-        results.append(EncodedImage(list(payloads), model.name, model.digest, sum(bits)))
-    return results
 
 
 def _analyse(model: Model, tiles: Sequence[tuple[Colour, Box]], level: int, side: int) -> Tensor:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from agvae.errors import AgvError, DamagedFileError
 from agvae.file.header import Header
 
-NETWORK, WITHOUT_LOSS, WITHOUT_LOSS_16 = b"TILE", b"WEBP", b"PNGT"
-"""Kinds of chunks: colour coded by the model; without loss, of 8 bits; without loss, of 16 bits."""
-ALL_KINDS = (NETWORK, WITHOUT_LOSS, WITHOUT_LOSS_16)
+NETWORK, WITHOUT_LOSS, MIXED, WITHOUT_LOSS_16 = b"TILE", b"WEBP", b"MIXT", b"PNGT"
+"""Kinds of chunks: colour coded by the model; without loss, of 8 bits; some of it by the model and some without loss;
+without loss, of 16 bits."""
+ALL_KINDS = (NETWORK, WITHOUT_LOSS, MIXED, WITHOUT_LOSS_16)
 
 MAX_TILE = 2**28
 """Largest payload of a tile's chunk in bytes."""
@@ -26,7 +27,7 @@ class TileData:
         payload: the coded colour, or None if it could not be read.
         alpha: the coded alpha of a mode that has one.
         error: why there is no payload.
-        kind: of its chunk: NETWORK; WITHOUT_LOSS in modes of 8 bits, WITHOUT_LOSS_16 in mode I;16.
+        kind: of its chunk: NETWORK; WITHOUT_LOSS or MIXED in modes of 8 bits, WITHOUT_LOSS_16 in mode I;16.
     """
 
     payload: bytes | None
@@ -39,7 +40,25 @@ def kinds(mode: str) -> tuple[bytes, ...]:
     """Those that tiles of a mode may have."""
     if mode == "I;16":
         return NETWORK, WITHOUT_LOSS_16
-    return (WITHOUT_LOSS,) if mode in ("1", "P") else (NETWORK, WITHOUT_LOSS)
+    return (WITHOUT_LOSS,) if mode in ("1", "P") else (NETWORK, WITHOUT_LOSS, MIXED)
+
+
+def join_mixed(exact: bytes, by_model: bytes) -> bytes:
+    """The colour of a MIXED tile: what lies over the model's reconstruction, and what the model coded."""
+    return _LENGTH.pack(len(exact)) + exact + by_model
+
+
+def split_mixed(colour: bytes) -> tuple[bytes, bytes]:
+    """Inverse of `join_mixed`.
+
+    Raises:
+        DamagedFileError: it is shorter than it says.
+    """
+    rest = colour[_LENGTH.size :]
+    if len(colour) < _LENGTH.size or (length := _LENGTH.unpack_from(colour)[0]) > len(rest):
+        msg = "a mixed tile of wrong length"
+        raise DamagedFileError(msg)
+    return rest[:length], rest[length:]
 
 
 def pack_tile(header: Header, tile: TileData) -> bytes:
