@@ -16,8 +16,8 @@ import torch
 
 from agvae import weights
 from agvae.boxes import grid
+from agvae.coding.choice import encode_images
 from agvae.coding.engine import Latents, Model, channel_index
-from agvae.coding.tiles import encode_images
 from agvae.coding.windows import latent_shape
 from agvae.container import TILE_SIZE
 from agvae.entropy import asymmetric
@@ -61,7 +61,7 @@ def main() -> None:
         for image in images:
             height, width, _ = image.shape
             level = s * LEVEL_STEPS
-            payloads = next(encode_images([image.numpy()], level)).tiles
+            payloads = next(encode_images([image.numpy()], level)).payloads
             for payload, box in zip(payloads, grid(width, height, TILE_SIZE), strict=True):
                 (latents,) = exact.unpack([payload], [level], *latent_shape(box))
                 assert isinstance(latents, Latents)

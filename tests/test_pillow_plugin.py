@@ -978,14 +978,12 @@ def test_unknown_options_are_warned_of(photo: Image.Image, data: bytes) -> None:
             assert caught[0].filename == __file__
 
 
-@pytest.mark.parametrize(("option", "message"), [("lossless", "AGV is lossy"), ("append", "append_images")])
-def test_options_that_cannot_be_met(option: str, message: str, photo: Image.Image, path: Path, data: bytes) -> None:
-    with pytest.raises(ValueError, match=message):
-        saved(photo, **{option: True})
-    if option == "append":
-        with pytest.raises(ValueError, match=message):
-            photo.save(path, append=True)
-        assert path.read_bytes() == data
+def test_options_that_cannot_be_met(photo: Image.Image, path: Path, data: bytes) -> None:
+    with pytest.raises(ValueError, match="append_images"):
+        saved(photo, append=True)
+    with pytest.raises(ValueError, match="append_images"):
+        photo.save(path, append=True)
+    assert path.read_bytes() == data
 
 
 def test_duration_and_loop_of_one_image(photo: Image.Image) -> None:
@@ -1616,7 +1614,7 @@ def test_single_images_over_themselves(photo: Image.Image, tmp_path: Path) -> No
 
 
 def test_a_failed_save_over_itself_changes_nothing(frames_path: Path, frames_data: bytes) -> None:
-    for options in ({"quality": 7}, {"append_images": [Image.new("CMYK", SIZE)]}, {"lossless": True}):
+    for options in ({"quality": 7}, {"append_images": [Image.new("CMYK", SIZE)]}, {"append": True}):
         with Image.open(frames_path) as im, pytest.raises((ValueError, OSError), match=r"frames\.agv: "):
             im.save(frames_path, save_all=True, **options)
     with Image.open(frames_path) as im, pytest.raises(ValueError, match="quality"):
@@ -1921,9 +1919,9 @@ def test_a_broken_thumbnail_is_never_grey(large: Image.Image, truncated_ok: None
     assert np.asarray(im).std() > 5
 
 
-@pytest.mark.parametrize("thumbnail", [np.array([1, 2]), "yes", [], 1.5, 256, (128, 128), 1.0])
-def test_thumbnail_is_true_or_false(thumbnail: Any, photo: Image.Image) -> None:
-    with pytest.raises(ValueError, match="thumbnail must be True or False"):
+@pytest.mark.parametrize("thumbnail", [np.array([1, 2]), "yes", [], 1.5, 15, 1025, (128, 128), 1.0])
+def test_thumbnail_is_true_or_false_or_a_side(thumbnail: Any, photo: Image.Image) -> None:
+    with pytest.raises(ValueError, match="thumbnail must be True, False, or"):
         saved(photo, thumbnail=thumbnail)
 
 

@@ -23,8 +23,8 @@ from safetensors.torch import load_file, save_file
 
 import agvae
 from agvae import cli
+from agvae.coding.choice import encode_images
 from agvae.coding.loaded import load_model
-from agvae.coding.tiles import encode_images
 from agvae.entropy import asymmetric
 from agvae.evaluation.measure import Point
 from agvae.metrics import psnr
@@ -358,7 +358,7 @@ def test_latents_are_those_of_the_file(level: int, folder: Path, tmp_path: Path)
     with models_from(folder):
         model = load_model("agvae")
         coded = code(model, pixels, level)
-        (data,) = (encoded.tiles[0] for encoded in encode_images([pixels], level, model="agvae"))
+        (data,) = (encoded.payloads[0] for encoded in encode_images([pixels], level, model="agvae"))
         (latents,) = model.unpack([data], [level], 8, 12)
         assert not isinstance(latents, Exception)
         steps = model.network.entropy.split(coded.residual[None])

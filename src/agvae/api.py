@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from numbers import Real
 from typing import cast
 
@@ -220,9 +221,9 @@ def encode_frames(
     common = _checked_metadata(metadata, model)
     side = _thumbnail_side(thumbnail)
 
-    def coded(level: Level) -> bytes:
+    def coded(level: Level, *, graphics: bool = True) -> bytes:
         whole = with_thumbnail(common, frames, side, level, model) if side else common
-        (data,) = coded_files([(frames, whole)], level, model)
+        (data,) = coded_files([(frames, whole)], level, model, graphics=graphics)
         return data
 
     if not isinstance(rate, Target):
@@ -234,7 +235,10 @@ def encode_frames(
     if size < 1:
         msg = f"target_{rate.kind} {rate.value:g} cannot be reached: that is {size:.2g} bytes"
         raise ValueError(msg)
-    return encode_to_size(coded, size)
+    try:
+        return encode_to_size(coded, size)
+    except ValueError:  # less than what is best for graphics may be wanted of them
+        return encode_to_size(partial(coded, graphics=False), size)
 
 
 def decode_frame(
@@ -245,7 +249,8 @@ def decode_frame(
     Args:
         indices: give those of mode P, (H, W), and not the colours that they stand for.
     """
-    from agvae.coding.extract import Job, decoded
+    with loading():
+        from agvae.coding.extract import Job, decoded
 
     (pixels,) = decoded([Job(reader, frame, box)], damaged_ok=damaged_ok, indices=indices)
     return pixels

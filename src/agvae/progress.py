@@ -27,6 +27,17 @@ def watched(watch: Callable[[int], None]) -> Iterator[None]:
         _local.watch = before
 
 
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """For work beside that which is counted: it can be stopped, and adds nothing to the amount."""
+    watch = getattr(_local, "watch", None)
+    if watch is None:
+        yield
+        return
+    with watched(lambda _: watch(0)):
+        yield
+
+
 def checkpoint(amount: int = 0) -> None:
     """Called between two steps of long work, with the pixels or bytes done since the last call."""
     pulse()

@@ -63,7 +63,7 @@ class OpenedFile:
 
     def decode(self, frames: Sequence[int], *, damaged_ok: bool = False) -> list[NDArray[Any]]:
         """The pixels of some frames, as `agvae.decode` gives them; several share a batch."""
-        from agvae.coding.assemble import Job, decoded
+        from agvae.coding.extract import Job, decoded
 
         with self.opened() as reader:
             return list(decoded([Job(reader, number) for number in frames], damaged_ok=damaged_ok))

@@ -16,10 +16,11 @@ from torch import Tensor
 
 import agvae
 from agvae.boxes import Box
+from agvae.coding.choice import encode_images
 from agvae.coding.loaded import forget_models, load_model
 from agvae.coding.memory import Limits
 from agvae.coding.reconstruction import DecodeRequest
-from agvae.coding.tiles import _analyse, _decode, encode_images
+from agvae.coding.tiles import _analyse, _decode
 from agvae.entropy.exact import freeze
 from agvae.networks import PRESETS, GainedAutoencoder, ReferenceConfig, build
 from agvae.networks.autoencoder import StepParameters, follow
@@ -182,7 +183,7 @@ def test_tiles_leave_no_seam(exported: ReferenceAGVAE) -> None:
     torch.testing.assert_close(parts, whole, atol=2e-3, rtol=1e-3)
     encoded = next(encode_images([pixels], 9000))
     header = agvae.container.Header(400, 272, "RGB", 9000, encoded.model, encoded.digest)
-    request = DecodeRequest(header, dict(enumerate(encoded.tiles)))
+    request = DecodeRequest(header, dict(enumerate(encoded.payloads)))
     one, many = (_decode(model, Limits(1, side), [request], damaged_ok=False)[0] for side in (1024, 64))
     assert np.abs(one.astype(int) - many).max() <= 1
 

@@ -23,18 +23,28 @@ from agvae.file.payload import WITHOUT_LOSS, WITHOUT_LOSS_16, TileData
 from agvae.metrics import psnr_of
 from agvae.progress import checkpoint
 from agvae.quality import MAX_LEVEL
+from agvae.shortage import loading
 
 Level = int | None
 """As in `agvae.quality`; None for pixels without loss."""
 
 
-def coded_files(files: Iterable[tuple[Frames, Metadata]], level: Level, model: str | None) -> Iterator[bytes]:
-    """The bytes of each file, coded as they are asked for; raises what `agvae.coding.choice.encode_images` does."""
-    return _without_loss(files) if level is None else _by_network(files, level, model)
+def coded_files(
+    files: Iterable[tuple[Frames, Metadata]], level: Level, model: str | None, *, graphics: bool = True
+) -> Iterator[bytes]:
+    """The bytes of each file, coded as they are asked for; raises what `agvae.coding.choice.encode_images` does.
+
+    Args:
+        graphics: code them without loss where that is worth it, or all by the model.
+    """
+    return _without_loss(files) if level is None else _at_level(files, level, model, graphics)
 
 
-def _by_network(files: Iterable[tuple[Frames, Metadata]], level: int, model: str | None) -> Iterator[bytes]:
-    from agvae.coding.choice import encode_images
+def _at_level(
+    files: Iterable[tuple[Frames, Metadata]], level: int, model: str | None, graphics: bool
+) -> Iterator[bytes]:
+    with loading():
+        from agvae.coding.choice import encode_images
 
     waiting: deque[tuple[Frames, Metadata, list[bytes | None]]] = deque()
 
@@ -46,7 +56,7 @@ def _by_network(files: Iterable[tuple[Frames, Metadata]], level: int, model: str
                 yield colour
 
     tiles: list[TileData] = []
-    for encoded in encode_images(colours(), level, TILE_SIZE, model):
+    for encoded in encode_images(colours(), level, TILE_SIZE, model, graphics=graphics):
         frames, metadata, alphas = waiting.popleft()
         tiles += (TileData(data, alpha, kind=kind) for (kind, data), alpha in zip(encoded.tiles, alphas, strict=True))
         header = header_of(frames, level, encoded.model, encoded.digest)

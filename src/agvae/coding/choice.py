@@ -28,6 +28,7 @@ from agvae.coding.tiles import Colour, encode_tiles, synthesise
 from agvae.coding.windows import STRIDE, padded
 from agvae.file.header import TILE_SIZE, Header
 from agvae.file.payload import MIXED, NETWORK, WITHOUT_LOSS, join_mixed
+from agvae.progress import uncounted
 from agvae.quality import MAX_LEVEL
 
 _WEIGHT = 3.0
@@ -54,11 +55,24 @@ class EncodedImage:
     digest: bytes
     estimated_bits: float
 
+    @property
+    def payloads(self) -> list[bytes]:
+        """Of all tiles, whatever their kind."""
+        return [payload for _, payload in self.tiles]
+
 
 def encode_images(
-    images: Iterable[Colour], level: int, tile_size: int = TILE_SIZE, model: str | None = None
+    images: Iterable[Colour],
+    level: int,
+    tile_size: int = TILE_SIZE,
+    model: str | None = None,
+    *,
+    graphics: bool = True,
 ) -> Iterator[EncodedImage]:
     """Code images, each (H, W, 3) uint8 or float32 in [0, 1], at a level (see `agvae.quality`), as they are asked for.
+
+    Args:
+        graphics: look for them, and code them without loss where that is worth it.
 
     Raises:
         agvae.errors.WeightsError: the model is not to be had.
@@ -68,13 +82,16 @@ def encode_images(
     for chunk in chunks(images, lambda image: padded(_frame(image)).area, loaded):
         for attempt in attempts(loaded):
             with attempt:
-                encoded = _encode(attempt.model, attempt.limits, chunk, level, tile_size)
+                pictures = [_Picture(attempt.model, attempt.limits, image, tile_size, level) for image in chunk]
+                if graphics:
+                    for picture in pictures:
+                        picture.look()
+                encoded = _encode(attempt.model, attempt.limits, pictures, level)
         yield from encoded
 
 
-def _encode(model: Model, limits: Limits, images: Sequence[Colour], level: int, tile_size: int) -> list[EncodedImage]:
+def _encode(model: Model, limits: Limits, pictures: Sequence[_Picture], level: int) -> list[EncodedImage]:
     """All by the model, as batches; then those with graphics once more, each by itself."""
-    pictures = [_Picture(model, limits, image, tile_size, level) for image in images]
     tiles = [(picture, number) for picture in pictures for number in range(len(picture.boxes))]
     for k, packed in encode_tiles(model, limits, [(picture.image, picture.boxes[n]) for picture, n in tiles], level):
         picture, number = tiles[k]
@@ -100,11 +117,15 @@ class _Picture:
         self._header = Header(
             image.shape[1], image.shape[0], "RGB", level, model.name, model.digest, tile_size
         )  # of what the model would decode
-        self._look = look_at(image)
+        self._look: Blocks | None = None
         self._payloads: dict[int, bytes] = {}
         self._estimates: dict[int, float] = {}
         self._latents: dict[int, Tensor] = {}
         self._beta = _WEIGHT * model.beta(level)
+
+    def look(self) -> None:
+        """Look for graphics, before tiles are taken."""
+        self._look = look_at(self.image)
 
     def take(self, number: int, packed: Packed) -> None:
         """A tile as the model codes it; latents are kept where they may be needed."""
@@ -115,11 +136,18 @@ class _Picture:
     def best(self) -> EncodedImage:
         """The tiles of the lowest R + beta D: all by the model, all without loss, or both."""
         by_model = [(NETWORK, self._payloads[k]) for k in range(len(self.boxes))]
-        tiles = by_model if self._look is None else self._chosen(by_model, self._look)
+        tiles = by_model
+        if self._look is not None:
+            with uncounted():
+                tiles = self._chosen(by_model, self._look)
         bits = sum(self._estimates[k] for k, (kind, _) in enumerate(tiles) if kind != WITHOUT_LOSS)
         return EncodedImage(tiles, self.model.name, self.model.digest, bits)
 
     def _chosen(self, by_model: Tiles, look: Blocks) -> Tiles:
+        if look.bits.sum() < _bits(by_model):
+            whole = self._whole()
+            if _bits(whole) <= _bits(by_model):
+                return whole
         rate = self._rates(look.graphic.shape)
         gain = 2 * rate + self._beta * _roughness(self.image) - look.bits - _SIDE_BITS
         promising = look.graphic & (gain > 0)
@@ -129,13 +157,17 @@ class _Picture:
         cost = rate + self._beta * error
         options = {_bits(by_model) + self._beta * float(error.sum()): by_model}
         if look.bits.sum() < 2 * min(options):
-            whole = [(WITHOUT_LOSS, encode_colour(self.image[box.slices])) for box in self.boxes]
+            whole = self._whole()
             options[_bits(whole)] = whole
         laid = promising & (self._exact_bits(promising, look.bits) + _SIDE_BITS < cost)
         if laid.any() and not laid.all():
             mixed = self._mixed(by_model, laid)
             options[_bits(mixed) + self._beta * float(error[~laid].sum())] = mixed
         return options[min(options)]
+
+    def _whole(self) -> Tiles:
+        """All without loss."""
+        return [(WITHOUT_LOSS, encode_colour(self.image[box.slices])) for box in self.boxes]
 
     def _rates(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Bits of the model for each block of tiles with graphics: shares of a tile's by the size of the latents."""

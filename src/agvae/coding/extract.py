@@ -22,6 +22,7 @@ from agvae.file.header import MAX_TILE_SIZE, Header, tile_box, tiles_touched
 from agvae.file.layout import Reader
 from agvae.file.payload import MIXED, NETWORK, TileData, split_mixed
 from agvae.progress import checkpoint
+from agvae.shortage import loading
 
 _LOST, _LOST_16, _LOST_ALPHA = 128, 0.5, 255
 _THIN = 2**20
@@ -70,8 +71,9 @@ def decoded(jobs: Iterable[Job], *, damaged_ok: bool, indices: bool = False) -> 
 
 def _by_model(wanted: Iterable[_Wanted], damaged_ok: bool) -> Iterator[tuple[_Wanted, NDArray[Any]]]:
     """What the model coded of each."""
-    from agvae.coding.reconstruction import DecodeRequest
-    from agvae.coding.tiles import decode_images
+    with loading():
+        from agvae.coding.reconstruction import DecodeRequest
+        from agvae.coding.tiles import decode_images
 
     waiting: deque[_Wanted] = deque()
 
@@ -210,7 +212,8 @@ def _checked_box(header: Header, wanted: tuple[int, int, int, int] | None) -> Bo
 
 def _checked_tiles(header: Header, box: Box) -> list[int]:
     """The tiles that a box needs, all of which must be decoded: many, where it is long and thin."""
-    from agvae.coding.tiles import tiles_needed
+    with loading():
+        from agvae.coding.tiles import tiles_needed
 
     numbers = tiles_needed(header, box)
     _check_work(box, sum(padded(tile_box(header, number)).area for number in numbers), _AROUND)

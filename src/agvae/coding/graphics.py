@@ -44,7 +44,8 @@ def look_at(colour: NDArray[np.uint8]) -> Blocks:
     news, sizes = sums(new), sums(np.ones(values.shape, np.bool_))
     colours = _colours(values)
     rough = np.minimum(_BITS * news, sizes * np.log2(colours + 1))
-    return Blocks((news <= (1 - _REPEATED) * sizes) | (colours <= _FEW), rough)
+    few = np.minimum(_FEW, sizes / 8)  # small ones at the edge have few in any case
+    return Blocks((news <= (1 - _REPEATED) * sizes) | (colours <= few), rough)
 
 
 def sums(plane: NDArray[Any], side: int = BLOCK) -> NDArray[np.float64]:
