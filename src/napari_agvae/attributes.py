@@ -232,6 +232,11 @@ class _Plain:
             self._around.pop()
 
     def _converted(self, value: Any) -> Any:
+        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+            msg = "it has masked entries"
+            raise TypeError(msg)
+        if isinstance(value, Mapping | list | tuple):
+            self._check(2 * len(value))
         if isinstance(value, np.generic | np.ndarray):
             self._check(2 * value.size)
             value = value.tolist()

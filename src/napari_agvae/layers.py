@@ -234,6 +234,7 @@ class PreviewLayers(OnView):
             name=_named(self.source.name, kind),
             rgb=self.source.rgb,
             multiscale=isinstance(data, list),
+            visible=self.source.visible or self._replaced,
             **{name: getattr(self.source, name) for name in _PLACE if hasattr(self.source, name)},
             **look,
         )

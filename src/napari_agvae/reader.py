@@ -6,6 +6,7 @@ import math
 import os
 import re
 import secrets
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,9 @@ def read_agv(path: Source | Sequence[Source]) -> list[LayerData]:
 
 def _layers(path: Source | Sequence[Source], *, for_viewer: bool) -> list[LayerData]:
     if not isinstance(path, str | os.PathLike):
-        return [_stacked([open_file(each) for each in path], for_viewer)]
-    folder = Path(path).is_dir()
-    files = [open_file(each) for each in (_agv_files(Path(path)) if folder else [path])]
+        inside = [_agv_files(Path(each)) if Path(each).is_dir() else [each] for each in path]
+        return [_stacked([open_file(each) for part in inside for each in part], for_viewer)]
+    files = _sound_files(Path(path)) if Path(path).is_dir() else [open_file(path)]
     if not files:
         msg = f"{path} holds no .agv files"
         raise OSError(msg)
@@ -88,9 +89,29 @@ def _layers(path: Source | Sequence[Source], *, for_viewer: bool) -> list[LayerD
 
 
 def _agv_files(folder: Path) -> list[Path]:
-    """Those of a folder, 2 before 10."""
-    found = (path for path in folder.iterdir() if path.suffix.lower() == ".agv" and path.is_file())
+    """Those of a folder, 2 before 10; without hidden ones, which macOS leaves beside files on other systems' disks."""
+    named = (path for path in folder.iterdir() if path.suffix.lower() == ".agv" and not path.name.startswith("."))
+    found = (path for path in named if path.is_file())
     return sorted(found, key=lambda path: [part.zfill(20) for part in re.split(r"(\d+)", path.name.lower())])
+
+
+def _sound_files(folder: Path) -> list[list[FileLayer]]:
+    """The files of a folder, without those that cannot be opened, of which warnings tell.
+
+    Raises:
+        OSError: none can be opened.
+    """
+    sound, errors = [], []
+    for path in _agv_files(folder):
+        try:
+            sound.append(open_file(path))
+        except OSError as error:
+            errors.append(error)
+    if errors and not sound:
+        raise errors[0]
+    for reason in errors:
+        warnings.warn(f"{reason}; it is left out", stacklevel=4)
+    return sound
 
 
 def _layer_data(layer: FileLayer, for_viewer: bool) -> LayerData:

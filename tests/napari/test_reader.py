@@ -526,6 +526,23 @@ def test_a_stack_of_files_shows_and_tells_of_all(tmp_path: Path) -> None:
     assert [each["exposure"] for each in metadata["agv"]["metadata"]] == [0, 1, 2]
 
 
+def test_what_is_no_file_in_a_folder_does_not_keep_it_from_being_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "f.agv"
+    folder.mkdir()
+    for number in range(2):
+        write_agv(folder / f"{number}.agv", [(STACK[number], {}, "image")])
+    (folder / "._0.agv").write_bytes(b"\0\5\x16\7")
+    assert read_agv(folder)[0][0].shape == (2, 64, 80)
+    assert read_agv([folder / "0.agv", folder])[0][0].shape == (3, 64, 80)
+    (folder / "2.agv").touch()
+    with pytest.warns(UserWarning, match=r"2\.agv cannot be opened: it is empty; it is left out"):
+        assert read_agv(folder)[0][0].shape == (2, 64, 80)
+    for number in range(2):
+        (folder / f"{number}.agv").unlink()
+    with pytest.raises(OSError, match="it is empty"):
+        read_agv(folder)
+
+
 def test_contrast_limits_of_a_stack_hold_those_that_users_have_set(tmp_path: Path) -> None:
     for number, limits in enumerate(((10, 20), (5, 15), (10, 20))):
         write_agv(tmp_path / f"{number}.agv", [(picture(64, 40)[..., 0], {"contrast_limits": limits}, "image")])

@@ -613,3 +613,13 @@ def test_a_slice_knows_what_the_file_will_say_of_it(path: Path, data: Any, place
     write_agv(path, [(data, place, "image")])
     with path.open("rb") as file:
         assert LayerSlice(data, place, ()).document(place) == Reader(file).metadata.arrays
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [([0] * 3_000_000, "too large"), (np.ma.masked_array([1, 2], [True, False]), "masked entries")],
+    ids=["long", "masked"],
+)
+def test_metadata_that_are_not_kept_are_told_at_once(path: Path, value: Any, reason: str) -> None:
+    with pytest.warns(UserWarning, match=f"metadata 'note' of layer .* is not saved: it .*{reason}"):
+        write_agv(path, [(picture(32, 32), {"metadata": {"note": value}}, "image")])

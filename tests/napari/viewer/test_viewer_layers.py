@@ -247,3 +247,12 @@ def test_the_only_stack_can_be_deleted_while_its_preview_is_on_view(viewer: Any,
     viewer.layers.remove_selected()
     until(lambda: not viewer.layers)
     assert dock.source.text() == "Select an image layer."
+
+
+def test_the_preview_of_a_hidden_layer_is_hidden(viewer: Any, dock: Any, until: Until) -> None:
+    hidden = viewer.add_image(IMAGE[..., 0], name="hidden", visible=False)
+    dock.comparison.difference.value = True
+    until(lambda: dock.source.text() == "hidden" and whole(dock)() and len(viewer.layers) == 4)
+    assert [layer.visible for layer in viewer.layers] == [True, False, False, False]
+    hidden.visible = True
+    assert all(layer.visible for layer in viewer.layers)
