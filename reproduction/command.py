@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agvae.cli import folder
+from agvae.cli.arguments import folder
 from reproduction.experiments import EXPERIMENTS
 from reproduction.kinds import DEFAULT_MODEL, Progress, Setup
 from reproduction.runs import WEIGHTS

@@ -23,7 +23,7 @@ ROOMS = [
     {"coding"},
     {"api"},
     {"training", "evaluation", "pillow_agvae", "napari_agvae"},
-    {"cli", "originals", "targets", "written"},
+    {"cli"},
 ]
 """From the ground up; those of one floor do not use each other, but for those of the ground and of the topmost."""
 

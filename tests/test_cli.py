@@ -23,9 +23,9 @@ from PIL.PngImagePlugin import PngInfo
 import agvae
 from agvae import images, weights
 from agvae.cli import main
+from agvae.cli.originals import parts_lost
 from agvae.container import Header, Metadata, Reader, TileData, write_container
 from agvae.metrics import psnr
-from agvae.originals import parts_lost
 from agvae.quality import parse_quality
 from agvae.weights import registries
 from tests.helpers import picture

@@ -22,7 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import agvae
-from agvae import cli
+from agvae.cli import main, running
 from agvae.coding.choice import encode_images
 from agvae.coding.loaded import load_model
 from agvae.entropy import asymmetric
@@ -105,7 +105,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != "table1"])
 def test_every_figure_is_drawn(name: str, folder: Path, images: Path, out: Path, capsys: Any) -> None:
     arguments = ["reproduce", name, "--out", str(out), "--images", str(images), "--weights", str(folder)]
-    assert cli.main(arguments) == 0
+    assert main(arguments) == 0
     assert "no trained weights" not in capsys.readouterr().err
     numbers = json.loads((out / f"{name}.json").read_text())
     assert numbers["missing"] == []
@@ -116,7 +116,7 @@ def test_every_figure_is_drawn(name: str, folder: Path, images: Path, out: Path,
     with Image.open(out / f"{name}.png") as drawn:
         assert drawn.format == "PNG"
         assert len(np.unique(np.asarray(drawn))) > 10
-    assert cli.main(arguments) == 1
+    assert main(arguments) == 1
     assert "exists already, and is replaced only with --force" in capsys.readouterr().err
 
 
@@ -176,13 +176,13 @@ def test_what_is_missing_is_named_with_its_commands(folder: Path, images: Path, 
     shutil.copy(folder / "agvae.safetensors", tmp_path / "few")
     register(tmp_path / "few")
     weights = ["--weights", str(tmp_path / "few"), "--out", str(tmp_path / "out")]
-    assert cli.main(["reproduce", "fig11", *weights, "--images", str(images)]) == 0
+    assert main(["reproduce", "fig11", *weights, "--images", str(images)]) == 0
     error = capsys.readouterr().err
     numbers = json.loads((tmp_path / "out" / "fig11.json").read_text())
     assert list(numbers["panels"]["AG-VAE"]["curves"]) == ["HCVR"]
     assert len(numbers["missing"]) == 6
     assert all(f"agvae train --data DATA --output runs/{name} " in error for name in numbers["missing"])
-    assert cli.main(["reproduce", "fig9", *weights, "--images", str(images)]) == 1
+    assert main(["reproduce", "fig9", *weights, "--images", str(images)]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert sum("runs/minnen-single-3 " in line for line in lines) == 1  # although another run starts from it
     assert not (tmp_path / "out" / "fig9.json").exists()
@@ -197,7 +197,7 @@ def test_a_folder_without_models_gets_all_commands(
     if there:
         new.mkdir()
     given = [given[0], str(images)] if given else []
-    assert cli.main(["reproduce", "fig10", "--weights", str(new), "--out", str(out), *given]) == 1
+    assert main(["reproduce", "fig10", "--weights", str(new), "--out", str(out), *given]) == 1
     lines = capsys.readouterr().err.splitlines()
     trained = [line.split("--name ")[1] for line in lines if line.startswith("agvae train ")]
     assert trained == [*(f"{b}-{m}" for b in ("balle", "minnen") for m in ("single-1", "single-2", "single-3", "hcvr"))]
@@ -239,7 +239,7 @@ def test_no_bd_rate_against_an_incomplete_curve(folder: Path, images: Path, out:
 @pytest.mark.parametrize("name", [name for name, experiment in EXPERIMENTS.items() if not experiment.any_model])
 def test_a_figure_with_models_of_its_own_takes_no_other(name: str, capsys: Any) -> None:
     with pytest.raises(SystemExit) as usage:
-        cli.main(["reproduce", name, "--model", "agvae"])
+        main(["reproduce", name, "--model", "agvae"])
     assert usage.value.code == 2
     assert "--model is for fig2" in capsys.readouterr().err
 
@@ -271,28 +271,28 @@ def test_damaged_measurements_are_measured_again(damage: str, folder: Path, imag
 @pytest.mark.parametrize("name", RUNS)
 def test_commands_of_every_run_are_good(name: str) -> None:
     train, export = (shlex.split(part)[1:] for part in train_command(name, Path("some where")).split(" && "))
-    args = vars(cli._parser(train).parse_args(train))
+    args = vars(running._parser(train).parse_args(train))
     options = TrainingOptions(**{key[7:]: value for key, value in args.items() if key.startswith("option_")})
     rates = {"single": 1, "n3": 3}
     assert options.config().levels == next((n for part, n in rates.items() if part in name), 6)
     assert args["init_from"] == (f"some where/{RUNS[name].start}.safetensors" if RUNS[name].start else None)
-    assert cli._parser(export).parse_args(export).output == Path("some where") / f"{name}.safetensors"
+    assert running._parser(export).parse_args(export).output == Path("some where") / f"{name}.safetensors"
 
 
 def test_what_cannot_be_done_is_an_error(folder: Path, images: Path, tmp_path: Path, capsys: Any) -> None:
     arguments = ["--out", str(tmp_path / "out"), "--weights"]
-    assert cli.main(["reproduce", "fig9", *arguments, str(folder)]) == 1
+    assert main(["reproduce", "fig9", *arguments, str(folder)]) == 1
     assert "--images" in capsys.readouterr().err
     shutil.copytree(folder, tmp_path / "models")
     (tmp_path / "models" / "registry.json").unlink()
-    assert cli.main(["reproduce", "fig2", *arguments, str(tmp_path / "models")]) == 1
+    assert main(["reproduce", "fig2", *arguments, str(tmp_path / "models")]) == 1
     assert "has no registry.json; make one with" in capsys.readouterr().err
-    assert cli.main(["reproduce", "fig4", "--model", ONE, "--images", str(images), *arguments, str(folder)]) == 1
+    assert main(["reproduce", "fig4", "--model", ONE, "--images", str(images), *arguments, str(folder)]) == 1
     assert "one gain vector" in capsys.readouterr().err
-    assert cli.main(["reproduce", "fig2", "--model", "none", *arguments, str(folder)]) == 1
+    assert main(["reproduce", "fig2", "--model", "none", *arguments, str(folder)]) == 1
     assert "unknown model 'none'" in capsys.readouterr().err
     Image.fromarray(picture(63, 200)).save(tmp_path / "small.png")
-    assert cli.main(["reproduce", "fig2", "--image", str(tmp_path / "small.png"), *arguments, str(folder)]) == 1
+    assert main(["reproduce", "fig2", "--image", str(tmp_path / "small.png"), *arguments, str(folder)]) == 1
     assert "64 x 64" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -303,7 +303,7 @@ def test_good_models_are_registered_beside_bad_ones(folder: Path, tmp_path: Path
     shutil.copy(folder / "sgvae.safetensors", tmp_path / "twice.safetensors")
     (tmp_path / "bad.safetensors").write_bytes((folder / "agvae.safetensors").read_bytes()[:1000])
     shutil.copy(folder / "agvae-cvr.safetensors", tmp_path / "no name.safetensors")
-    assert cli.main(["weights", "register", str(tmp_path)]) == 1
+    assert main(["weights", "register", str(tmp_path)]) == 1
     errors = capsys.readouterr().err.splitlines()
     assert [line.split()[1] for line in errors] == ["warning:", "error:", "error:", "error:"]
     assert all(name in line for name, line in zip(("renamed", "bad", "no name", "twice"), errors, strict=True))
@@ -313,7 +313,7 @@ def test_good_models_are_registered_beside_bad_ones(folder: Path, tmp_path: Path
         assert sha256_of("agvae-cvr") is None
     for name in ("bad", "no name", "twice"):
         (tmp_path / f"{name}.safetensors").unlink()
-    assert cli.main(["weights", "register", str(tmp_path)]) == 0
+    assert main(["weights", "register", str(tmp_path)]) == 0
 
 
 def test_the_card_names_betas_and_needs_no_validation(folder: Path, tmp_path: Path) -> None:

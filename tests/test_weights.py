@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agvae import cli, weights
+from agvae import weights
+from agvae.cli import main
 from agvae.settings import options
 from agvae.weights import download, places, registries
 from tests.http_server import Reply, Server, serving
@@ -478,11 +479,11 @@ def test_the_command_line_fetches(
 ) -> None:
     monkeypatch.setenv(weights.URL_VARIABLE, server.origin)
     server.replies = [Reply(503)]
-    assert cli.main(["weights", "fetch"]) == 1
+    assert main(["weights", "fetch"]) == 1
     assert "the server answers 503 (0 of 1048576 bytes came" in capsys.readouterr().err
     server.replies = [Reply(drop_after=1000), Reply()]
-    assert cli.main(["weights", "fetch", "tiny-1"]) == 0
-    assert cli.main(["weights", "path"]) == 0
+    assert main(["weights", "fetch", "tiny-1"]) == 0
+    assert main(["weights", "path"]) == 0
     out, err = capsys.readouterr()
     assert out == f"{weights.cache_folder() / ENTRY['file']}\n" * 2
     assert err == ""

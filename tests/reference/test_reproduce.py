@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from agvae import cli
+from agvae.cli import main
 from agvae.networks.complexity import parameters
 from agvae.weights import find, read_model_file
 from agvae.weights.registration import register
@@ -41,7 +41,7 @@ def test_the_printed_commands_make_the_figure(
     for name, value in SMALL.items():
         monkeypatch.setitem(runs.COMMON, name, value)
     figure = ["reproduce", "fig9", "--weights", "mine", "--images", str(images), "--out", "out"]
-    assert cli.main(figure) == 1
+    assert main(figure) == 1
     lines = capsys.readouterr().err.splitlines()
     commands = [line for line in lines if line.startswith("agvae train")]
     assert [line.split("runs/")[1].split()[0] for line in commands] == [
@@ -51,12 +51,12 @@ def test_the_printed_commands_make_the_figure(
     for line in commands:
         for part in line.split(" && "):
             words = [str(images) if word == "DATA" else word for word in shlex.split(part)]
-            assert cli.main(words[1:]) == 0
+            assert main(words[1:]) == 0
     assert lines[-2] == "agvae weights register mine"
     again = shlex.split(lines[-1])[1:]
     assert sorted(again) == sorted(figure)
     assert register(tmp_path / "mine").bad == {}
-    assert cli.main(again) == 0
+    assert main(again) == 0
     numbers = json.loads(Path("out/fig9.json").read_text())
     assert numbers["missing"] == []
     assert set(numbers["models"]) == {line.split("--name ")[1] for line in commands}

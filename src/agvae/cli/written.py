@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from agvae.targets import OWN, holds_durations
+from agvae.cli.targets import OWN, holds_durations
 
 _MOST_LOOPS = 0xFFFF
 _SECOND = 1000
@@ -28,7 +28,7 @@ def written(
     """The bytes of a file, and a sentence about each thing that the format changed.
 
     Args:
-        frames, info: as `agvae.targets.fitted` gives them.
+        frames, info: as `agvae.cli.targets.fitted` gives them.
         durations, loop: as `agvae.Metadata` has them.
 
     Raises:

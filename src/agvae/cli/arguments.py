@@ -1,0 +1,74 @@
+"""Types of arguments, and arguments that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+
+def quality(text: str) -> float:
+    from agvae.quality import parse_quality
+
+    try:
+        value = float(text)
+        parse_quality(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return value
+
+
+def file(text: str) -> Path:
+    if text == "-":
+        msg = "standard input and output cannot be used"
+        raise argparse.ArgumentTypeError(msg)
+    if os.path.basename(text) in ("", ".", ".."):  # noqa: PTH119  # a Path forgets what is behind the last slash
+        msg = f"{text!r} is the name of a folder"
+        raise argparse.ArgumentTypeError(msg)
+    return Path(text)
+
+
+def folder(text: str) -> Path:
+    """The type of an argument that names a folder."""
+    if not text:
+        msg = "the name of a folder is needed"
+        raise argparse.ArgumentTypeError(msg)
+    return Path(text)
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        msg = f"{value} is not a positive number"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def minutes(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        msg = f"{text} is not a positive number"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def add_quality(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-q", "--quality", type=quality, default=3.5, metavar="Q", help="1 to 6, or 10 to 100 percent; default 3.5"
+    )
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--force", action="store_true", help="replace what is there already")
+
+
+def refuse_others(args: argparse.Namespace) -> None:
+    if args.others:
+        args.usage_error(f"one IN and one OUT are needed, not {len(args.others) + 2} files")
+
+
+def path_of_model(text: str) -> str:
+    """The file of a model that is given by its name, or by that of its file."""
+    from agvae.weights import find, registry
+
+    return str(find(text)) if not Path(text).exists() and text in registry()["models"] else text

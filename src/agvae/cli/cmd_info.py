@@ -1,0 +1,132 @@
+"""agvae info: what a file holds, or what a model is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agvae.cli.arguments import file, path_of_model
+from agvae.cli.telling import about
+from agvae.shortage import loading
+
+if TYPE_CHECKING:
+    from agvae.container import Reader
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("file", type=file, nargs="?", metavar="FILE", help="an .agv file")
+    what.add_argument(
+        "--model", metavar="MODEL", help="a model, its file, or a preset: parameters, multiplications a pixel, card"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--hash", action="store_true", help="decode the latents and print their SHA-256 (loads torch)")
+
+
+def run(args: argparse.Namespace) -> int:
+    import agvae
+    from agvae.container import AgvError, Reader
+    from agvae.streams import seekable
+
+    if args.model:
+        return _info_of_model(args)
+    with about(args.file), args.file.open("rb") as opened:
+        file = seekable(opened)
+        found = {"file": str(args.file), **agvae.read_info(file), "damage": None}
+        reader = Reader(file)
+        try:
+            reader.verify()
+        except AgvError as error:
+            found["damage"] = str(error)
+        if args.hash and not found["damage"]:
+            found |= _hash(reader)
+    if args.json:
+        print(json.dumps(found, indent=1))
+    else:
+        _print_info(found)
+    return 1 if found["damage"] or found.get("hash_error") else 0
+
+
+def _info_of_model(args: argparse.Namespace) -> int:
+    from agvae import weights
+    from agvae.networks import PRESETS, build, preset
+    from agvae.networks.complexity import complexity
+
+    found: dict[str, Any] = {"name": args.model, "sha256": None, "card": {}}
+    path = Path(path_of_model(args.model))
+    if args.model not in PRESETS and path.is_file():
+        file = weights.read_model_file(path)
+        config, found["sha256"], found["card"] = file.config, file.sha256, file.card
+    else:
+        try:
+            config = preset(args.model)
+        except ValueError as error:
+            msg = f"{args.model}: neither a model, nor the file of one; {error}"
+            raise ValueError(msg) from error
+    costs = complexity(build(config))
+    found |= {"config": config.to_dict(), "complexity": {name: cost._asdict() for name, cost in costs.items()}}
+    if args.json:
+        print(json.dumps(found, indent=1))
+        return 0
+    print(
+        f"model:      {args.model}"
+        + (f" (SHA-256 {found['sha256']})" if found["sha256"] else " (a preset, no weights)")
+    )
+    print(f"levels:     {config.levels}, beta {', '.join(f'{beta:.3g}' for beta in config.betas)}")
+    for name, cost in costs.items():
+        print(f"{name + ':':<11} {cost.parameters:>10,} parameters, {cost.kmac_per_pixel:8.2f} kMAC/pixel")
+    for name, value in found["card"].items():
+        print(f"{name + ':':<11} {value}")
+    return 0
+
+
+def _hash(reader: Reader) -> dict[str, str]:
+    """latents_sha256 of a file with right checksums, or what is in its way: damage, or hash_error if other weights."""
+    with loading():
+        from agvae.coding.tiles import latents_sha256
+    from agvae.container import DamagedFileError
+    from agvae.file.header import WITHOUT_MODEL
+
+    if reader.header.model == WITHOUT_MODEL:
+        return {}
+    try:
+        payloads = (tile.payload for tile in reader.tiles() if tile.payload is not None)
+        return {"latents_sha256": latents_sha256(reader.header, payloads)}
+    except DamagedFileError as error:
+        return {"damage": str(error)}
+    except OSError as error:
+        return {"hash_error": str(error)}
+
+
+def _print_info(found: dict[str, Any]) -> None:
+    values = ", values from {} to {}".format(*found["range"]) if found["range"] else ""
+    rows = {
+        "file": f"{found['file']}, {found['bytes']} bytes, {found['bpp']:.4f} bpp",
+        "image": f"{found['width']} x {found['height']} {found['mode']}{values}",
+        "frames": _frames(found),
+        "quality": f"{found['quality']:.6g} (s = {found['s']}, l = {found['l']:.6g})",
+        "model": f"{found['model']} (SHA-256 {found['digest']}...)",
+        "tiles": f"{found['tiles']} of {found['tile_size']} x {found['tile_size']}",
+        "thumbnail": "{} x {}".format(*found["thumbnail"]) if found["thumbnail"] else "none",
+        "metadata": ", ".join(found["metadata"]) or "none",
+        "checksums": f"DAMAGED: {found['damage']}" if found["damage"] else "right",
+    }
+    if found["lossless"]:
+        rows |= {"quality": "without loss", "model": "none"}
+    if "latents_sha256" in found:
+        rows["latents"] = f"SHA-256 {found['latents_sha256']}"
+    if "hash_error" in found:
+        rows["latents"] = f"not decoded: {found['hash_error']}"
+    for name, value in rows.items():
+        print(f"{name + ':':<11} {value}")
+
+
+def _frames(found: dict[str, Any]) -> str:
+    text = f"{found['frames']}"
+    if found["durations"]:
+        text += f", {sum(found['durations']):.10g} ms in all"
+    if found["loop"] is not None:
+        text += f", shown {found['loop']} times" if found["loop"] else ", shown for ever"
+    return text

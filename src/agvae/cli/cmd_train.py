@@ -1,0 +1,90 @@
+"""agvae train: a run of training, begun or resumed."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import inspect
+import typing
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+from agvae.cli.arguments import minutes, path_of_model
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from agvae.training.options import TrainingOptions
+
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = inspect.getdoc(TrainingOptions)
+    types = typing.get_type_hints(TrainingOptions)
+    for field in fields(TrainingOptions):
+        note = "needed unless --resume is given" if field.default is MISSING else f"default {field.default}"
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            dest=f"option_{field.name}",
+            **_form(types[field.name]),
+            default=argparse.SUPPRESS,
+            help=note,
+        )
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--resume", type=Path, metavar="CHECKPOINT", help="go on from it, with its options where none are given"
+    )
+    start.add_argument(
+        "--init-from", metavar="MODEL", help="start from a model, by its name or its file, which also says the preset"
+    )
+    start.add_argument("--from-zoo", metavar="FILE", help="start from a checkpoint of CompressAI's zoo")
+    parser.add_argument("--stop-after", type=minutes, default=float("inf"), metavar="MINUTES", help="stop early")
+    parser.set_defaults(usage_error=parser.error)
+
+
+def _form(kind: Any) -> dict[str, Any]:
+    """How an option of a type is given: sequences of texts one by one."""
+    if kind in (str, int, float):
+        return {"type": kind, "metavar": kind.__name__.upper()}
+    return {"action": "append", "metavar": "SOURCE"}
+
+
+def run(args: argparse.Namespace) -> int:
+    import pillow_agvae  # noqa: F401  # so that .agv files can be read
+    from agvae.images import register_readers
+    from agvae.training.checkpoint import check_free
+    from agvae.training.export import checkpoint_config, read_checkpoint
+    from agvae.training.options import TrainingOptions
+    from agvae.training.trainer import Trainer
+    from agvae.weights import read_model_file
+
+    given = {name[7:]: value for name, value in vars(args).items() if name.startswith("option_")}
+    network = None
+    if args.resume:
+        state = read_checkpoint(args.resume)
+        network = checkpoint_config(args.resume, state)
+        if "patches" in given and "minutes" not in given:
+            given["minutes"] = 0.0
+        stored = state["options"] | {"preset": network.preset}
+        if not _is_folder(stored["output"], args.resume.parent):  # moved, or named from another folder
+            stored["output"] = str(args.resume.parent)
+        given = stored | given
+    elif args.init_from:
+        args.init_from = path_of_model(args.init_from)
+        given = {"preset": read_model_file(args.init_from).config.preset} | given
+    missing = [f.name for f in fields(TrainingOptions) if f.default is MISSING and f.name not in given]
+    if missing:
+        args.usage_error(f"the following arguments are required: {', '.join('--' + name for name in missing)}")
+    options = TrainingOptions(**given)
+    register_readers()
+    check_free(Path(options.output), args.resume)
+    trainer = Trainer(options, args.init_from, args.from_zoo, network)
+    if args.resume:
+        trainer.resume(args.resume)
+    trainer.run(args.stop_after)
+    trainer.close()
+    return 0
+
+
+def _is_folder(name: str, folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(name).samefile(folder)
+    return False

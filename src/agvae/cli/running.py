@@ -1,0 +1,124 @@
+"""The command line.
+
+Exit status: 0 done, 1 a file or an argument's value is no good (one line on standard error says why), 2 wrong
+usage, 130 interrupted, 141 nobody reads on.  `python -X dev -m agvae` shows the traceback of an error.  Every command
+imports what it needs only when it runs: help and `info` start without torch.  No command writes where it reads, nor
+replaces a file unless it was told to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import os
+import shlex
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from io import TextIOWrapper
+
+from agvae.cli.telling import fail, say, text_of, user_errors
+
+_COMMANDS = {
+    "encode": "Encode an image",
+    "decode": "Decode an .agv file",
+    "info": "Show what an .agv file holds, and check it",
+    "weights": "List, find and download weights",
+    "evaluate": "Measure rate, quality and time on a folder of images",
+    "reproduce": "Make a figure or table of the paper from trained models",
+    "train": "Train a model",
+    "export": "Make a model file from a checkpoint; prints its registry entry",
+    "demo": "Encode and decode the bundled photograph",
+}
+"""Each is the module `agvae.cli.cmd_NAME`, with `add_arguments(parser)` and `run(args) -> status`."""
+_EXTRAS = {"scipy": "eval", "matplotlib": "eval", "compressai": "train", "pytorch_msssim": "train"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # any name of a file can be printed
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(write_through=False)  # so that what cannot be printed shows when it is flushed
+    try:
+        with _told_warnings():
+            return _run(sys.argv[1:] if arguments is None else arguments)
+    except BrokenPipeError:
+        return 141
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        _flush()
+
+
+@contextlib.contextmanager
+def _told_warnings() -> Iterator[None]:
+    """Warnings in the form of all other messages, unless the traceback of errors is wanted, too."""
+    with warnings.catch_warnings():
+        if not sys.flags.dev_mode:
+            warnings.showwarning = _show_warning
+        yield
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    say("warning", str(message))
+
+
+def _flush() -> None:
+    """Have what was printed written now, and Python end without a word of its own if that cannot be."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(141) from None
+        raise SystemExit(fail(f"standard output: {text_of(error)}")) from None
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        args = _parser(arguments).parse_args(arguments)
+        args.command_line = shlex.join(["agvae", *arguments])
+        run: Callable[[argparse.Namespace], int] = args.run
+        return run(args)
+    except KeyboardInterrupt:
+        return 130
+    except (BrokenPipeError, SystemExit):
+        raise
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        return fail(f"this command needs {error.name}: pip install 'agvae[{extra}]'")
+    except user_errors() as error:
+        if sys.flags.dev_mode:
+            raise
+        return fail(text_of(error))
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser; only the command that was asked for is imported and gets its arguments."""
+    parser = argparse.ArgumentParser(prog="agvae", description="AG-VAE image codec: one model for all rates.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    asked = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for name, help_text in _COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=help_text, description=f"{help_text}.")
+        if name == asked:
+            command = importlib.import_module(f"agvae.cli.cmd_{name}")
+            subparser.set_defaults(run=command.run)
+            command.add_arguments(subparser)
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import agvae
+
+        print(f"agvae {agvae.__version__}")
+        parser.exit()
