@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
@@ -40,7 +41,7 @@ def written(
     else:
         options, lost = {}, []
     if len(frames) > 1 and form == "GIF" and frames[0].mode == "RGBA":
-        first, *others = map(_indexed, frames)
+        first, *others = _indexed(frames)
         options |= {"append_images": others, "disposal": 2, "optimize": False}
     else:
         first = frames[0]
@@ -91,18 +92,22 @@ def _animation(
     return options, lost
 
 
-def _indexed(frame: Image.Image) -> Image.Image:
-    """An RGBA frame in 255 colours and a transparent one, which it has whether it needs it or not.
+def _indexed(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    """RGBA frames in 255 colours and a transparent one, which each has whether it needs it or not.
 
-    What a frame leaves when it is disposed of is transparent for Pillow only if the frame has such a colour.
+    What a frame leaves when it is disposed of is transparent for Pillow only if the frame has such a colour.  That is
+    one which none of them shows: Pillow takes a frame of nothing else for what the one before leaves, and forgets its
+    palette.
     """
-    indexed = frame.convert("RGB").quantize(_PALETTE - 1)
-    colours = indexed.getpalette() or []
-    used = set(zip(colours[::3], colours[1::3], colours[2::3], strict=True))
-    free = next(level for level in range(_PALETTE) if (level, level, level) not in used)
-    indexed.putpalette(colours + [free] * (3 * _PALETTE - len(colours)))
-    indexed.paste(_PALETTE - 1, mask=frame.getchannel("A").point([255] * 128 + [0] * 128))
-    indexed.info["transparency"] = _PALETTE - 1
+    indexed = [frame.convert("RGB").quantize(_PALETTE - 1) for frame in frames]
+    palettes = [image.getpalette() or [] for image in indexed]
+    used = {colour for colours in palettes for colour in zip(colours[::3], colours[1::3], colours[2::3], strict=True)}
+    every = itertools.product(range(_PALETTE), repeat=3)
+    free = next(colour for colour in every if colour not in used)
+    for frame, image, colours in zip(frames, indexed, palettes, strict=True):
+        image.putpalette(colours + list(free) * (_PALETTE - len(colours) // 3))
+        image.paste(_PALETTE - 1, mask=frame.getchannel("A").point([255] * 128 + [0] * 128))
+        image.info["transparency"] = _PALETTE - 1
     return indexed
 
 
