@@ -21,8 +21,8 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QSlider
 
 import napari
-from napari_agvae.preview import PreviewDock
-from napari_agvae.regions import central_box
+from napari_agvae.docks.preview_dock import PreviewDock
+from napari_agvae.preview.regions import central_box
 
 
 class Ticks:

@@ -13,8 +13,8 @@ from pathlib import Path
 from qtpy.QtWidgets import QApplication
 
 import napari
-from napari_agvae.preview import PreviewDock
-from napari_agvae.rate_curve import RateCurveDock
+from napari_agvae.docks.preview_dock import PreviewDock
+from napari_agvae.docks.rate_curve import RateCurveDock
 from napari_agvae.samples import photo
 
 FOLDER = Path(__file__).parent / "images"

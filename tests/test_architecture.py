@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -83,8 +85,7 @@ def test_imports_run_in_no_circle() -> None:
 
 
 def test_no_name_twice() -> None:
-    own = [name for name, path in modules().items() if path.name[0] != "_" and room(name) != "napari_agvae"]
-    names = Counter(name.rpartition(".")[2] for name in own)
+    names = Counter(name.rpartition(".")[2] for name, path in modules().items() if path.name[0] != "_")
     assert [name for name, count in names.items() if count > 1] == []
 
 
@@ -93,3 +94,11 @@ def test_a_module_begins_with_its_job() -> None:
         text = ast.get_docstring(ast.parse(path.read_text("utf-8")))
         assert text, name
         assert re.match(r"[A-Z`.\"].*[.:]$", text.splitlines()[0]), f"{name}: {text.splitlines()[0]}"
+
+
+def test_previews_are_worked_out_without_qt() -> None:
+    names = [name for name in modules() if name.startswith("napari_agvae.preview")]
+    assert len(names) > 5
+    blocked = "for name in ('qtpy', 'superqt', 'magicgui', 'PyQt6', 'PySide6'): sys.modules[name] = None"
+    code = f"import sys, importlib\n{blocked}\nfor name in {names}: importlib.import_module(name)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -22,7 +22,7 @@ from agvae.cli import main
 from agvae.coding.assemble import psnr
 from agvae.coding.fill import filled
 from agvae.coding.frames import Frames
-from napari_agvae.measure import similarity
+from napari_agvae.preview.measured import similarity
 
 NOISE = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
 

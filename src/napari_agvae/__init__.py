@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_agvae.reader import read_agv
-    from napari_agvae.writer import write_agv
+    from napari_agvae.io.reader import read_agv
+    from napari_agvae.io.writer import write_agv
 
-_EXPORTS = {"read_agv": "reader", "write_agv": "writer"}
+_EXPORTS = {"read_agv": "io.reader", "write_agv": "io.writer"}
 
 __all__ = ["read_agv", "write_agv"]
 

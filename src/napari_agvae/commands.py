@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QFileDialog
 
-from napari_agvae.preview import PreviewDock
-from napari_agvae.tasks import opening, reconstructing
+from napari_agvae.docks.preview_dock import PreviewDock
+from napari_agvae.docks.tasks import opening, reconstructing
 
 if TYPE_CHECKING:
     import napari

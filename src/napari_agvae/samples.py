@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_agvae.document import LayerData
-from napari_agvae.reader import read_agv
+from napari_agvae.io.document import LayerData
+from napari_agvae.io.reader import read_agv
 
 SHAPE = (8, 160, 200)
 """Times, rows and columns of the stack."""

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 import agvae
 from agvae import metrics
 from agvae.boxes import Box
-from napari_agvae.canvas import PLAIN, PreviewCanvas
-from napari_agvae.latest import LatestWins, Stopped, Turn
-from napari_agvae.live import Live, MissingModelError, Request, Shown
-from napari_agvae.measure import described, similarity
-from napari_agvae.regions import LARGEST, SMALLEST, central_box, next_side, stages, visible_box
+from napari_agvae.preview.canvas import PLAIN, PreviewCanvas
+from napari_agvae.preview.latest import LatestWins, Stopped, Turn
+from napari_agvae.preview.live import Live, MissingModelError, Request, Shown
+from napari_agvae.preview.measured import described, similarity
+from napari_agvae.preview.regions import LARGEST, SMALLEST, central_box, next_side, stages, visible_box
 from tests.helpers import picture
 from tests.napari.timing import Stopwatch
 
@@ -168,7 +168,7 @@ def run(wanted: Request, live: Live | None = None, shown: list[Shown] | None = N
 
 @pytest.mark.parametrize("image", [IMAGE, GREY, np.dstack((IMAGE, GREY)), GREY.astype(np.uint16) * 99])
 def test_the_whole_slice_is_the_file(image: np.ndarray, tmp_path: Any) -> None:
-    from napari_agvae.writer import write_agv
+    from napari_agvae.io.writer import write_agv
 
     last = run(request(image))[-1]
     path = write_agv(tmp_path / "a.agv", [(image, {}, "image")], 3.5)
@@ -185,7 +185,7 @@ def test_the_whole_slice_is_the_file(image: np.ndarray, tmp_path: Any) -> None:
 
 
 def test_float_values_come_back_and_their_document_counts(tmp_path: Any) -> None:
-    from napari_agvae.writer import write_agv
+    from napari_agvae.io.writer import write_agv
 
     image = GREY.astype(np.float32) / 100 - 1
     attributes = {"name": "a", "scale": [0.5, 0.5], "units": ("um", "um")}
@@ -198,7 +198,7 @@ def test_float_values_come_back_and_their_document_counts(tmp_path: Any) -> None
 
 
 def test_16_bits_between_contrast_limits_are_what_the_file_holds(tmp_path: Any) -> None:
-    from napari_agvae.writer import write_agv
+    from napari_agvae.io.writer import write_agv
 
     image = GREY.astype(np.uint16)
     image[5, 5] = 65535
@@ -314,8 +314,8 @@ RAMP = GREY[:200, :220] / 255
     ids=lambda given: given if isinstance(given, str) else f"{given.dtype} {given.ndim}",
 )
 def test_numbers_are_those_of_the_values_that_come_back(image: Any, value_range: str, tmp_path: Any) -> None:
-    from napari_agvae.reader import read_agv
-    from napari_agvae.writer import write_agv
+    from napari_agvae.io.reader import read_agv
+    from napari_agvae.io.writer import write_agv
 
     low, high = float(image.min()), float(image.max())
     limits = (low + (high - low) * 0.1, low + (high - low) * 0.4)
@@ -342,7 +342,7 @@ def test_what_is_clipped_is_no_likeness() -> None:
 
 @pytest.mark.parametrize("image", [GREY[:90, :70].astype(np.int16), GREY[None, :90, :70]])
 def test_a_size_follows_attributes_and_nothing_is_coded_again(image: Any, tmp_path: Any) -> None:
-    from napari_agvae.writer import write_agv
+    from napari_agvae.io.writer import write_agv
 
     shown: list[Shown] = []
     live = Live(shown.append, lambda _: None)

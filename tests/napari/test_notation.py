@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_agvae.notation import may_become_number, parse_number
+from napari_agvae.docks.notation import may_become_number, parse_number
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import agvae
-from napari_agvae import progress
-from napari_agvae.reader import get_reader
-from napari_agvae.writer import write_image
+from napari_agvae import activity as progress
+from napari_agvae.io.reader import get_reader
+from napari_agvae.io.writer import write_image
 from tests.helpers import picture
 
 napari_progress = pytest.importorskip("napari.utils.progress")

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 import agvae
 from agvae.container import Header, Metadata, Reader, write_container
-from napari_agvae.document import parse_layers
-from napari_agvae.opened import OpenedFile
-from napari_agvae.reader import get_reader, read_agv
-from napari_agvae.writer import write_agv
+from napari_agvae.io.document import parse_layers
+from napari_agvae.io.opened import OpenedFile
+from napari_agvae.io.reader import get_reader, read_agv
+from napari_agvae.io.writer import write_agv
 from tests.helpers import picture
 
 HEADER = Header(20, 10, "RGB", 0, "m", bytes(8), frames=6)
@@ -221,8 +221,8 @@ def test_damaged_files_cost_little(photo: Path, damage: str) -> None:
     photo.write_bytes(bytes(first) if damage == "first tile" else damaged(data)[damage][0])
     code = """
 import resource, sys, time
-from napari_agvae.opened import OpenedFile
-from napari_agvae.reader import get_reader
+from napari_agvae.io.opened import OpenedFile
+from napari_agvae.io.reader import get_reader
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 before, start = peak(), time.process_time()
 try:
@@ -567,9 +567,10 @@ def test_colormaps_and_units_of_later_versions_are_left_out(viewer: Any, photo: 
 def test_reading_needs_neither_qt_nor_napari_and_codec_only_for_pixels(frames: Path) -> None:
     code = """
 import sys
-from napari_agvae.opened import OpenedFile
-from napari_agvae.reader import get_reader
-from napari_agvae import read_agv, writer
+from napari_agvae.io.opened import OpenedFile
+from napari_agvae.io.reader import get_reader
+from napari_agvae import read_agv
+from napari_agvae.io import writer
 read = get_reader(sys.argv[1])
 heavy = {"torch", "napari", "PyQt6", "PySide6", "qtpy"}
 assert heavy.isdisjoint(sys.modules), heavy & set(sys.modules)

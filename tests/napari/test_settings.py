@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 import agvae
-from napari_agvae.reader import read_agv, viewer_layers
-from napari_agvae.settings import Settings, plugin_settings, wanted_device
+from napari_agvae.io.reader import read_agv, viewer_layers
+from napari_agvae.io.writer import write_agv, write_image
+from napari_agvae.preferences import Settings, plugin_settings, wanted_device
 from napari_agvae.state import Choice, session
-from napari_agvae.writer import write_agv, write_image
 from tests.helpers import picture
 
 
 def test_defaults_without_napari() -> None:
-    code = "from napari_agvae.settings import Settings, plugin_settings; assert plugin_settings() == Settings()"
+    code = "from napari_agvae.preferences import Settings, plugin_settings; assert plugin_settings() == Settings()"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=600)
 
 

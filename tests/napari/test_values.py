@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_agvae.values import FLOATS, INTEGERS, FrameMaps, ValueMap, alpha_map, colour_map, grey_map
+from napari_agvae.io.values import FLOATS, INTEGERS, FrameMaps, ValueMap, alpha_map, colour_map, grey_map
 
 float32s = st.floats(-(2.0**99), 2.0**99, width=32)
 

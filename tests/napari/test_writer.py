@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 import agvae
 from agvae.container import Reader
 from agvae.progress import watched
-from napari_agvae.reader import read_agv
-from napari_agvae.slices import LayerSlice
+from napari_agvae.io.reader import read_agv
+from napari_agvae.io.writer import refuse_labels, write_agv, write_image, write_images
+from napari_agvae.preview.slices import LayerSlice
 from napari_agvae.state import Choice, session
-from napari_agvae.writer import refuse_labels, write_agv, write_image, write_images
 from tests.helpers import picture
 
 
@@ -593,7 +593,7 @@ write_agv(sys.argv[1], [(np.zeros((40, 60, 3), np.uint8), {}, "image")])
 
 
 def test_writers_are_imported_without_the_codec() -> None:
-    code = "import sys, napari_agvae.writer; print(*({'torch', 'napari', 'qtpy'} & set(sys.modules)))"
+    code = "import sys, napari_agvae.io.writer; print(*({'torch', 'napari', 'qtpy'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], check=True, timeout=600, capture_output=True, text=True).stdout
     assert found == "\n"
 

@@ -1,4 +1,4 @@
-"""agvae decode: an .agv file to another image format."""
+"""`agvae decode`: an .agv file to another image format."""
 
 from __future__ import annotations
 

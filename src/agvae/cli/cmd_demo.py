@@ -1,4 +1,4 @@
-"""agvae demo: the bundled photograph, there and back."""
+"""`agvae demo`: the bundled photograph, there and back."""
 
 from __future__ import annotations
 

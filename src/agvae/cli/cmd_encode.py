@@ -1,4 +1,4 @@
-"""agvae encode: an image to an .agv file."""
+"""`agvae encode`: an image to an .agv file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""agvae evaluate: rate, quality and time over a folder of images."""
+"""`agvae evaluate`: rate, quality and time over a folder of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""agvae export: the model file of a checkpoint."""
+"""`agvae export`: the model file of a checkpoint."""
 
 from __future__ import annotations
 

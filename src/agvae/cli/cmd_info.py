@@ -1,4 +1,4 @@
-"""agvae info: what a file holds, or what a model is."""
+"""`agvae info`: what a file holds, or what a model is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""agvae reproduce: a figure or table of the paper, where the source tree is there."""
+"""`agvae reproduce`: a figure or table of the paper, where the source tree is there."""
 
 from __future__ import annotations
 

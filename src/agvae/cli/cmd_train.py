@@ -1,4 +1,4 @@
-"""agvae train: a run of training, begun or resumed."""
+"""`agvae train`: a run of training, begun or resumed."""
 
 from __future__ import annotations
 

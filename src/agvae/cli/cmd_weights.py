@@ -1,4 +1,4 @@
-"""agvae weights: released models, where they are, and registering one's own."""
+"""`agvae weights`: released models, where they are, and registering one's own."""
 
 from __future__ import annotations
 

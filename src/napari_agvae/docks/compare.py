@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from magicgui import widgets
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_agvae.spin_boxes import any_notation
+from napari_agvae.docks.spin_boxes import any_notation
 from napari_agvae.texts import TOOLTIPS
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_agvae.layers import PreviewLayers
+    from napari_agvae.docks.preview_layers import PreviewLayers
 
 TOGGLE_KEY = "H"
 """As in hide; napari uses it neither for the viewer nor for image layers, whose keys come first."""

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from agvae.quality import LEVEL_STEPS, MAX_LEVEL, VECTORS, level_to_quality, parse_quality, split_level
-from napari_agvae.spin_boxes import QualityBox, any_notation, narrow
+from napari_agvae.docks.spin_boxes import QualityBox, any_notation, narrow
 from napari_agvae.texts import TOOLTIPS
 
 

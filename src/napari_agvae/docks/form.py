@@ -10,17 +10,17 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from agvae.quality import parse_quality
 from agvae.weights import registry
-from napari_agvae.compare import Comparison, row
-from napari_agvae.controls import QualityEditor, ReadOuts, Sentence, devices
-from napari_agvae.dock import Dock, Scrolled
-from napari_agvae.search import UNITS
-from napari_agvae.settings import Settings
-from napari_agvae.shown_numbers import ShownNumbers
-from napari_agvae.spin_boxes import settle, target_box
+from napari_agvae.docks.compare import Comparison, row
+from napari_agvae.docks.controls import QualityEditor, ReadOuts, Sentence, devices
+from napari_agvae.docks.dock import Dock, Scrolled
+from napari_agvae.docks.search import UNITS
+from napari_agvae.docks.shown_numbers import ShownNumbers
+from napari_agvae.docks.spin_boxes import settle, target_box
+from napari_agvae.preferences import Settings
 from napari_agvae.texts import TOOLTIPS
 
 if TYPE_CHECKING:
-    from napari_agvae.layers import PreviewLayers
+    from napari_agvae.docks.preview_layers import PreviewLayers
 
 READ_OUTS = {
     "shown": "shown",

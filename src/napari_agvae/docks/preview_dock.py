@@ -13,21 +13,21 @@ from qtpy.QtGui import QEnterEvent, QShowEvent
 
 from agvae.quality import level_to_quality
 from agvae.weights import registry
-from napari_agvae.connections import Connections
-from napari_agvae.engine import Engine
-from napari_agvae.failures import Failures
-from napari_agvae.form import PreviewForm
-from napari_agvae.layers import PreviewLayers, bare
-from napari_agvae.live import Live, MissingModelError, Request, Shown
-from napari_agvae.on_view import MOVES
+from napari_agvae.docks.connections import Connections
+from napari_agvae.docks.failures import Failures
+from napari_agvae.docks.form import PreviewForm
+from napari_agvae.docks.preview_layers import PreviewLayers, bare
+from napari_agvae.docks.preview_request import IN_A_FILE, request_of, wished_level
+from napari_agvae.docks.removal import remove_later
+from napari_agvae.docks.search import Found, find_quality
+from napari_agvae.docks.task_list import GOES_ON, TaskList
+from napari_agvae.docks.tasks import get_model, save_layer
+from napari_agvae.docks.worker import Engine
 from napari_agvae.own import is_own
-from napari_agvae.preview_request import IN_A_FILE, request_of, wished_level
-from napari_agvae.removal import remove_later
-from napari_agvae.search import Found, find_quality
-from napari_agvae.settings import plugin_settings
+from napari_agvae.preferences import plugin_settings
+from napari_agvae.preview.live import Live, MissingModelError, Request, Shown
+from napari_agvae.preview.on_view import MOVES
 from napari_agvae.state import Choice, session
-from napari_agvae.task_list import GOES_ON, TaskList
-from napari_agvae.tasks import get_model, save_layer
 
 if TYPE_CHECKING:
     from napari.layers import Image

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agvae.quality import level_to_quality
-from napari_agvae.canvas import PreviewCanvas
-from napari_agvae.connections import Connections
-from napari_agvae.on_view import MOVES, OnView
+from napari_agvae.docks.connections import Connections
 from napari_agvae.own import claim
+from napari_agvae.preview.canvas import PreviewCanvas
+from napari_agvae.preview.on_view import MOVES, OnView
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

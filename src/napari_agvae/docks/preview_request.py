@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agvae.quality import parse_quality
-from napari_agvae.layers import PreviewLayers
-from napari_agvae.live import Request
-from napari_agvae.settings import VALUES, plugin_settings
-from napari_agvae.writer import wanted_quality
+from napari_agvae.docks.preview_layers import PreviewLayers
+from napari_agvae.io.writer import wanted_quality
+from napari_agvae.preferences import VALUES, plugin_settings
+from napari_agvae.preview.live import Request
 
 if TYPE_CHECKING:
     from napari.layers import Image

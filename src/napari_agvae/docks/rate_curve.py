@@ -11,19 +11,19 @@ from qtpy.QtWidgets import QVBoxLayout
 
 from agvae.quality import parse_quality
 from agvae.whole_file import write_whole
-from napari_agvae.compare import row
-from napari_agvae.controls import Sentence, ask_for_file
-from napari_agvae.curve import Point, levels, on_line, part, to_csv, work
-from napari_agvae.dock import Dock
-from napari_agvae.engine import Engine
-from napari_agvae.layers import PreviewLayers, bare
-from napari_agvae.live import Request
+from napari_agvae.docks.compare import row
+from napari_agvae.docks.controls import Sentence, ask_for_file
+from napari_agvae.docks.dock import Dock
+from napari_agvae.docks.plot import Plot
+from napari_agvae.docks.preview_layers import PreviewLayers, bare
+from napari_agvae.docks.worker import Engine
+from napari_agvae.io.writer import wanted_quality
 from napari_agvae.own import is_own
-from napari_agvae.plot import Plot
-from napari_agvae.settings import plugin_settings, wanted_device, wanted_model
+from napari_agvae.preferences import plugin_settings, wanted_device, wanted_model
+from napari_agvae.preview.curve import Point, levels, on_line, part, to_csv, work
+from napari_agvae.preview.live import Request
 from napari_agvae.state import session
 from napari_agvae.texts import TOOLTIPS, plain
-from napari_agvae.writer import wanted_quality
 
 if TYPE_CHECKING:
     import napari

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import QTimer
 
-from napari_agvae.layers import PreviewLayers
+from napari_agvae.docks.preview_layers import PreviewLayers
 
 _APART = 50
 """Milliseconds, in which napari draws."""

@@ -13,14 +13,14 @@ from agvae.coding.frames import Frames
 from agvae.coding.rate_control import encode_to_psnr
 from agvae.container import Metadata
 from agvae.quality import parse_quality
-from napari_agvae.document import describe_layer, pack_layers
-from napari_agvae.frames import LayerCodes, LayerFrames
-from napari_agvae.live import Request
+from napari_agvae.docks.tasks import Task
+from napari_agvae.io.document import describe_layer, pack_layers
+from napari_agvae.io.layer_frames import LayerCodes, LayerFrames
 from napari_agvae.loading import load_codec
-from napari_agvae.measure import psnr, rounded
-from napari_agvae.slices import LayerSlice
-from napari_agvae.survey import Survey
-from napari_agvae.tasks import Task
+from napari_agvae.preview.live import Request
+from napari_agvae.preview.measured import psnr, rounded
+from napari_agvae.preview.slices import LayerSlice
+from napari_agvae.preview.survey import Survey
 
 UNITS = ("kB", "bpp", "dB")
 FEWEST, ENOUGH = 4, 2**23

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from napari_agvae.controls import ReadOuts, Sentence
-from napari_agvae.live import Request, Shown
-from napari_agvae.measure import Numbers, described
+from napari_agvae.docks.controls import ReadOuts, Sentence
+from napari_agvae.preview.live import Request, Shown
+from napari_agvae.preview.measured import Numbers, described
 
 CODING = "coding …"
 STALE = "out of date"

@@ -9,7 +9,7 @@ from qtpy.QtCore import QEvent, QLocale, QObject, Qt
 from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import QAbstractSpinBox, QDoubleSpinBox
 
-from napari_agvae.notation import may_become_number, parse_number
+from napari_agvae.docks.notation import may_become_number, parse_number
 
 DECIMALS, TYPED_DECIMALS = 3, 9
 _NARROW = """

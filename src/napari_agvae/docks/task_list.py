@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from napari_agvae.tasks import Task
+from napari_agvae.docks.tasks import Task
 
 GOES_ON = " …"
 

@@ -19,17 +19,17 @@ from qtpy.QtWidgets import QApplication, QDialog, QWidget
 
 from agvae import options, read_info
 from agvae.progress import checkpoint, watched
-from napari_agvae.controls import ask_for_file
-from napari_agvae.latest import Stopped
+from napari_agvae.activity import saving
+from napari_agvae.docks.controls import ask_for_file
 from napari_agvae.loading import load_codec
-from napari_agvae.progress import saving
-from napari_agvae.settings import plugin_settings, wanted_device
+from napari_agvae.preferences import plugin_settings, wanted_device
+from napari_agvae.preview.latest import Stopped
 from napari_agvae.texts import plain
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_agvae.document import LayerData
+    from napari_agvae.io.document import LayerData
 
 _INTERVAL = 100
 """Milliseconds between two looks at the progress."""
@@ -178,7 +178,7 @@ def _same(one: Path, other: Path) -> bool:
 
 def writing(layer: Image, path: Path, quality: float, model: str | None) -> Task:
     """The task of saving a layer, in place of a file that is there when it is begun."""
-    from napari_agvae.writer import write_agv
+    from napari_agvae.io.writer import write_agv
 
     data, attributes, kind = layer.as_layer_data_tuple()
     settings = plugin_settings()
@@ -201,8 +201,8 @@ def writing(layer: Image, path: Path, quality: float, model: str | None) -> Task
 
 def reconstructing(layer: Image, done: Callable[[list[LayerData]], None]) -> Task:
     """The task of coding and decoding a layer: what saving it and opening the file gives, with all frames decoded."""
-    from napari_agvae.reader import viewer_layers
-    from napari_agvae.writer import save_images
+    from napari_agvae.io.reader import viewer_layers
+    from napari_agvae.io.writer import save_images
 
     given = layer.as_layer_data_tuple()
 
@@ -220,7 +220,7 @@ def reconstructing(layer: Image, done: Callable[[list[LayerData]], None]) -> Tas
 
 def opening(path: str, done: Callable[[list[LayerData]], None]) -> Task:
     """The task of opening a file."""
-    from napari_agvae.reader import viewer_layers
+    from napari_agvae.io.reader import viewer_layers
 
     pixels = 0
     with suppress(OSError, SyntaxError, ValueError):  # for the work to raise

@@ -7,8 +7,8 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_agvae.latest import LatestWins, Turn
-from napari_agvae.live import Request
+from napari_agvae.preview.latest import LatestWins, Turn
+from napari_agvae.preview.live import Request
 
 Tell = Callable[[Any], None]
 Work = Callable[[Request, Turn], None]

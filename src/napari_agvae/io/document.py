@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from agvae.container import Header
-from napari_agvae.attributes import MAX_DOCUMENT, from_json, geometry, to_json
-from napari_agvae.frames import LayerFrames
-from napari_agvae.values import FrameMaps
+from napari_agvae.io.attributes import MAX_DOCUMENT, from_json, geometry, to_json
+from napari_agvae.io.layer_frames import LayerFrames
+from napari_agvae.io.values import FrameMaps
 
 LayerData = tuple[Any, dict[str, Any], str]
 """(data, attributes, "image"), as napari has it."""

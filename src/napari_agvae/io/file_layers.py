@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 import agvae
 from agvae.container import AgvError, Header
-from napari_agvae.document import StoredLayer, parse_layers, plain_layer
-from napari_agvae.opened import OpenedFile, named
-from napari_agvae.settings import plugin_settings, wanted_device
-from napari_agvae.values import alpha_map
+from napari_agvae.io.document import StoredLayer, parse_layers, plain_layer
+from napari_agvae.io.opened import OpenedFile, named
+from napari_agvae.io.values import alpha_map
+from napari_agvae.preferences import plugin_settings, wanted_device
 
 
 class FileLayer(NamedTuple):

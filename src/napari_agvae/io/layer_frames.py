@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from agvae.coding.frames import computed, is_masked
 from agvae.progress import checkpoint
-from napari_agvae.progress import looked_at
-from napari_agvae.settings import CONTRAST_LIMITS, VALUES
-from napari_agvae.values import MAX_INTEGER, FrameMaps, ValueMap, alpha_map, colour_map, grey_map
+from napari_agvae.activity import looked_at
+from napari_agvae.io.values import MAX_INTEGER, FrameMaps, ValueMap, alpha_map, colour_map, grey_map
+from napari_agvae.preferences import CONTRAST_LIMITS, VALUES
 
 _REFUSED = {
     "b": "true and false, which a lossy codec would blur: save it as labels or as TIFF",

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import agvae
-from napari_agvae.attributes import known_here
-from napari_agvae.document import LayerData
-from napari_agvae.file_layers import FileLayer, common_attributes, open_file
+from napari_agvae.activity import in_activity_dock
+from napari_agvae.io.attributes import known_here
+from napari_agvae.io.document import LayerData
+from napari_agvae.io.file_layers import FileLayer, common_attributes, open_file
 from napari_agvae.loading import import_codec
-from napari_agvae.progress import in_activity_dock
-from napari_agvae.regions import ALIGNMENT
-from napari_agvae.settings import plugin_settings, wanted_device
+from napari_agvae.preferences import plugin_settings, wanted_device
+from napari_agvae.preview.regions import ALIGNMENT
 
 BATCH = 8000
 """Pixels, with those that the codec adds, which are decoded as fast as one of them."""

@@ -17,13 +17,13 @@ from agvae.coding.frames import Frames
 from agvae.container import Metadata
 from agvae.quality import parse_quality
 from agvae.whole_file import check_target, write_whole
-from napari_agvae.document import LayerData, describe_layer, pack_layers
-from napari_agvae.frames import LayerCodes, LayerFrames
+from napari_agvae.activity import in_activity_dock, saving
+from napari_agvae.io.document import LayerData, describe_layer, pack_layers
+from napari_agvae.io.layer_frames import LayerCodes, LayerFrames
+from napari_agvae.io.opened import keep_open
 from napari_agvae.loading import load_codec
-from napari_agvae.opened import keep_open
 from napari_agvae.own import shows_preview
-from napari_agvae.progress import in_activity_dock, saving
-from napari_agvae.settings import RANGES, VALUES, Settings, plugin_settings, wanted_device, wanted_model
+from napari_agvae.preferences import RANGES, VALUES, Settings, plugin_settings, wanted_device, wanted_model
 from napari_agvae.state import session
 
 

@@ -14,12 +14,12 @@ from agvae.boxes import Box
 from agvae.metrics import decibels
 from agvae.progress import watched
 from agvae.quality import LEVEL_STEPS, MAX_LEVEL, level_to_quality
-from napari_agvae.latest import Turn
-from napari_agvae.live import Request, few_threads, load
-from napari_agvae.measure import similarity
-from napari_agvae.regions import central_box
-from napari_agvae.slices import LayerSlice
-from napari_agvae.survey import Survey
+from napari_agvae.preview.latest import Turn
+from napari_agvae.preview.live import Request, few_threads, load
+from napari_agvae.preview.measured import similarity
+from napari_agvae.preview.regions import central_box
+from napari_agvae.preview.slices import LayerSlice
+from napari_agvae.preview.survey import Survey
 
 LARGEST = 1024
 """Side in pixels of what is coded of larger slices: the middle of the view."""

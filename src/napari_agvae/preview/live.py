@@ -19,14 +19,14 @@ import agvae
 from agvae.boxes import Box
 from agvae.file.chunks import OVERHEAD
 from agvae.progress import watched
-from napari_agvae.canvas import PreviewCanvas
-from napari_agvae.latest import Turn
 from napari_agvae.loading import import_codec, is_imported, load_codec
-from napari_agvae.measure import Numbers, similarity
-from napari_agvae.regions import SMALLEST, next_side, stages
-from napari_agvae.settings import VALUES
-from napari_agvae.slices import LayerSlice
-from napari_agvae.survey import Survey
+from napari_agvae.preferences import VALUES
+from napari_agvae.preview.canvas import PreviewCanvas
+from napari_agvae.preview.latest import Turn
+from napari_agvae.preview.measured import Numbers, similarity
+from napari_agvae.preview.regions import SMALLEST, next_side, stages
+from napari_agvae.preview.slices import LayerSlice
+from napari_agvae.preview.survey import Survey
 
 LOADING = "Loading PyTorch and the model …"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agvae.boxes import Box
-from napari_agvae.regions import visible_box
+from napari_agvae.preview.regions import visible_box
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agvae.boxes import Box
-from napari_agvae.document import describe_layer, pack_layers
-from napari_agvae.frames import LayerFrames
-from napari_agvae.settings import VALUES
-from napari_agvae.values import FrameMaps, alpha_map
+from napari_agvae.io.document import describe_layer, pack_layers
+from napari_agvae.io.layer_frames import LayerFrames
+from napari_agvae.io.values import FrameMaps, alpha_map
+from napari_agvae.preferences import VALUES
 
 MAX_PIXELS = 2**27
 """Of a slice to preview, which is held in memory."""

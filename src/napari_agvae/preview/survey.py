@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from agvae.boxes import Box
 from agvae.coding.frames import Frames
 from agvae.progress import checkpoint
-from napari_agvae.frames import LayerFrames
-from napari_agvae.settings import VALUES
-from napari_agvae.slices import LayerSlice
+from napari_agvae.io.layer_frames import LayerFrames
+from napari_agvae.preferences import VALUES
+from napari_agvae.preview.slices import LayerSlice
 
 if TYPE_CHECKING:
     from agvae.coding.preview import Original

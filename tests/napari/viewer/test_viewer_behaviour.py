@@ -160,7 +160,8 @@ def test_cancelling_takes_less_than_300_ms(
     from napari.utils import progress
     from qtpy.QtWidgets import QFileDialog
 
-    from napari_agvae import commands, tasks
+    from napari_agvae import commands
+    from napari_agvae.docks import tasks
 
     viewer.add_image(picture(2500, 2000), name="large")
     if job == "preview":
@@ -257,7 +258,7 @@ def test_a_save_goes_on_when_its_window_closes_before_another(
     from qtpy.QtCore import QEvent
     from qtpy.QtWidgets import QApplication, QFileDialog
 
-    from napari_agvae import tasks
+    from napari_agvae.docks import tasks
 
     target = tmp_path / "large.agv"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
@@ -311,7 +312,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 from napari._qt.dialogs.confirm_close_dialog import ConfirmCloseDialog
 from napari.settings import get_settings
-from napari_agvae.tasks import writing
+from napari_agvae.docks.tasks import writing
 from tests.helpers import picture
 
 WAY = sys.argv[2]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import agvae
-from napari_agvae.settings import Settings
+from napari_agvae.preferences import Settings
 from tests.helpers import picture
 from tests.napari.timing import Stopwatch
 from tests.napari.viewer.conftest import IMAGE, whole
@@ -24,7 +24,7 @@ def open_docks(viewer: Any) -> list[Any]:
 
 
 def idle(until: Until) -> None:
-    from napari_agvae.tasks import _running
+    from napari_agvae.docks.tasks import _running
 
     until(lambda: not _running, 60)
 

@@ -11,7 +11,7 @@ import pytest
 
 import agvae
 from agvae.boxes import Box
-from napari_agvae.curve import Point, levels, on_line, part, to_csv
+from napari_agvae.preview.curve import Point, levels, on_line, part, to_csv
 from napari_agvae.state import Choice, session
 from tests.helpers import picture
 
@@ -46,7 +46,7 @@ def test_the_curve_is_drawn_and_exported(
 ) -> None:
     from qtpy.QtWidgets import QFileDialog
 
-    from napari_agvae.rate_curve import RateCurveDock
+    from napari_agvae.docks.rate_curve import RateCurveDock
 
     viewer = make_napari_viewer(show=True)
     viewer.add_image(IMAGE, name="photo")

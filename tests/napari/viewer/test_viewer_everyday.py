@@ -35,7 +35,7 @@ def dock(viewer: Any) -> Iterator[Any]:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Until it is set, saving goes no further than to the codec."""
-    from napari_agvae import writer
+    from napari_agvae.io import writer
 
     gate, encode = threading.Event(), writer.encode_frames
 
@@ -192,7 +192,7 @@ def test_cancel_does_not_wait_for_an_import(dock: Any, until: Until, monkeypatch
 def test_a_window_that_stays_open_keeps_preview_and_save(
     viewer: Any, dock: Any, until: Until, tmp_path: Path, gate: threading.Event, choose: Any
 ) -> None:
-    from napari_agvae import tasks
+    from napari_agvae.docks import tasks
 
     dock.editor.quality.setValue(1.5)
     until(fresh(dock))
@@ -214,7 +214,7 @@ def test_a_window_that_stays_open_keeps_preview_and_save(
 def test_a_closed_dock_leaves_its_saves_to_end(
     viewer: Any, until: Until, tmp_path: Path, gate: threading.Event, choose: Any
 ) -> None:
-    from napari_agvae import tasks
+    from napari_agvae.docks import tasks
 
     viewer.add_image(IMAGE, name="photo")
     wrapper, dock = viewer.window.add_plugin_dock_widget("agvae", "AGVAE preview")

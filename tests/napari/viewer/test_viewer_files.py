@@ -13,11 +13,11 @@ import pytest
 
 import agvae
 from agvae.quality import parse_quality
-from napari_agvae.reader import read_agv
+from napari_agvae.io.reader import read_agv
 from tests.helpers import picture
 from tests.napari.viewer.conftest import whole
 
-search: Any = pytest.importorskip("napari_agvae.search")
+search: Any = pytest.importorskip("napari_agvae.docks.search")
 
 Until = Callable[..., None]
 STACK = np.stack([picture(80, 64, seed) // (1 + seed) for seed in range(5)])

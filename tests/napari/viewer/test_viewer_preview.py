@@ -200,7 +200,7 @@ def test_a_layer_that_cannot_be_coded_gets_one_sentence(viewer: Any, dock: Any, 
 
 
 def test_closing_the_dock_in_mid_preview_ends_its_thread(viewer: Any, until: Until) -> None:
-    from napari_agvae.preview import PreviewDock
+    from napari_agvae.docks.preview_dock import PreviewDock
 
     viewer.add_image(picture(2000, 1500), name="large")
     for _ in range(2):
@@ -216,7 +216,7 @@ def test_closing_the_dock_in_mid_preview_ends_its_thread(viewer: Any, until: Unt
 
 
 def test_closing_the_window_in_mid_preview_ends_its_thread(viewer: Any, until: Until) -> None:
-    from napari_agvae.preview import PreviewDock
+    from napari_agvae.docks.preview_dock import PreviewDock
 
     viewer.add_image(picture(2000, 1500), name="large")
     dock = PreviewDock(viewer)
@@ -255,7 +255,7 @@ def test_a_name_without_its_suffix_overwrites_nothing_unasked(
 ) -> None:
     from qtpy.QtWidgets import QFileDialog
 
-    from napari_agvae.controls import ask_for_file
+    from napari_agvae.docks.controls import ask_for_file
 
     asked: list[str] = []
     replies = [str(tmp_path / "photo"), str(tmp_path / "photo"), str(tmp_path / "photo.agv"), "photo.v2", ""]
@@ -350,7 +350,7 @@ def test_the_dock_that_napari_makes_knows_its_layers(viewer: Any, dock: Any, unt
 
 def test_opening_the_dock_imports_no_torch() -> None:
     program = (
-        "import sys, napari; from napari_agvae.preview import PreviewDock; v = napari.Viewer(show=False);"
+        "import sys, napari; from napari_agvae.docks.preview_dock import PreviewDock; v = napari.Viewer(show=False);"
         "v.window.add_dock_widget(PreviewDock(v)); assert 'torch' not in sys.modules; v.close()"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

@@ -1,0 +1,1 @@
+"""The docks: widgets, what they show in the viewer, and the long work that they begin."""

@@ -1,0 +1,1 @@
+"""Files and layers: reading, writing, and what a layer's values and attributes are in a file."""

@@ -1,0 +1,1 @@
+"""What a preview is and how it is worked out, without Qt."""
