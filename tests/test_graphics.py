@@ -136,6 +136,35 @@ def test_the_preview_is_the_file(image: NDArray[np.uint8]) -> None:
     np.testing.assert_array_equal(shown, agvae.decode(data))
 
 
+@pytest.mark.parametrize("quality", [3.5, 5.5, 6])
+def test_a_photograph_with_a_caption_stays_one(quality: float) -> None:
+    image = photograph(320, 256)
+    image[-32:] = text(320, 32)
+    data = agvae.encode(image, quality)
+    assert kinds(data) in ([NETWORK], [MIXED])
+    assert len(data) < 0.3 * len(agvae.encode(image, lossless=True))
+
+
+@pytest.mark.parametrize("make", [text, pixel_art])
+def test_graphics_on_nothing(make: Callable[[], NDArray[np.uint8]]) -> None:
+    """What is transparent is no picture, and costs nothing."""
+    colour = make()
+    alpha = np.where((colour == colour[0, 0]).all(axis=2), 0, 255).astype(np.uint8)
+    image = np.dstack((colour, alpha))
+    data = agvae.encode(image, 6)
+    assert len(data) <= 1.1 * len(agvae.encode(image, lossless=True)) + 100
+    seen = alpha > 0
+    np.testing.assert_array_equal(agvae.decode(data)[seen], image[seen])
+
+
+def test_what_is_out_of_reach_is_told_by_the_smallest_file() -> None:
+    image = GRAPHICS["text"]()
+    smallest = min(len(agvae.encode(image, quality)) for quality in (1, 2))
+    with pytest.raises(ValueError, match=r"has \d+ bytes") as caught:
+        agvae.encode(image, target_size=100)
+    assert int(str(caught.value).split(" has ")[1].split()[0]) <= smallest
+
+
 def test_alpha_and_frames_go_with_graphics() -> None:
     image = np.dstack((text(), picture(160, 96)[..., 0]))
     pixels = agvae.decode(agvae.encode(image, exact=True))
@@ -159,14 +188,14 @@ def test_progress_counts_every_pixel_once() -> None:
     assert sum(done) == 1400 * 320
 
 
-@pytest.mark.parametrize("target", [{"target_size": 6000}, {"target_psnr": 40}])
+@pytest.mark.parametrize("target", [{"target_size": 6000}, {"target_psnr": 36}])
 def test_targets(target: dict[str, float]) -> None:
     image = page()[:, 1000:]
     data = agvae.encode(image, **target)  # type: ignore[arg-type]
     if "target_size" in target:
         assert len(data) <= 6000
     else:
-        assert psnr(agvae.decode(data), image) >= 39.9
+        assert psnr(agvae.decode(data), image) >= 35.9
 
 
 @pytest.mark.parametrize("payload", [b"", b"\0\0\0\xff", b"\0\0\0\x04abcd", b"\0\0\0\0"])

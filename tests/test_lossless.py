@@ -6,6 +6,7 @@ import io
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -99,6 +100,42 @@ def test_transparent_colours_of_a_palette(transparency: int | bytes) -> None:
     assert again.convert("RGBA").tobytes() == image.convert("RGBA").tobytes()
     array = agvae.decode(agvae.encode(image, lossless=True))
     np.testing.assert_array_equal(array, np.asarray(image.convert("RGBA")))
+
+
+def rgba_palette() -> Image.Image:
+    image = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4) % 3).convert("P")
+    image.putpalette([200, 0, 0, 100, 0, 255, 0, 255, 9, 9, 9, 0], "RGBA")
+    return image
+
+
+def beyond() -> Image.Image:
+    image = Image.fromarray(np.full((3, 4), 5, np.uint8)).convert("P")
+    image.putpalette([1, 2, 3, 4, 5, 6])
+    image.info["transparency"] = 5
+    return image
+
+
+def bilevel() -> Image.Image:
+    image = image_of("1")
+    image.info["transparency"] = 0
+    return image
+
+
+@pytest.mark.parametrize("make", [rgba_palette, beyond, bilevel])
+def test_no_alpha_is_lost(make: Callable[[], Image.Image]) -> None:
+    image = make()
+    expected = np.asarray(image.convert("RGBA"))
+    np.testing.assert_array_equal(np.asarray(saved(image).convert("RGBA")), expected)
+    array = Image.fromarray(agvae.decode(agvae.encode(image, lossless=True))).convert("RGBA")
+    np.testing.assert_array_equal(np.asarray(array), expected)
+
+
+def test_one_transparent_colour_goes_to_gif() -> None:
+    image = image_of("P")
+    image.info["transparency"] = 3
+    file = io.BytesIO()
+    saved(image).save(file, "GIF")
+    assert Image.open(file).convert("RGBA").tobytes() == image.convert("RGBA").tobytes()
 
 
 def test_a_palette_is_shown_by_pillow_and_numpy_alike() -> None:
@@ -236,6 +273,31 @@ def test_bombs_are_refused_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
     with pytest.raises(Image.DecompressionBombError):
         agvae.decode(data)
+
+
+def test_lost_tiles_of_few_colours() -> None:
+    palette = bytes([0, 0, 0, 255, 120, 130, 128, 255, 128, 128, 128, 0])
+    lost = [TileData(b"", kind=WITHOUT_LOSS)]
+    data = write_container(replace(HEADER, mode="P", palette=palette), Metadata(), lost)
+    assert np.unique(agvae.decode(data, damaged_ok=True).reshape(-1, 4), axis=0).tolist() == [[120, 130, 128, 255]]
+    data = write_container(replace(HEADER, mode="1"), Metadata(), lost)
+    assert np.unique(agvae.decode(data, damaged_ok=True)).tolist() == [255]
+    grey = [TileData(lossless.encode_colour(np.full((30, 40, 3), 70, np.uint8)), kind=WITHOUT_LOSS)]
+    assert np.unique(agvae.decode(write_container(replace(HEADER, mode="1"), Metadata(), grey))).tolist() == [0]
+
+
+def test_a_cut_png_is_damage_whatever_pillow_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = lossless.encode_deep(np.random.default_rng(0).integers(0, 100, (30, 40)).astype(np.uint16))
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    for cut in (whole[: len(whole) // 2], whole[:-60]):
+        with pytest.raises(DamagedFileError):
+            agvae.decode(file_of(DEEP, cut, WITHOUT_LOSS_16))
+    assert agvae.decode(file_of(DEEP, whole, WITHOUT_LOSS_16)).min() >= 100
+
+
+def test_lossless_takes_no_model() -> None:
+    with pytest.raises(ValueError, match="needs no model"):
+        agvae.encode(picture(9, 9), lossless=True, model="light-2")
 
 
 def test_a_pillow_without_webp(monkeypatch: pytest.MonkeyPatch) -> None:

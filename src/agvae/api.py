@@ -17,7 +17,7 @@ from PIL import Image
 
 from agvae.coding.assemble import Level
 from agvae.coding.frames import Frames, Picture, Pixels
-from agvae.coding.rate_control import Target, encode_to_psnr, encode_to_size
+from agvae.coding.rate_control import OutOfReachError, Target, encode_to_psnr, encode_to_size
 from agvae.container import Box, Metadata, Reader, check_model_name
 from agvae.quality import parse_quality
 from agvae.shortage import loading
@@ -106,6 +106,7 @@ def encode_batch(
 
     level = parse_level(quality, s=s, l=l, lossless=lossless)
     common = _checked_metadata(metadata, model)
+    _check_model(level, model)
     side = _thumbnail_side(thumbnail)
     _check_list("images", images)
 
@@ -219,6 +220,7 @@ def encode_frames(
         from agvae.coding.assemble import coded_files, psnr, with_thumbnail
 
     common = _checked_metadata(metadata, model)
+    _check_model(rate, model)
     side = _thumbnail_side(thumbnail)
 
     def coded(level: Level, *, graphics: bool = True) -> bytes:
@@ -237,8 +239,12 @@ def encode_frames(
         raise ValueError(msg)
     try:
         return encode_to_size(coded, size)
-    except ValueError:  # less than what is best for graphics may be wanted of them
+    except OutOfReachError as error:
+        best = error
+    try:  # less than what is best for graphics may be wanted of them
         return encode_to_size(partial(coded, graphics=False), size)
+    except OutOfReachError as error:
+        raise min(best, error, key=lambda each: each.smallest) from None
 
 
 def decode_frame(
@@ -304,6 +310,12 @@ def check_flag(name: str, value: object) -> None:
     """Raises ValueError unless the value of an option is true, false or None."""
     if value is not None and not (isinstance(value, bool | int | np.bool_) and value in (0, 1)):
         msg = f"{name} must be True or False, not {value!r}"
+        raise ValueError(msg)
+
+
+def _check_model(rate: Level | Target, model: str | None) -> None:
+    if rate is None and model is not None:
+        msg = "lossless needs no model: give only one of them"
         raise ValueError(msg)
 
 

@@ -84,7 +84,8 @@ class AgvImageFile(ImageFile.ImageFile):
         if header.palette is not None:
             self.palette, alpha = ImagePalette.raw("RGBX", header.palette), header.palette[3::4]
             if alpha.strip(b"\xff"):
-                self.info["transparency"] = alpha
+                one = alpha.count(0) == 1 and alpha.count(255) == len(alpha) - 1
+                self.info["transparency"] = alpha.index(0) if one else alpha  # as of GIF, and as of PNG
         self._frame, self._draft, self._pending = frame, None, True
         if durations is not None:
             time = durations[frame]

@@ -33,8 +33,9 @@ def run(args: argparse.Namespace) -> int:
     from PIL import Image
 
     import pillow_agvae  # noqa: F401  # so that .agv files can be written
-    from agvae.cli.targets import fitted
+    from agvae.cli.targets import OWN, fitted
     from agvae.cli.written import written
+    from agvae.file.header import WITHOUT_MODEL
     from agvae.images import register_readers
 
     refuse_others(args)
@@ -51,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
         if reader.metadata.arrays is not None:
             lost.append(NO_ARRAYS)
         fit, info, unfit = fitted(frames, reader.metadata.to_info(), form)
+        if form == OWN and reader.header.model == WITHOUT_MODEL:
+            info = {**info, "lossless": True}
         data, changed = written(fit, info, form, reader.metadata.durations, reader.metadata.loop)
     if len(frames) < reader.header.frames:
         unfit.append(f"only the first of {reader.header.frames} frames, as {form} holds one")

@@ -44,19 +44,19 @@ def _at_level(
     files: Iterable[tuple[Frames, Metadata]], level: int, model: str | None, graphics: bool
 ) -> Iterator[bytes]:
     with loading():
-        from agvae.coding.choice import encode_images
+        from agvae.coding.choice import Seen, encode_images
 
     waiting: deque[tuple[Frames, Metadata, list[bytes | None]]] = deque()
 
-    def colours() -> Iterator[NDArray[Any]]:
+    def images() -> Iterator[Seen]:
         for frames, metadata in files:
             boxes = grid(*frames.size, TILE_SIZE)
             for colour, alpha in frames:
                 waiting.append((frames, metadata, [_encode_alpha(alpha, box) for box in boxes]))
-                yield colour
+                yield Seen(colour, None if alpha is None or frames.exact else alpha > 0)
 
     tiles: list[TileData] = []
-    for encoded in encode_images(colours(), level, TILE_SIZE, model, graphics=graphics):
+    for encoded in encode_images(images(), level, TILE_SIZE, model, graphics=graphics):
         frames, metadata, alphas = waiting.popleft()
         tiles += (TileData(data, alpha, kind=kind) for (kind, data), alpha in zip(encoded.tiles, alphas, strict=True))
         header = header_of(frames, level, encoded.model, encoded.digest)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,13 @@ _SIDE_BITS = 16
 """Bits of a block beside its pixels: of the map, and of what the coder has to learn anew."""
 
 
+class Seen(NamedTuple):
+    """The colour of an image, and which of its pixels (H, W) are seen; None for all."""
+
+    colour: Colour
+    visible: NDArray[np.bool_] | None = None
+
+
 @dataclass(frozen=True)
 class EncodedImage:
     """The tiles of an image as kinds and payloads, and the model that made them.
@@ -62,7 +70,7 @@ class EncodedImage:
 
 
 def encode_images(
-    images: Iterable[Colour],
+    images: Iterable[Colour | Seen],
     level: int,
     tile_size: int = TILE_SIZE,
     model: str | None = None,
@@ -70,6 +78,8 @@ def encode_images(
     graphics: bool = True,
 ) -> Iterator[EncodedImage]:
     """Code images, each (H, W, 3) uint8 or float32 in [0, 1], at a level (see `agvae.quality`), as they are asked for.
+
+    What is not seen of one may come back in any colour.
 
     Args:
         graphics: look for them, and code them without loss where that is worth it.
@@ -79,7 +89,7 @@ def encode_images(
         MemoryError: an image does not fit in memory.
     """
     loaded = load_model(model)
-    for chunk in chunks(images, lambda image: padded(_frame(image)).area, loaded):
+    for chunk in chunks(map(_seen, images), lambda image: padded(_frame(image.colour)).area, loaded):
         for attempt in attempts(loaded):
             with attempt:
                 pictures = [_Picture(attempt.model, attempt.limits, image, tile_size, level) for image in chunk]
@@ -99,33 +109,35 @@ def _encode(model: Model, limits: Limits, pictures: Sequence[_Picture], level: i
     return [picture.best() for picture in pictures]
 
 
-def look_at(image: Colour) -> Blocks | None:
+def look_at(image: Seen) -> Blocks | None:
     """The blocks of an image if some of them may be worth coding without loss."""
-    if image.dtype != np.uint8 or not can_code():
+    if image.colour.dtype != np.uint8 or not can_code():
         return None
-    blocks = graphics.look_at(image)
+    blocks = graphics.look_at(_exact(image))
     return blocks if blocks.graphic.any() else None
 
 
 class _Picture:
     """An image on its way to tiles."""
 
-    def __init__(self, model: Model, limits: Limits, image: Colour, tile_size: int, level: int) -> None:
-        self.model, self.limits, self.image, self.level = model, limits, image, level
+    def __init__(self, model: Model, limits: Limits, seen: Seen, tile_size: int, level: int) -> None:
+        self.model, self.limits, self.image, self.level = model, limits, seen.colour, level
+        self._seen, image = seen, seen.colour
         self.boxes = _frame(image).split(tile_size)
         self._columns = -(-image.shape[1] // tile_size)
         self._header = Header(
             image.shape[1], image.shape[0], "RGB", level, model.name, model.digest, tile_size
         )  # of what the model would decode
         self._look: Blocks | None = None
+        self._exact = _exact(seen)
         self._payloads: dict[int, bytes] = {}
         self._estimates: dict[int, float] = {}
         self._latents: dict[int, Tensor] = {}
-        self._beta = _WEIGHT * model.beta(level)
+        self._beta = model.beta(level)
 
     def look(self) -> None:
         """Look for graphics, before tiles are taken."""
-        self._look = look_at(self.image)
+        self._look = look_at(self._seen)
 
     def take(self, number: int, packed: Packed) -> None:
         """A tile as the model codes it; latents are kept where they may be needed."""
@@ -149,25 +161,26 @@ class _Picture:
             if _bits(whole) <= _bits(by_model):
                 return whole
         rate = self._rates(look.graphic.shape)
-        gain = 2 * rate + self._beta * _roughness(self.image) - look.bits - _SIDE_BITS
+        weight = self._beta * np.where(look.graphic, _WEIGHT, 1.0)
+        gain = 2 * rate + weight * _roughness(_exact(self._seen)) - look.bits - _SIDE_BITS
         promising = look.graphic & (gain > 0)
         if gain[promising].sum() < _least_gain(self.level) * _bits(by_model):
             return by_model
-        error = self._errors(promising)
-        cost = rate + self._beta * error
-        options = {_bits(by_model) + self._beta * float(error.sum()): by_model}
+        error = weight * self._errors(promising)
+        cost = rate + error
+        options = {_bits(by_model) + float(error.sum()): by_model}
         if look.bits.sum() < 2 * min(options):
             whole = self._whole()
             options[_bits(whole)] = whole
         laid = promising & (self._exact_bits(promising, look.bits) + _SIDE_BITS < cost)
         if laid.any() and not laid.all():
             mixed = self._mixed(by_model, laid)
-            options[_bits(mixed) + self._beta * float(error[~laid].sum())] = mixed
+            options[_bits(mixed) + float(error[~laid].sum())] = mixed
         return options[min(options)]
 
     def _whole(self) -> Tiles:
         """All without loss."""
-        return [(WITHOUT_LOSS, encode_colour(self.image[box.slices])) for box in self.boxes]
+        return [(WITHOUT_LOSS, encode_colour(self._exact[box.slices])) for box in self.boxes]
 
     def _rates(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Bits of the model for each block of tiles with graphics: shares of a tile's by the size of the latents."""
@@ -189,6 +202,8 @@ class _Picture:
         for number in wanted:
             place = self.boxes[number].slices
             difference = image.pixels[place].astype(np.float32) - self.image[place]
+            if self._seen.visible is not None:
+                difference *= self._seen.visible[place][..., None]
             errors[_blocks(self.boxes[number])] = graphics.sums(np.square(difference).mean(axis=2))
         return errors
 
@@ -199,7 +214,7 @@ class _Picture:
         for box in self.boxes:
             blocks = _blocks(box)
             if where[blocks].any():
-                size = 8 * len(encode_colour(self.image[box.slices], there[box.slices]))
+                size = 8 * len(encode_colour(self._exact[box.slices], there[box.slices]))
                 bits[blocks] = rough[blocks] * (size / max(float(rough[blocks][where[blocks]].sum()), 1.0))
         return bits
 
@@ -213,13 +228,13 @@ class _Picture:
         alone = graphics.inner(full).ravel()
         again = [k for k, box in enumerate(self.boxes) if not alone[k] and laid[_blocks(box)].any()]
         for k in np.flatnonzero(alone):
-            tiles[k] = WITHOUT_LOSS, encode_colour(self.image[self.boxes[k].slices])
+            tiles[k] = WITHOUT_LOSS, encode_colour(self._exact[self.boxes[k].slices])
         for place, packed in encode_tiles(
             self.model, self.limits, [(smooth, self.boxes[k]) for k in again], self.level
         ):
             number, box = again[place], self.boxes[again[place]]
             self._estimates[number] = packed.estimated_bits
-            tiles[number] = MIXED, join_mixed(encode_colour(self.image[box.slices], there[box.slices]), packed.payload)
+            tiles[number] = MIXED, join_mixed(encode_colour(self._exact[box.slices], there[box.slices]), packed.payload)
         return tiles
 
 
@@ -248,6 +263,15 @@ def _roughness(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     total[1:] += np.square(np.diff(green, axis=0))
     total[:, 1:] += np.square(np.diff(green, axis=1))
     return graphics.sums(total) / 4
+
+
+def _seen(image: Colour | Seen) -> Seen:
+    return image if isinstance(image, Seen) else Seen(image)
+
+
+def _exact(image: Seen) -> Colour:
+    """The colour to code without loss: where it is not seen, what takes the fewest bits."""
+    return image.colour if image.visible is None else image.colour * image.visible[..., None]
 
 
 def _frame(image: Colour) -> Box:

@@ -24,7 +24,7 @@ from agvae.file.payload import MIXED, NETWORK, TileData, split_mixed
 from agvae.progress import checkpoint
 from agvae.shortage import loading
 
-_LOST, _LOST_16, _LOST_ALPHA = 128, 0.5, 255
+_LOST, _LOST_16, _LOST_ALPHA, _OPAQUE = 128, 0.5, 255, 255
 _THIN = 2**20
 """Pixels, with those that a thin image is padded with, whose work no limit forbids."""
 _AROUND = 9 * MAX_TILE_SIZE**2
@@ -101,7 +101,13 @@ def _coded_by_model(tiles: Mapping[int, TileData], damaged_ok: bool) -> Iterator
 
 
 def _empty(wanted: _Wanted) -> NDArray[Any]:
+    """What is seen of lost tiles: grey, of black and white white, of a palette the opaque colour next to grey."""
     dtype, grey = (np.float32, _LOST_16) if wanted.header.mode == "I;16" else (np.uint8, _LOST)
+    if wanted.header.mode == "1":
+        grey = 255
+    elif wanted.header.palette is not None:
+        colours = np.frombuffer(wanted.header.palette, np.uint8).reshape(-1, 4).astype(int)
+        grey = int(np.abs(colours - (_LOST, _LOST, _LOST, _OPAQUE)).sum(axis=1, initial=0).argmin())
     return np.full((wanted.box.height, wanted.box.width, 3), grey, dtype)
 
 
@@ -188,6 +194,8 @@ def finished(colour: NDArray[Any], header: Header, alpha: NDArray[np.uint8] | No
         return values
     if header.grey or not header.mode.startswith("RGB"):
         grey = ((colour.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+        if header.mode == "1":
+            return np.where(grey > 127, np.uint8(255), np.uint8(0))
         if not header.grey:
             return grey if alpha is None else np.stack((grey, alpha), axis=2)
         colour = np.repeat(grey[..., None], 3, axis=2)

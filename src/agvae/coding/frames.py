@@ -149,7 +149,8 @@ class Frames:
 
     def _source(self) -> Iterator[Pixels]:
         for picture in self._pictures:
-            self._modes.add(picture.mode if isinstance(picture, Image.Image) else "")
+            few = isinstance(picture, Image.Image) and (picture.mode == "P" or not picture.has_transparency_data)
+            self._modes.add(picture.mode if few and isinstance(picture, Image.Image) else "")
             bands = _bands(picture)
             shown = bands if self.exact else _visible(bands)
             yield shown.copy() if self._copying and shown is bands and not isinstance(picture, Image.Image) else shown
@@ -202,14 +203,17 @@ def _indices(image: Picture) -> Pixels:
 def palette_of(image: Picture) -> bytes:
     """Red, green, blue and alpha of the colours of a loaded Pillow image of mode P."""
     assert isinstance(image, Image.Image)
-    colours = np.frombuffer(bytes(image.getpalette() or (0, 0, 0)), np.uint8).reshape(-1, 3)
-    alpha = np.full(len(colours), 255, np.uint8)
+    colours = np.zeros((256, 4), np.uint8)
+    colours[:, 3] = 255
+    own = np.array(image.getpalette("RGBA") or (0, 0, 0, 255), np.uint8).reshape(-1, 4)
+    colours[: len(own)], count = own, len(own)
     transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        transparent = colours[: transparent + 1, 3].tobytes()[:-1] + b"\0"
     if isinstance(transparent, bytes):
-        alpha[: len(transparent)] = np.frombuffer(transparent, np.uint8)[: len(alpha)]
-    elif isinstance(transparent, int) and transparent < len(alpha):
-        alpha[transparent] = 0
-    return np.column_stack((colours, alpha)).tobytes()
+        alpha = np.frombuffer(transparent, np.uint8)[:256]
+        colours[: len(alpha), 3], count = alpha, max(count, len(alpha))
+    return colours[:count].tobytes()
 
 
 def computed(data: Any) -> NDArray[Any]:

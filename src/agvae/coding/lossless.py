@@ -7,6 +7,7 @@ alpha, where it has any, is no alpha of the image but says which pixels there ar
 from __future__ import annotations
 
 import struct
+import zlib
 from io import BytesIO
 from typing import Any
 
@@ -24,6 +25,7 @@ _VP8L_START = struct.Struct("<BI")
 _VP8L_MARK = 0x2F
 _SIDE_BITS = 14
 _PNG_START = struct.Struct(">8sI4sIIBBBBB")
+_PNG_CHUNK = struct.Struct(">I4s")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY_16 = (16, 0, 0, 0, 0)
 """Bit depth, colour type, compression, filter and interlace of a header of PNG."""
@@ -92,7 +94,24 @@ def decode_deep(data: bytes, width: int, height: int) -> NDArray[np.uint16]:
     if len(data) < _PNG_START.size or _PNG_START.unpack_from(data) != expected:
         msg = "a lossless tile of another size"
         raise DamagedFileError(msg)
+    if _inflated(data) != height * (1 + 2 * width):  # which Pillow does not mind with LOAD_TRUNCATED_IMAGES
+        msg = "a lossless tile without all of its pixels"
+        raise DamagedFileError(msg)
     return _loaded("PNG", data).astype(np.uint16, copy=False)
+
+
+def _inflated(data: bytes) -> int:
+    """Bytes that the chunks IDAT of a PNG decompress to, which are no more than 2^22 for a tile."""
+    place, coded = len(_PNG_SIGNATURE), []
+    while place + 8 <= len(data):
+        length, kind = _PNG_CHUNK.unpack_from(data, place)
+        if kind == b"IDAT":
+            coded.append(data[place + 8 : place + 8 + length])
+        place += 12 + length
+    try:
+        return len(zlib.decompressobj().decompress(b"".join(coded), 1 << 22))
+    except zlib.error:
+        return -1
 
 
 def _check_webp() -> None:

@@ -8,7 +8,7 @@ from io import BytesIO
 
 from agvae.boxes import Box, grid
 from agvae.coding.assemble import header_of
-from agvae.coding.choice import encode_images, look_at
+from agvae.coding.choice import Seen, encode_images, look_at
 from agvae.coding.extract import Job, decoded, finished
 from agvae.coding.frames import Frames, Picture, Pixels
 from agvae.coding.loaded import load_model
@@ -40,6 +40,8 @@ class Original:
     def __init__(self, image: Picture, bounds: tuple[int, int] | None = None) -> None:
         self.frames = Frames([image], bounds)
         ((self.colour, self.alpha),) = self.frames
+        visible = None if self.alpha is None or self.frames.exact else self.alpha > 0
+        self.seen = Seen(self.colour, visible)
         self.boxes = grid(*self.frames.size, TILE_SIZE)
 
     @cached_property
@@ -79,7 +81,7 @@ class Preview:
             MemoryError: the image does not fit in memory.
         """
         boxes = self._original.boxes
-        if look_at(self._original.colour) is not None:
+        if look_at(self._original.seen) is not None:
             pixels = self._at_once()
             for number in sorted(range(len(boxes)), key=lambda k: _distance(boxes[k], centre)):
                 yield boxes[number], pixels[boxes[number].slices]
@@ -103,7 +105,7 @@ class Preview:
 
     def _at_once(self) -> Pixels:
         """Code an image with graphics, whose tiles are chosen together, and decode it."""
-        (encoded,) = encode_images([self._original.colour], self.header.level, TILE_SIZE, self._model.name)
+        (encoded,) = encode_images([self._original.seen], self.header.level, TILE_SIZE, self._model.name)
         self.tiles = dict(enumerate(encoded.tiles))
         (pixels,) = decoded([Job(Reader(BytesIO(self.file())))], damaged_ok=False)
         return pixels

@@ -32,6 +32,14 @@ class Target(NamedTuple):
     value: float
 
 
+class OutOfReachError(ValueError):
+    """No file of a wanted size was found; `smallest` are the bytes of the smallest."""
+
+    def __init__(self, text: str, smallest: int) -> None:
+        super().__init__(text)
+        self.smallest = smallest
+
+
 def encode_to_size(encode: Callable[[int], bytes], target: float) -> bytes:
     """The largest file found of at most `target` bytes: within 1 % of it, unless the best quality or a tiny file ends
     below.
@@ -41,7 +49,7 @@ def encode_to_size(encode: Callable[[int], bytes], target: float) -> bytes:
         target: bytes.
 
     Raises:
-        ValueError: the smallest file found has more bytes.
+        OutOfReachError: the smallest file found has more bytes.
     """
     limit = math.floor(target)
     files: dict[int, bytes] = {}
@@ -58,7 +66,7 @@ def encode_to_size(encode: Callable[[int], bytes], target: float) -> bytes:
             f"a size of {limit} bytes cannot be reached: the smallest of {len(files)} files that were tried has "
             f"{len(files[smallest])} bytes, at quality {level_to_quality(smallest):.4g}"
         )
-        raise ValueError(msg)
+        raise OutOfReachError(msg, len(files[smallest]))
     return max(fitting, key=len)
 
 
