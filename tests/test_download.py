@@ -21,6 +21,7 @@ import pytest
 
 from agvae.weights import download
 from agvae.weights.download import DownloadError, fetch
+from tests.helpers import files_of_at_most
 from tests.http_server import Reply, Server, serving
 
 CONTENT = hashlib.shake_256(b"weights").digest(1 << 20)
@@ -275,17 +276,15 @@ class TestBadServers:
 
     @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit on file sizes here")
     @pytest.mark.parametrize("content", [CONTENT, bytes(1000)])
-    def test_never_more_than_the_size_is_written(
-        self, content: bytes, server: Server, url: str, target: Path, file_size_limit: Callable[[int], None]
-    ) -> None:
+    def test_never_more_than_the_size_is_written(self, content: bytes, server: Server, url: str, target: Path) -> None:
         server.replies = [Reply(content=content, length=0, endless=True)]
-        file_size_limit(SIZE)
-        if content == CONTENT:
-            get(url, target)  # what follows the right bytes is not looked at
-            assert target.read_bytes() == CONTENT
-        else:
-            with pytest.raises(DownloadError, match="another file"):
-                get(url, target)
+        with files_of_at_most(SIZE):
+            if content == CONTENT:
+                get(url, target)  # what follows the right bytes is not looked at
+                assert target.read_bytes() == CONTENT
+            else:
+                with pytest.raises(DownloadError, match="another file"):
+                    get(url, target)
 
     def test_too_little_for_ever(self, server: Server, url: str, target: Path) -> None:
         server.replies = [Reply(content=CONTENT[:1000], length=0, ranges=False)]
@@ -428,14 +427,12 @@ class TestNoServer:
 
 class TestDisk:
     @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit on file sizes here")
-    def test_a_file_that_cannot_be_written_whole_is_not_left_behind(
-        self, url: str, target: Path, file_size_limit: Callable[[int], None]
-    ) -> None:
-        file_size_limit(SIZE // 2)
-        with pytest.raises(OSError, match="File too large") as caught:
-            get(url, target)
-        assert caught.value.errno == errno.EFBIG
-        assert names(target.parent) <= {f"{target.name}.lock"}
+    def test_a_file_that_cannot_be_written_whole_is_not_left_behind(self, url: str, target: Path) -> None:
+        with files_of_at_most(SIZE // 2):
+            with pytest.raises(OSError, match="File too large") as caught:
+                get(url, target)
+            assert caught.value.errno == errno.EFBIG
+            assert names(target.parent) <= {f"{target.name}.lock"}
 
     def test_a_full_disk(self, url: str, target: Path, part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Fault injection: what the system says when the disk is full."""

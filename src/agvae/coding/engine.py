@@ -8,6 +8,7 @@ state of a random generator, changed.
 
 from __future__ import annotations
 
+import math
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -124,8 +125,10 @@ class Model:
         """
         if self.metric != "mse":
             return 0.0
-        logs = torch.tensor(self.network.config.betas, dtype=torch.float64).log()
-        return float((self._weights([level])[0].cpu() @ logs).exp())
+        shares = self._weights([level])[0].tolist()
+        return math.exp(
+            sum(share * math.log(beta) for share, beta in zip(shares, self.network.config.betas, strict=True))
+        )
 
     @property
     def digest(self) -> bytes:
