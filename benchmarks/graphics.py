@@ -1,0 +1,104 @@
+"""Graphics at each quality: bytes and PSNR, beside lossless WebP and AVIF of at most the same size.
+
+    python benchmarks/graphics.py [IMAGE ...] [--model NAME]
+
+Without images, of patterns, text and a page with a photograph that the script draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+import agvae
+from agvae import weights
+from agvae.container import Reader
+from agvae.metrics import psnr
+
+QUALITIES = (1, 2, 3.5, 5, 6)
+PHOTOGRAPH = Path(agvae.__file__).parent / "data" / "chelsea.png"
+
+
+def drawn() -> dict[str, Image.Image]:
+    """Pictures by their names, the same at each run."""
+    rows, columns = np.mgrid[:256, :256]
+    rng = np.random.default_rng(0)
+    photograph = Image.open(PHOTOGRAPH).convert("RGB")
+    art = rng.integers(0, 256, (8, 3))[rng.integers(0, 8, (32, 32))].astype(np.uint8)
+    mosaic = np.dstack([(rows % 2 == a) & (columns % 2 == b) for a, b in ((0, 0), (0, 1), (1, 1))])
+    page = _text(768, 1024)
+    page.paste(photograph, (150, 640))
+    return {
+        "checkers of 1 pixel": Image.fromarray(((rows + columns) % 2 * 255).astype(np.uint8)).convert("RGB"),
+        "colour mosaic of 1 pixel": Image.fromarray((255 * mosaic).astype(np.uint8)),
+        "pixel art": Image.fromarray(art).resize((256, 256), Image.Resampling.NEAREST),
+        "dithered photograph": photograph.convert("1").convert("RGB"),
+        "photograph in 64 colours": photograph.quantize(64).convert("RGB"),
+        "coloured text": _text(768, 512),
+        "page of text and a photograph": page,
+        "photograph": photograph,
+    }
+
+
+def _text(width: int, height: int) -> Image.Image:
+    rng = np.random.default_rng(1)
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    for top in range(16, height - 16, 12):
+        line = "".join(chr(97 + letter) for letter in rng.integers(0, 26, width // 8))
+        draw.text((24, top), line, fill=tuple(int(value) for value in rng.integers(0, 160, 3)))
+    return image
+
+
+def lossless_webp(image: Image.Image) -> int:
+    file = io.BytesIO()
+    image.save(file, "WEBP", lossless=True)
+    return len(file.getvalue())
+
+
+def avif_within(image: Image.Image, size: int) -> float:
+    """PSNR in dB of the best AVIF file of at most so many bytes; nan if there is none."""
+    found = math.nan
+    low, high = -1, 100
+    while high - low > 1:
+        middle = (low + high) // 2
+        file = io.BytesIO()
+        image.save(file, "AVIF", quality=middle)
+        if len(file.getvalue()) > size:
+            high = middle
+            continue
+        low = middle
+        found = psnr(np.asarray(image), np.asarray(Image.open(file).convert("RGB")))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE")
+    parser.add_argument("--model", help="the default one if not given")
+    args = parser.parse_args()
+    name = args.model or weights.registry()["default"]
+    sha256 = weights.registry()["models"][name]["sha256"]
+    print(f"{name}, SHA-256 {sha256}; {platform.machine()}, {os.cpu_count()} cores\n")
+    pictures = {path.name: Image.open(path).convert("RGB") for path in args.images} or drawn()
+    print("| picture | lossless WebP | quality | bytes | PSNR | AVIF of that size | coded |")
+    print("|---|---|---|---|---|---|---|")
+    for title, image in pictures.items():
+        pixels, whole = np.asarray(image), lossless_webp(image)
+        for quality in QUALITIES:
+            data = agvae.encode(image, quality, model=name)
+            kinds = " ".join(sorted({tile.kind.decode() for tile in Reader(io.BytesIO(data)).tiles()}))
+            own, other = psnr(pixels, agvae.decode(data)), avif_within(image, len(data))
+            row = (title, whole, quality, len(data), f"{own:.1f}", f"{other:.1f}", kinds)
+            print("|", " | ".join(map(str, row)), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()
