@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,11 +41,21 @@ _SIDE_BITS = 16
 """Bits of a block beside its pixels: of the map, and of what the coder has to learn anew."""
 
 
-class Seen(NamedTuple):
+@dataclass(frozen=True)
+class Seen:
     """The colour of an image, and which of its pixels (H, W) are seen; None for all."""
 
     colour: Colour
     visible: NDArray[np.bool_] | None = None
+
+    @cached_property
+    def exact(self) -> Colour:
+        """The colour to code without loss: where it is not seen, what takes the fewest bits."""
+        return self.colour if self.visible is None else self.colour * self.visible[..., None]
+
+
+Tiles = list[tuple[bytes, bytes]]
+"""Kinds and payloads."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +123,7 @@ def look_at(image: Seen) -> Blocks | None:
     """The blocks of an image if some of them may be worth coding without loss."""
     if image.colour.dtype != np.uint8 or not can_code():
         return None
-    blocks = graphics.look_at(_exact(image))
+    blocks = graphics.look_at(image.exact)
     return blocks if blocks.graphic.any() else None
 
 
@@ -125,11 +135,8 @@ class _Picture:
         self._seen, image = seen, seen.colour
         self.boxes = _frame(image).split(tile_size)
         self._columns = -(-image.shape[1] // tile_size)
-        self._header = Header(
-            image.shape[1], image.shape[0], "RGB", level, model.name, model.digest, tile_size
-        )  # of what the model would decode
+        self._header = Header(image.shape[1], image.shape[0], "RGB", level, model.name, model.digest, tile_size)
         self._look: Blocks | None = None
-        self._exact = _exact(seen)
         self._payloads: dict[int, bytes] = {}
         self._estimates: dict[int, float] = {}
         self._latents: dict[int, Tensor] = {}
@@ -156,13 +163,11 @@ class _Picture:
         return EncodedImage(tiles, self.model.name, self.model.digest, bits)
 
     def _chosen(self, by_model: Tiles, look: Blocks) -> Tiles:
-        if look.bits.sum() < _bits(by_model):
-            whole = self._whole()
-            if _bits(whole) <= _bits(by_model):
-                return whole
+        if look.bits.sum() < _bits(by_model) and _bits(self._whole) <= _bits(by_model):
+            return self._whole
         rate = self._rates(look.graphic.shape)
         weight = self._beta * np.where(look.graphic, _WEIGHT, 1.0)
-        gain = 2 * rate + weight * _roughness(_exact(self._seen)) - look.bits - _SIDE_BITS
+        gain = 2 * rate + weight * _roughness(self._seen.exact) - look.bits - _SIDE_BITS
         promising = look.graphic & (gain > 0)
         if gain[promising].sum() < _least_gain(self.level) * _bits(by_model):
             return by_model
@@ -170,17 +175,17 @@ class _Picture:
         cost = rate + error
         options = {_bits(by_model) + float(error.sum()): by_model}
         if look.bits.sum() < 2 * min(options):
-            whole = self._whole()
-            options[_bits(whole)] = whole
+            options[_bits(self._whole)] = self._whole
         laid = promising & (self._exact_bits(promising, look.bits) + _SIDE_BITS < cost)
         if laid.any() and not laid.all():
             mixed = self._mixed(by_model, laid)
             options[_bits(mixed) + float(error[~laid].sum())] = mixed
         return options[min(options)]
 
+    @cached_property
     def _whole(self) -> Tiles:
         """All without loss."""
-        return [(WITHOUT_LOSS, encode_colour(self._exact[box.slices])) for box in self.boxes]
+        return [(WITHOUT_LOSS, encode_colour(self._seen.exact[box.slices])) for box in self.boxes]
 
     def _rates(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Bits of the model for each block of tiles with graphics: shares of a tile's by the size of the latents."""
@@ -214,7 +219,7 @@ class _Picture:
         for box in self.boxes:
             blocks = _blocks(box)
             if where[blocks].any():
-                size = 8 * len(encode_colour(self._exact[box.slices], there[box.slices]))
+                size = 8 * len(encode_colour(self._seen.exact[box.slices], there[box.slices]))
                 bits[blocks] = rough[blocks] * (size / max(float(rough[blocks][where[blocks]].sum()), 1.0))
         return bits
 
@@ -228,17 +233,17 @@ class _Picture:
         alone = graphics.inner(full).ravel()
         again = [k for k, box in enumerate(self.boxes) if not alone[k] and laid[_blocks(box)].any()]
         for k in np.flatnonzero(alone):
-            tiles[k] = WITHOUT_LOSS, encode_colour(self._exact[self.boxes[k].slices])
+            tiles[k] = WITHOUT_LOSS, encode_colour(self._seen.exact[self.boxes[k].slices])
         for place, packed in encode_tiles(
             self.model, self.limits, [(smooth, self.boxes[k]) for k in again], self.level
         ):
             number, box = again[place], self.boxes[again[place]]
             self._estimates[number] = packed.estimated_bits
-            tiles[number] = MIXED, join_mixed(encode_colour(self._exact[box.slices], there[box.slices]), packed.payload)
+            tiles[number] = (
+                MIXED,
+                join_mixed(encode_colour(self._seen.exact[box.slices], there[box.slices]), packed.payload),
+            )
         return tiles
-
-
-Tiles = list[tuple[bytes, bytes]]
 
 
 def _bits(tiles: Tiles) -> float:
@@ -267,11 +272,6 @@ def _roughness(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 def _seen(image: Colour | Seen) -> Seen:
     return image if isinstance(image, Seen) else Seen(image)
-
-
-def _exact(image: Seen) -> Colour:
-    """The colour to code without loss: where it is not seen, what takes the fewest bits."""
-    return image.colour if image.visible is None else image.colour * image.visible[..., None]
 
 
 def _frame(image: Colour) -> Box:

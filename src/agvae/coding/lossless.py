@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from agvae.errors import DamagedFileError, UnsupportedFileError
 
@@ -121,9 +122,7 @@ def _check_webp() -> None:
 
 
 def _loaded(form: str, data: bytes) -> NDArray[Any]:
-    """The pixels of a file whose size was checked; what Pillow thinks of large pictures is no matter here."""
-    from PIL.WebPImagePlugin import WebPImageFile
-
+    """The pixels of a file whose size was checked."""
     try:
         with (WebPImageFile if form == "WEBP" else PngImageFile)(BytesIO(data)) as image:
             return np.asarray(image)
