@@ -1,7 +1,7 @@
 """Every test of the project, each kind in an environment of its own: `nox` runs all that can run on this machine.
 
-What cannot run says so and is skipped.  `nox -l` lists the sessions, `nox -s tests -- tests/test_api.py` runs one, with
-arguments of one's own for pytest.
+What cannot run says so and is skipped.  `nox -l` lists the sessions, `nox -s tests -- tests/core/test_api.py` runs one,
+with arguments of one's own for pytest.
 """
 
 from __future__ import annotations
@@ -70,9 +70,10 @@ def typing(session: nox.Session) -> None:
 def strict(session: nox.Session) -> None:
     """The Pillow plugin without asserts and docstrings, with warnings as errors."""
     borrow(session, "tests")
-    others = "tests/test_pillow_plugin.py::test_other_formats_still_open"  # which warn of themselves
+    plugin = "tests/pillow/test_pillow_plugin.py"
+    others = f"{plugin}::test_other_formats_still_open"  # which warn of themselves
     python = ("python", "-OO", "-W", "error", "-X", "dev", "-m", "pytest")
-    session.run(*python, "tests/test_pillow_plugin.py", "--deselect", others)
+    session.run(*python, plugin, "--deselect", others)
 
 
 @nox.session(tags=["plain"])
@@ -92,9 +93,8 @@ def oldest(session: nox.Session) -> None:
     borrow(session, "tests")
     session.install("--no-deps", *oldest_of("pillow", "numpy"))
     session.run("python", "-c", "import numpy, PIL; print('Pillow', PIL.__version__, 'NumPy', numpy.__version__)")
-    session.run(
-        "python", "-m", "pytest", *(f"tests/test_{name}.py" for name in ("pillow_plugin", "container", "format"))
-    )
+    files = [f"tests/core/test_{name}.py" for name in ("container", "format")]
+    session.run("python", "-m", "pytest", "tests/pillow/test_pillow_plugin.py", *files)
 
 
 @nox.session(tags=["apart"])
@@ -103,7 +103,7 @@ def paper(session: nox.Session) -> None:
     if sys.version_info >= (3, 13):
         session.skip("CompressAI needs a Python before 3.13")
     session.install("-e", ".[train]", "hypothesis", "pytest")
-    session.run("pytest", "tests/reference")
+    session.run("pytest", "tests/paper")
 
 
 @nox.session(tags=["viewer"])

@@ -5,7 +5,7 @@
 Every case claims so many megapixels, sides rounded up to multiples of 32 (those of many small pictures a sixteenth of
 them), in a file that whoever knows the format can make, and is decoded in a process of its own, on Linux.  Memory is
 the highest above what the process had once the model was loaded and a small picture decoded.  docs/SECURITY.md states
-bounds from this, which `tests/test_cost.py` keeps.
+bounds from this, which `tests/core/test_cost.py` keeps.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from hypothesis import settings
 from agvae.coding.loaded import forget_models
 from agvae.training.export import export_checkpoint
 from agvae.weights import registries
-from tests.helpers import TINY, started
+from tests.support.helpers import TINY, started
 
 settings.register_profile("patient", deadline=None)  # machines differ in speed
 settings.load_profile("patient")

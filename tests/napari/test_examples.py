@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from napari_agvae import write_agv
-from tests.helpers import picture
+from tests.support.helpers import picture
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

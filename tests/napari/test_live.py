@@ -23,8 +23,8 @@ from napari_agvae.preview.latest import LatestWins, Stopped, Turn
 from napari_agvae.preview.live import Live, MissingModelError, Request, Shown
 from napari_agvae.preview.measured import described, similarity
 from napari_agvae.preview.regions import LARGEST, SMALLEST, central_box, next_side, stages, visible_box
-from tests.helpers import picture
 from tests.napari.timing import Stopwatch
+from tests.support.helpers import picture
 
 IMAGE = picture(700, 500)
 GREY = IMAGE[..., 0]

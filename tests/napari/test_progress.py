@@ -12,7 +12,7 @@ import agvae
 from napari_agvae import activity as progress
 from napari_agvae.io.reader import get_reader
 from napari_agvae.io.writer import write_image
-from tests.helpers import picture
+from tests.support.helpers import picture
 
 napari_progress = pytest.importorskip("napari.utils.progress")
 pytestmark = pytest.mark.napari

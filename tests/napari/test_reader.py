@@ -23,7 +23,7 @@ from napari_agvae.io.document import parse_layers
 from napari_agvae.io.opened import OpenedFile
 from napari_agvae.io.reader import get_reader, read_agv
 from napari_agvae.io.writer import write_agv
-from tests.helpers import picture
+from tests.support.helpers import picture
 
 HEADER = Header(20, 10, "RGB", 0, "m", bytes(8), frames=6)
 

@@ -15,7 +15,7 @@ from napari_agvae.io.reader import read_agv, viewer_layers
 from napari_agvae.io.writer import write_agv, write_image
 from napari_agvae.preferences import Settings, plugin_settings, wanted_device
 from napari_agvae.state import Choice, session
-from tests.helpers import picture
+from tests.support.helpers import picture
 
 
 def test_defaults_without_napari() -> None:

@@ -22,7 +22,7 @@ from napari_agvae.io.reader import read_agv
 from napari_agvae.io.writer import refuse_labels, write_agv, write_image, write_images
 from napari_agvae.preview.slices import LayerSlice
 from napari_agvae.state import Choice, session
-from tests.helpers import picture
+from tests.support.helpers import picture
 
 
 def grey(height: int = 40, width: int = 60, seed: int = 0) -> NDArray[np.float32]:

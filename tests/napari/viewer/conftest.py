@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import picture
+from tests.support.helpers import picture
 
 IMAGE = picture(360, 260)
 

@@ -15,9 +15,9 @@ import pytest
 
 import agvae
 from napari_agvae.state import session
-from tests.helpers import picture
 from tests.napari.timing import Stopwatch
 from tests.napari.viewer.conftest import IMAGE, whole, workers
+from tests.support.helpers import picture
 
 Until = Callable[..., None]
 QUALITY = 1 + 3000 / 4096
@@ -313,7 +313,7 @@ from qtpy.QtWidgets import QApplication
 from napari._qt.dialogs.confirm_close_dialog import ConfirmCloseDialog
 from napari.settings import get_settings
 from napari_agvae.docks.tasks import writing
-from tests.helpers import picture
+from tests.support.helpers import picture
 
 WAY = sys.argv[2]
 ASKED = WAY == "asked"

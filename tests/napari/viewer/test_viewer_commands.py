@@ -11,9 +11,9 @@ import pytest
 
 import agvae
 from napari_agvae.preferences import Settings
-from tests.helpers import picture
 from tests.napari.timing import Stopwatch
 from tests.napari.viewer.conftest import IMAGE, whole
+from tests.support.helpers import picture
 
 commands = pytest.importorskip("napari_agvae.commands")
 Until = Callable[..., None]

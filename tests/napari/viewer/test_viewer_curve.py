@@ -13,7 +13,7 @@ import agvae
 from agvae.boxes import Box
 from napari_agvae.preview.curve import Point, levels, on_line, part, to_csv
 from napari_agvae.state import Choice, session
-from tests.helpers import picture
+from tests.support.helpers import picture
 
 IMAGE = picture(200, 180)
 

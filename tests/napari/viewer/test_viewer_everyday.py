@@ -13,8 +13,8 @@ import pytest
 import agvae
 from agvae.progress import checkpoint
 from napari_agvae.state import session
-from tests.helpers import picture
 from tests.napari.viewer.conftest import whole
+from tests.support.helpers import picture
 
 Until = Callable[..., None]
 IMAGE = picture(80, 64)

@@ -14,8 +14,8 @@ import pytest
 import agvae
 from agvae.quality import parse_quality
 from napari_agvae.io.reader import read_agv
-from tests.helpers import picture
 from tests.napari.viewer.conftest import whole
+from tests.support.helpers import picture
 
 search: Any = pytest.importorskip("napari_agvae.docks.search")
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.helpers import picture
 from tests.napari.viewer.conftest import IMAGE, whole
+from tests.support.helpers import picture
 
 Until = Callable[..., None]
 NAMES = ["photo", "photo · AGVAE preview", "photo · AGVAE difference", "photo · AGVAE curtain"]

@@ -16,8 +16,8 @@ import pytest
 import agvae
 from agvae import metrics
 from napari_agvae.state import session
-from tests.helpers import picture
 from tests.napari.viewer.conftest import IMAGE, whole, workers
+from tests.support.helpers import picture
 
 QUALITY = 1 + 3000 / 4096
 

@@ -1,0 +1,236 @@
+"""Graphics: exact where that costs little, beside photographs that are coded as ever."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+import agvae
+from agvae.coding import graphics
+from agvae.coding.preview import Original, Preview
+from agvae.container import Metadata, Reader, TileData, write_container
+from agvae.errors import DamagedFileError
+from agvae.file.payload import MIXED, NETWORK, WITHOUT_LOSS, join_mixed, split_mixed
+from agvae.progress import watched
+from tests.support.helpers import picture
+
+ROWS, COLUMNS = np.mgrid[:96, :160]
+
+
+def coloured(plane: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.dstack((plane, plane, plane)).astype(np.uint8)
+
+
+def pixel_art() -> NDArray[np.uint8]:
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (6, 3))[rng.integers(0, 6, (12, 20))].astype(np.uint8)
+    return small.repeat(8, axis=0).repeat(8, axis=1)
+
+
+def text(width: int = 160, height: int = 96, seed: int = 0) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    for top in range(2, height - 12, 13):
+        line = "".join(chr(97 + letter) for letter in rng.integers(0, 26, width // 6))
+        draw.text((3, top), line, fill=tuple(int(value) for value in rng.integers(0, 120, 3)))
+    return np.asarray(image)
+
+
+GRAPHICS: dict[str, Callable[[], NDArray[np.uint8]]] = {
+    "checkers": lambda: coloured((ROWS + COLUMNS) % 2 * 255),
+    "stripes": lambda: coloured(COLUMNS % 2 * 255),
+    "mosaic": lambda: (
+        np.dstack([(a == ROWS % 2) & (b == COLUMNS % 2) for a, b in ((0, 0), (0, 1), (1, 1))]) * np.uint8(255)
+    ),
+    "dither": lambda: np.asarray(Image.fromarray(picture(160, 96)).convert("1").convert("RGB")),
+    "pixel art": pixel_art,
+    "text": text,
+    "flat": lambda: np.full((96, 160, 3), (0, 200, 30), np.uint8),
+}
+
+
+def kinds(data: bytes) -> list[bytes]:
+    return [tile.kind for tile in Reader(io.BytesIO(data)).tiles()]
+
+
+def webp(image: NDArray[np.uint8]) -> int:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "WEBP", lossless=True)
+    return len(file.getvalue())
+
+
+def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
+    mse = float(np.square(a.astype(float) - b).mean())
+    return 10 * np.log10(255**2 / mse) if mse else np.inf
+
+
+@pytest.mark.parametrize("name", GRAPHICS)
+def test_graphics_come_out_well_and_small(name: str) -> None:
+    image = GRAPHICS[name]()
+    for quality in (1, 3.5, 6):
+        data = agvae.encode(image, quality)
+        assert len(data) <= 1.03 * webp(image) + 400
+        if quality >= 3.5:
+            assert psnr(agvae.decode(data), image) >= 45
+
+
+def photograph(width: int, height: int, seed: int = 0) -> NDArray[np.uint8]:
+    noise = np.random.default_rng(seed).normal(0, 6, (height, width, 3))
+    return (picture(width, height, seed) + noise).clip(0, 255).astype(np.uint8)
+
+
+def page() -> NDArray[np.uint8]:
+    """Text, and a picture in the second tile of two."""
+    image = text(1400, 320)
+    image = image.copy()
+    image[64:256, 1100:1300] = photograph(200, 192)
+    return image
+
+
+def test_photographs_are_coded_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    for image in (photograph(200, 120), photograph(200, 120)[..., 0]):
+        data = agvae.encode(image)
+        assert set(kinds(data)) == {NETWORK}
+        with monkeypatch.context() as patch:
+            patch.setattr("agvae.coding.choice.look_at", lambda image: None)
+            assert agvae.encode(image) == data
+
+
+def test_text_beside_a_picture() -> None:
+    image = page()
+    data = agvae.encode(image)
+    assert kinds(data) == [WITHOUT_LOSS, MIXED] or kinds(data) == [MIXED, MIXED]
+    pixels = agvae.decode(data)
+    np.testing.assert_array_equal(pixels[:, :1024], image[:, :1024])
+    np.testing.assert_array_equal(pixels[270:], image[270:])
+    inside = slice(96, 224), slice(1132, 1268)
+    alone = agvae.decode(agvae.encode(image[64:256, 1100:1300]))
+    assert psnr(pixels[inside], image[inside]) > psnr(alone[32:160, 32:168], image[inside]) - 0.5
+    assert len(data) < len(agvae.encode(image, lossless=True))
+
+
+@pytest.mark.parametrize("box", [(0, 0, 100, 100), (1000, 0, 1200, 320), (1120, 80, 1130, 90)])
+def test_a_box_of_a_mixed_picture_is_the_crop(box: tuple[int, int, int, int]) -> None:
+    data = agvae.encode(page())
+    whole = agvae.decode(data)[box[1] : box[3], box[0] : box[2]]
+    assert np.abs(agvae.decode(data, box).astype(int) - whole).max() <= 1
+
+
+@pytest.mark.parametrize("image", [page(), text()], ids=["page", "text"])
+def test_the_preview_is_the_file(image: NDArray[np.uint8]) -> None:
+    preview = Preview(Original(image), 10240)
+    shown = np.zeros_like(image)
+    for part, pixels in preview.parts((1200, 100)):
+        shown[part.slices] = pixels
+    data = agvae.encode(image)
+    assert preview.file() == data
+    np.testing.assert_array_equal(shown, agvae.decode(data))
+
+
+@pytest.mark.parametrize("quality", [3.5, 5.5, 6])
+def test_a_photograph_with_a_caption_stays_one(quality: float) -> None:
+    image = photograph(320, 256)
+    image[-32:] = text(320, 32)
+    data = agvae.encode(image, quality)
+    assert kinds(data) in ([NETWORK], [MIXED])
+    assert len(data) < 0.3 * len(agvae.encode(image, lossless=True))
+
+
+@pytest.mark.parametrize("make", [text, pixel_art])
+def test_graphics_on_nothing(make: Callable[[], NDArray[np.uint8]]) -> None:
+    """What is transparent is no picture, and costs nothing."""
+    colour = make()
+    alpha = np.where((colour == colour[0, 0]).all(axis=2), 0, 255).astype(np.uint8)
+    image = np.dstack((colour, alpha))
+    data = agvae.encode(image, 6)
+    assert len(data) <= 1.1 * len(agvae.encode(image, lossless=True)) + 100
+    seen = alpha > 0
+    np.testing.assert_array_equal(agvae.decode(data)[seen], image[seen])
+
+
+def test_what_is_out_of_reach_is_told_by_the_smallest_file() -> None:
+    image = GRAPHICS["text"]()
+    smallest = min(len(agvae.encode(image, quality)) for quality in (1, 2))
+    with pytest.raises(ValueError, match=r"has \d+ bytes") as caught:
+        agvae.encode(image, target_size=100)
+    assert int(str(caught.value).split(" has ")[1].split()[0]) <= smallest
+
+
+def test_alpha_and_frames_go_with_graphics() -> None:
+    image = np.dstack((text(), picture(160, 96)[..., 0]))
+    pixels = agvae.decode(agvae.encode(image, exact=True))
+    np.testing.assert_array_equal(pixels[..., 3], image[..., 3])
+    frames = agvae.encode([text(), photograph(160, 96), text(seed=1)])
+    assert kinds(frames) == [WITHOUT_LOSS, NETWORK, WITHOUT_LOSS]
+    np.testing.assert_array_equal(agvae.decode(frames, frame=2), text(seed=1))
+
+
+def test_batches_and_threads_give_the_same() -> None:
+    images = [text(), photograph(160, 96), page()[:, :200]]
+    assert agvae.encode_batch(images) == [agvae.encode(image) for image in images]
+    with agvae.options.using(threads=1):
+        assert agvae.encode(page()) == agvae.encode(page())
+
+
+def test_progress_counts_every_pixel_once() -> None:
+    done: list[int] = []
+    with watched(done.append):
+        agvae.encode(page())
+    assert sum(done) == 1400 * 320
+
+
+@pytest.mark.parametrize("target", [{"target_size": 6000}, {"target_psnr": 36}])
+def test_targets(target: dict[str, float]) -> None:
+    image = page()[:, 1000:]
+    data = agvae.encode(image, **target)  # type: ignore[arg-type]
+    if "target_size" in target:
+        assert len(data) <= 6000
+    else:
+        assert psnr(agvae.decode(data), image) >= 35.9
+
+
+@pytest.mark.parametrize("payload", [b"", b"\0\0\0\xff", b"\0\0\0\x04abcd", b"\0\0\0\0"])
+def test_nonsense_in_a_mixed_tile_is_damage(payload: bytes) -> None:
+    reader = Reader(io.BytesIO(agvae.encode(page()[:, 1024:])))
+    data = write_container(reader.header, Metadata(), [TileData(payload, kind=MIXED)])
+    with pytest.raises(DamagedFileError):
+        agvae.decode(data)
+    assert agvae.decode(data, damaged_ok=True).shape == (320, 376, 3)
+
+
+def test_half_of_a_mixed_tile_is_shown_where_the_other_is_damaged() -> None:
+    image = page()[:, 1024:]
+    reader = Reader(io.BytesIO(agvae.encode(image)))
+    (tile,) = reader.tiles()
+    assert tile.payload is not None
+    exact, by_model = split_mixed(tile.payload)
+    without_model = write_container(reader.header, Metadata(), [TileData(join_mixed(exact, b"x" * 8), kind=MIXED)])
+    np.testing.assert_array_equal(agvae.decode(without_model, damaged_ok=True)[270:], image[270:])
+    without_text = write_container(reader.header, Metadata(), [TileData(join_mixed(b"", by_model), kind=MIXED)])
+    assert psnr(agvae.decode(without_text, damaged_ok=True)[96:224, 108:244], image[96:224, 108:244]) > 25
+
+
+@given(st.integers(1, 100), st.integers(1, 100), st.integers(0, 3))
+def test_blocks_cover_the_picture(width: int, height: int, seed: int) -> None:
+    plane = np.random.default_rng(seed).integers(0, 9, (height, width))
+    totals = graphics.sums(plane)
+    assert totals.shape == (-(-height // 32), -(-width // 32))
+    assert totals.sum() == plane.sum()
+    assert totals[0, 0] == plane[:32, :32].sum()
+    assert graphics.pixels_of(totals >= 0, height, width).shape == (height, width)
+
+
+def test_inner_blocks_have_all_their_neighbours() -> None:
+    blocks = np.ones((4, 5), np.bool_)
+    assert graphics.inner(blocks).all()
+    blocks[1, 1] = False
+    assert (graphics.inner(blocks) == [[0, 0, 0, 1, 1], [0, 0, 0, 1, 1], [0, 0, 0, 1, 1], [1, 1, 1, 1, 1]]).all()

@@ -1,0 +1,327 @@
+"""Pixels without loss: every mode, exact, in any shape, without PyTorch, and errors for what no writer writes."""
+
+from __future__ import annotations
+
+import io
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+import agvae
+import pillow_agvae  # noqa: F401
+from agvae.coding import lossless
+from agvae.container import Header, Metadata, Reader, TileData, write_container
+from agvae.errors import DamagedFileError, UnsupportedFileError
+from agvae.file.payload import WITHOUT_LOSS, WITHOUT_LOSS_16
+from tests.support.helpers import picture
+
+sides = st.integers(1, 40)
+shapes = st.one_of(
+    st.tuples(sides, sides),
+    st.tuples(sides, sides, st.integers(1, 4)),
+    st.sampled_from([(1, 1030), (1030, 2, 3), (1025, 1, 4)]),
+)
+arrays = shapes.flatmap(
+    lambda shape: st.one_of(
+        hnp.arrays(np.uint8, shape),
+        hnp.arrays(np.uint8, shape, elements=st.sampled_from([0, 255])),
+        *([hnp.arrays(np.uint16, shape)] if len(shape) == 2 else []),
+    )
+)
+
+
+def saved(image: Image.Image, **options: Any) -> Image.Image:
+    file = io.BytesIO()
+    image.save(file, "AGV", lossless=True, **options)
+    return Image.open(file)
+
+
+@settings(max_examples=150)
+@given(arrays)
+def test_arrays_come_back(array: NDArray[Any]) -> None:
+    expected = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    data = agvae.encode(array, lossless=True)
+    np.testing.assert_array_equal(agvae.decode(data), expected)
+    assert agvae.read_info(data)["lossless"]
+    (batched,) = agvae.encode_batch([array], lossless=True)
+    assert batched == data
+
+
+@settings(max_examples=60)
+@given(arrays, st.data())
+def test_a_box_is_the_crop(array: NDArray[Any], data: st.DataObject) -> None:
+    height, width = array.shape[:2]
+    left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    box = (left, top, data.draw(st.integers(left + 1, width)), data.draw(st.integers(top + 1, height)))
+    coded = agvae.encode(array, lossless=True)
+    np.testing.assert_array_equal(agvae.decode(coded, box), agvae.decode(coded)[box[1] : box[3], box[0] : box[2]])
+
+
+def image_of(mode: str, seed: int = 0) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    if mode == "I;16":
+        return Image.fromarray(rng.integers(300, 4096, (33, 50)).astype(np.uint16))
+    image = Image.fromarray(rng.integers(0, 256, (33, 50, 4), np.uint8))
+    return image.convert("RGB").quantize(37) if mode == "P" else image.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_images_keep_mode_and_pixels(mode: str) -> None:
+    image = image_of(mode)
+    again = saved(image)
+    assert (again.mode, again.size) == (image.mode, image.size)
+    assert again.tobytes() == image.tobytes()
+    assert again.getpalette() == image.getpalette()
+    assert again.copy().tobytes() == image.tobytes()
+    alone = [np.asarray(image)] if mode not in ("1", "P") else []
+    for pixels in alone:
+        np.testing.assert_array_equal(agvae.decode(agvae.encode(image, lossless=True)), pixels)
+
+
+@pytest.mark.parametrize("transparency", [3, bytes([255, 0, 7]), bytes(range(100, 137))])
+def test_transparent_colours_of_a_palette(transparency: int | bytes) -> None:
+    image = image_of("P")
+    image.info["transparency"] = transparency
+    again = saved(image)
+    assert again.mode == "P"
+    assert again.tobytes() == image.tobytes()
+    assert again.convert("RGBA").tobytes() == image.convert("RGBA").tobytes()
+    array = agvae.decode(agvae.encode(image, lossless=True))
+    np.testing.assert_array_equal(array, np.asarray(image.convert("RGBA")))
+
+
+def rgba_palette() -> Image.Image:
+    image = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4) % 3).convert("P")
+    image.putpalette([200, 0, 0, 100, 0, 255, 0, 255, 9, 9, 9, 0], "RGBA")
+    return image
+
+
+def beyond() -> Image.Image:
+    image = Image.fromarray(np.full((3, 4), 5, np.uint8)).convert("P")
+    image.putpalette([1, 2, 3, 4, 5, 6])
+    image.info["transparency"] = 5
+    return image
+
+
+def bilevel() -> Image.Image:
+    image = image_of("1")
+    image.info["transparency"] = 0
+    return image
+
+
+@pytest.mark.parametrize("make", [rgba_palette, beyond, bilevel])
+def test_no_alpha_is_lost(make: Callable[[], Image.Image]) -> None:
+    image = make()
+    expected = np.asarray(image.convert("RGBA"))
+    np.testing.assert_array_equal(np.asarray(saved(image).convert("RGBA")), expected)
+    array = Image.fromarray(agvae.decode(agvae.encode(image, lossless=True))).convert("RGBA")
+    np.testing.assert_array_equal(np.asarray(array), expected)
+
+
+def test_one_transparent_colour_goes_to_gif() -> None:
+    image = image_of("P")
+    image.info["transparency"] = 3
+    file = io.BytesIO()
+    saved(image).save(file, "GIF")
+    assert Image.open(file).convert("RGBA").tobytes() == image.convert("RGBA").tobytes()
+
+
+def test_a_palette_is_shown_by_pillow_and_numpy_alike() -> None:
+    image = image_of("P")
+    array = agvae.decode(agvae.encode(image, lossless=True))
+    np.testing.assert_array_equal(array, np.asarray(image.convert("RGB")))
+    again = saved(image)
+    assert again.convert("RGB").tobytes() == image.convert("RGB").tobytes()
+    other = io.BytesIO()
+    again.save(other, "PNG")
+    assert Image.open(other).convert("RGB").tobytes() == image.convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "I;16"])
+def test_frames(mode: str) -> None:
+    first, *others = images = [image_of(mode, seed) for seed in range(3)]
+    again = saved(first, save_all=True, append_images=others, duration=40)
+    assert (again.n_frames, again.mode) == (3, mode)  # type: ignore[attr-defined]
+    for number in (2, 0, 1):
+        again.seek(number)
+        assert again.tobytes() == images[number].tobytes()
+
+
+def test_frames_of_different_palettes_keep_their_colours() -> None:
+    first, second = image_of("P"), image_of("P", 1)
+    again = saved(first, save_all=True, append_images=[second])
+    assert again.mode == "RGB"
+    for number, image in enumerate((first, second)):
+        again.seek(number)
+        assert again.tobytes() == image.convert("RGB").tobytes()
+
+
+def test_colour_under_alpha_0_is_kept() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 4), np.uint8)
+    pixels[..., 3] = 0
+    np.testing.assert_array_equal(agvae.decode(agvae.encode(pixels, lossless=True)), pixels)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (64, 64), (300, 200)])
+def test_small_files(size: tuple[int, int]) -> None:
+    """No larger than WebP by more than 3 % and a header."""
+    rows, columns = np.mgrid[: size[1], : size[0]]
+    for plane in (rows + columns & 1, rows // 8 * columns // 8 & 1, rows * 0):
+        image = Image.fromarray((255 * plane).astype(np.uint8)).convert("RGB")
+        webp = io.BytesIO()
+        image.save(webp, "WEBP", lossless=True)
+        assert len(agvae.encode(image, lossless=True)) <= 1.03 * len(webp.getvalue()) + 100
+
+
+def test_neither_writing_nor_reading_needs_pytorch() -> None:
+    code = """
+import io, sys
+import agvae, pillow_agvae
+from PIL import Image
+file = io.BytesIO()
+Image.linear_gradient("L").save(file, "AGV", lossless=True, thumbnail=64)
+with Image.open(file) as image:
+    assert image.tobytes() == Image.linear_gradient("L").tobytes()
+    image.thumbnail((64, 64))
+agvae.decode(file.getvalue())
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_thumbnails_are_of_the_same_quality_and_any_size() -> None:
+    image = Image.fromarray(picture(200, 100))
+    small = saved(image, thumbnail=50)
+    assert small.draft(None, (50, 25)) is not None
+    assert small.size == (50, 25)
+    data = agvae.encode(image, 1, thumbnail=100)
+    thumbnail = Reader(io.BytesIO(data)).thumbnail()
+    assert thumbnail is not None
+    assert (thumbnail.header.width, thumbnail.header.level) == (100, 0)
+    for wrong in (0, 2, 2000, 50.5, "large"):
+        with pytest.raises(ValueError, match="thumbnail must be"):
+            agvae.encode(image, thumbnail=wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("other", [{"quality": 3}, {"s": 2}, {"target_size": 100}, {"target_psnr": 30}])
+def test_lossless_leaves_no_rate_to_choose(other: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="only one of"):
+        agvae.encode(picture(9, 9), lossless=True, **other)
+    with pytest.raises(ValueError, match="lossless must be"):
+        agvae.encode(picture(9, 9), lossless="yes")  # type: ignore[arg-type]
+
+
+def test_save_takes_the_quality_that_other_lossless_formats_mean_otherwise() -> None:
+    image = Image.fromarray(picture(9, 9))
+    assert saved(image, quality=80).tobytes() == image.tobytes()
+    with pytest.raises(ValueError, match="only one of"):
+        saved(image, target_size=1000)
+
+
+HEADER = Header(40, 30, "RGB", 20480, "lossless", bytes(8))
+DEEP = replace(HEADER, mode="I;16", range=(100, 200))
+
+
+def file_of(header: Header, payload: bytes, kind: bytes) -> bytes:
+    return write_container(header, Metadata(), [TileData(payload, kind=kind)])
+
+
+def holes(colour: NDArray[np.uint8]) -> bytes:
+    return lossless.encode_colour(colour, colour[..., 0] > 100)
+
+
+@pytest.mark.parametrize(
+    ("header", "payload", "kind"),
+    [
+        (HEADER, b"", WITHOUT_LOSS),
+        (HEADER, b"x" * 50, WITHOUT_LOSS),
+        (HEADER, lossless.encode_colour(picture(30, 40)), WITHOUT_LOSS),
+        (HEADER, lossless.encode_colour(picture(40, 30))[:-20], WITHOUT_LOSS),
+        (HEADER, holes(picture(40, 30)), WITHOUT_LOSS),
+        (DEEP, b"", WITHOUT_LOSS_16),
+        (DEEP, lossless.encode_deep(np.zeros((40, 30), np.uint16)), WITHOUT_LOSS_16),
+        (DEEP, lossless.encode_deep(np.full((30, 40), 101, np.uint16)), WITHOUT_LOSS_16),
+        (DEEP, lossless.encode_deep(np.arange(1200, dtype=np.uint16).reshape(30, 40))[:60], WITHOUT_LOSS_16),
+    ],
+)
+def test_nonsense_is_damage(header: Header, payload: bytes, kind: bytes) -> None:
+    data = file_of(header, payload, kind)
+    with pytest.raises(DamagedFileError):
+        agvae.decode(data)
+    pixels = agvae.decode(data, damaged_ok=True)
+    assert pixels.shape[:2] == (30, 40)
+    assert len(np.unique(pixels)) == 1
+
+
+def test_bombs_are_refused_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit below half of a tile is Pillow's own for the tile; a box of a larger one needs all of it."""
+    data = agvae.encode(np.zeros((600, 600), np.uint8), lossless=True)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200_000)
+    assert agvae.decode(data, (0, 0, 30, 30)).shape == (30, 30)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
+    with pytest.raises(Image.DecompressionBombError):
+        agvae.decode(data)
+
+
+def test_lost_tiles_of_few_colours() -> None:
+    palette = bytes([0, 0, 0, 255, 120, 130, 128, 255, 128, 128, 128, 0])
+    lost = [TileData(b"", kind=WITHOUT_LOSS)]
+    data = write_container(replace(HEADER, mode="P", palette=palette), Metadata(), lost)
+    assert np.unique(agvae.decode(data, damaged_ok=True).reshape(-1, 4), axis=0).tolist() == [[120, 130, 128, 255]]
+    data = write_container(replace(HEADER, mode="1"), Metadata(), lost)
+    assert np.unique(agvae.decode(data, damaged_ok=True)).tolist() == [255]
+    grey = [TileData(lossless.encode_colour(np.full((30, 40, 3), 70, np.uint8)), kind=WITHOUT_LOSS)]
+    assert np.unique(agvae.decode(write_container(replace(HEADER, mode="1"), Metadata(), grey))).tolist() == [0]
+
+
+def test_a_cut_png_is_damage_whatever_pillow_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = lossless.encode_deep(np.random.default_rng(0).integers(0, 100, (30, 40)).astype(np.uint16))
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    for cut in (whole[: len(whole) // 2], whole[:-60]):
+        with pytest.raises(DamagedFileError):
+            agvae.decode(file_of(DEEP, cut, WITHOUT_LOSS_16))
+    assert agvae.decode(file_of(DEEP, whole, WITHOUT_LOSS_16)).min() >= 100
+
+
+def test_lossless_takes_no_model() -> None:
+    with pytest.raises(ValueError, match="needs no model"):
+        agvae.encode(picture(9, 9), lossless=True, model="light-2")
+
+
+def test_a_pillow_without_webp(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = agvae.encode(picture(9, 9), lossless=True)
+    monkeypatch.setattr(lossless, "can_code", lambda: False)
+    with pytest.raises(UnsupportedFileError, match="WebP"):
+        agvae.decode(data)
+    with pytest.raises(OSError, match="WebP"):
+        agvae.encode(picture(9, 9), lossless=True)
+
+
+def test_mutations_are_contained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With right checksums: pixels of the right shape, or an error of the hierarchy."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", False)
+    rng = random.Random(0)
+    cases = [
+        (HEADER, lossless.encode_colour(picture(40, 30)), WITHOUT_LOSS),
+        (DEEP, lossless.encode_deep(picture(40, 30)[..., 0].astype(np.uint16) % 100), WITHOUT_LOSS_16),
+    ]
+    for _ in range(600):
+        header, payload, kind = rng.choice(cases)
+        changed = bytearray(payload)
+        for _ in range(rng.randint(1, 4)):
+            changed[rng.randrange(len(changed))] = rng.randrange(256)
+        del changed[rng.choice([len(changed), rng.randrange(len(changed))]) :]
+        with suppress(DamagedFileError):
+            assert agvae.decode(file_of(header, bytes(changed), kind)).shape[:2] == (30, 40)
