@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agvae.networks import AGVAE, PRESETS, ModelConfig
 from agvae.networks.autoencoder import StepParameters, follow
-from agvae.networks.context import STEPS, join_steps, quarters_of_step, split_steps
+from agvae.networks.context import STEPS, join_steps, of_step, split_steps
 from agvae.networks.gain import level_weights
 from agvae.networks.layers import depth_to_space, space_to_depth
 from tests.support.helpers import TINY, picture, started
@@ -42,7 +42,7 @@ def test_unknown_steps_are_zero(known: int) -> None:
 
 
 def test_every_class_codes_every_quarter_once() -> None:
-    table = torch.stack([quarters_of_step(k) for k in range(STEPS)])
+    table = torch.stack([of_step(torch.arange(4), k) for k in range(STEPS)])
     assert all(sorted(column.tolist()) == [0, 1, 2, 3] for column in table.T)
     assert all(sorted(row.tolist()) == [0, 1, 2, 3] for row in table)
 

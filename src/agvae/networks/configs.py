@@ -76,6 +76,7 @@ class ModelConfig(Shape):
         betas: the Lagrange multipliers B of section 4.1, ascending; their number is n, the gain vectors.
         asymmetric: sigma_l and sigma_r (equation 10), or one sigma (equation 9).
         border: what convolutions find around a map, "zeros" or the nearest values, "replicate".
+        context_blocks: residual blocks of the context model, 1 for all of its steps or one for each of the three.
 
     Raises:
         ValueError: a value is outside its range.
@@ -94,6 +95,7 @@ class ModelConfig(Shape):
     betas: tuple[float, ...]
     asymmetric: bool = True
     border: str = "zeros"
+    context_blocks: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,6 +104,7 @@ class ModelConfig(Shape):
         good = all(type(depth) is int and 0 <= depth <= MAX_BLOCKS for depth in depths)
         require(good, f"numbers of blocks must be 0 to {MAX_BLOCKS}")
         require(isinstance(self.asymmetric, bool) and self.border in BORDERS, "unknown entropy model or border")
+        require(self.context_blocks in (1, 3), "the context model has 1 block or 3")
 
     def least_weights(self) -> int:
         """Those of the matrices in its blocks, of which each has two of C x 2 C."""

@@ -9,7 +9,6 @@ four network evaluations in place of one a position.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,12 +22,9 @@ PARAMETERS = 3
 """mu, log2 sigma, log2 (sigma_r / sigma_l) per symbol (equation 10)."""
 
 
-def quarters_of_step(step: int) -> Tensor:
-    """The channel quarter that every position class codes in a step: (4,) int64."""
-    return torch.tensor([p ^ ORDER[step] for p in range(4)], dtype=torch.int64, device="cpu")
-
-
-_STEP_OF_QUARTER = np.array([[ORDER.index(p ^ quarter) for quarter in range(4)] for p in range(4)])
+def of_step(quarters: Tensor, step: int) -> Tensor:
+    """The values of the channel quarters that the position classes code in a step: (4 quarters, ...) -> (4, ...)."""
+    return torch.stack([quarters[p ^ ORDER[step]] for p in range(4)])
 
 
 def to_classes(y: Tensor) -> Tensor:
@@ -47,16 +43,14 @@ def split_steps(y: Tensor) -> list[Tensor]:
     """(B, h, w, M) -> the symbols of the four steps, each (4, B, h/2, w/2, M/4)."""
     classes = to_classes(y)
     quarters = classes.unflatten(-1, (4, -1))
-    row = torch.arange(4, device="cpu")
-    return [quarters[row, :, :, :, quarters_of_step(k)] for k in range(STEPS)]
+    return [torch.stack([quarters[p, :, :, :, p ^ ORDER[k]] for p in range(4)]) for k in range(STEPS)]
 
 
 def join_steps(steps: list[Tensor]) -> Tensor:
     """Inverse of `split_steps`; steps not yet known are zero."""
-    known = torch.stack([*steps, *[torch.zeros_like(steps[0])] * (STEPS - len(steps))], dim=4)
-    row = torch.arange(4, device="cpu")[:, None]
-    quarters = known.permute(0, 4, 1, 2, 3, 5)[row, torch.from_numpy(_STEP_OF_QUARTER)]
-    return from_classes(quarters.permute(0, 2, 3, 4, 1, 5).flatten(-2))
+    known = [*steps, *[torch.zeros_like(steps[0])] * (STEPS - len(steps))]
+    classes = [torch.cat([known[ORDER.index(p ^ quarter)][p] for quarter in range(4)], -1) for p in range(4)]
+    return from_classes(torch.stack(classes))
 
 
 class ParameterHead(nn.Module):
@@ -71,7 +65,7 @@ class ParameterHead(nn.Module):
 
     def forward(self, features: Tensor, step: int) -> Tensor:
         classes = to_classes(features)
-        weight = self.weight[quarters_of_step(step)]
+        weight = of_step(self.weight, step)
         out = torch.bmm(classes.flatten(1, 3), weight.transpose(1, 2))
         return fix(out).reshape(*classes.shape[:4], -1, PARAMETERS)
 
@@ -79,7 +73,7 @@ class ParameterHead(nn.Module):
 class ContextModel(nn.Module):
     """Entropy parameters of every step from hyper features and the latents decoded so far; exact in float64.
 
-    step 0:  first(features)             step k:  head(block(adapt_k([features, y-hat of steps before, else 0])))
+    step 0:  first(features)             step k:  head(block_k(adapt_k([features, y-hat of steps before, else 0])))
     """
 
     def __init__(self, config: EntropyShape) -> None:
@@ -88,6 +82,7 @@ class ContextModel(nn.Module):
         self.first = ParameterHead(width, latent)
         self.adapt = nn.ModuleList(Pointwise(width + latent, width) for _ in range(STEPS - 1))
         self.block = Block(width, config.border)
+        self.later_blocks = nn.ModuleList(Block(width, config.border) for _ in range(config.context_blocks - 1))
         self.head = ParameterHead(width, latent)
 
     def forward(self, features: Tensor, decoded: list[Tensor]) -> Tensor:
@@ -101,4 +96,5 @@ class ContextModel(nn.Module):
         if step == 0:
             return self.first(features, step)
         h = torch.cat([features, join_steps(decoded).to(features.dtype)], dim=-1)
-        return self.head(self.block(self.adapt[step - 1](h)), step)
+        block = self.later_blocks[step - 2] if step > 1 and self.later_blocks else self.block
+        return self.head(block(self.adapt[step - 1](h)), step)

@@ -88,6 +88,10 @@ class EntropyShape(Config, Protocol):
     def border(self) -> str:
         """What convolutions find around a map, "zeros" or "replicate"."""
 
+    @property
+    def context_blocks(self) -> int:
+        """Residual blocks of the context model: 1, or one for each of the three steps that have a context."""
+
 
 class Part(Protocol):
     """A module of PyTorch."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agvae.networks import bands, kernels
 from agvae.networks.autoencoder import GainedAutoencoder
-from agvae.networks.layers import GainedBlock, Pointwise
+from agvae.networks.layers import GainedBlock, Pointwise, Trunk
 from agvae.progress import checkpoint
 
 
@@ -64,7 +64,7 @@ class _GainedBlockInBands(GainedBlock):
         return out
 
 
-_IN_BANDS: dict[type, type] = {Pointwise: _PointwiseInBands, GainedBlock: _GainedBlockInBands}
+_IN_BANDS: dict[type, type] = {Pointwise: _PointwiseInBands, Trunk: _PointwiseInBands, GainedBlock: _GainedBlockInBands}
 
 
 def _wanted(x: Tensor) -> bool:

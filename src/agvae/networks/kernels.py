@@ -30,12 +30,13 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, *, one_thread: boo
 def depthwise(x: Tensor, weight: Tensor, bias: Tensor, border: str) -> Tensor:
     """3 x 3 correlation of each channel: (B, H, W, C) with (C, 1, 3, 3) -> (B, H, W, C).
 
-    In float64 nine multiply-adds take the place of torch's grouped convolution, which is ten times slower.
+    In float64 nine multiply-adds take the place of torch's grouped convolution, which is ten times slower, and in
+    compiled training, where they become one kernel.
 
     Args:
         border: what lies around the map, "zeros" or the nearest values, "replicate".
     """
-    if x.dtype == torch.float64:
+    if x.dtype == torch.float64 or torch.compiler.is_compiling():
         return _shifted_sum(x, weight, bias, border)
     padding = 1
     if border == "replicate":

@@ -13,7 +13,7 @@ from agvae.entropy.exact import fix
 from agvae.entropy.factorized import FactorizedDensity
 from agvae.networks.autoencoder import GainedAutoencoder
 from agvae.networks.configs import ModelConfig
-from agvae.networks.context import PARAMETERS, STEPS, ContextModel, join_steps, quarters_of_step, split_steps
+from agvae.networks.context import PARAMETERS, STEPS, ContextModel, join_steps, of_step, split_steps
 from agvae.networks.contract import EntropyShape, StepParameters, Walk
 from agvae.networks.gain import GainUnit
 from agvae.networks.hyperprior import HyperAnalysis, HyperSynthesis
@@ -56,7 +56,7 @@ class EntropyModel(nn.Module):
             p = self.parameters_of_step(features, scaled, levels)
             y_hat = yield StepParameters(*(part.transpose(0, 1) for part in p))
             decoded.append(y_hat.transpose(0, 1))
-            scaled.append(fix(decoded[step] * levels.gain[quarters_of_step(step)]))
+            scaled.append(fix(decoded[step] * of_step(levels.gain, step)))
         return join_steps(decoded)
 
     def split(self, y: Tensor) -> list[Tensor]:
@@ -83,9 +83,9 @@ class EntropyModel(nn.Module):
         Args:
             scaled: y-hat of the steps before it, times the context gain.
         """
-        quarters = quarters_of_step(len(scaled))
-        raw = self.context(features, scaled).to(levels.prior.dtype) + levels.prior[quarters]
-        mu = fix(raw[..., 0] * levels.inverse_gain[quarters])
+        step = len(scaled)
+        raw = self.context(features, scaled).to(levels.prior.dtype) + of_step(levels.prior, step)
+        mu = fix(raw[..., 0] * of_step(levels.inverse_gain, step))
         return mu, raw[..., 1], raw[..., 2] if self.asymmetric else torch.zeros_like(mu)
 
     def start(self, log2_gain: Tensor, log2_sigma: Tensor) -> None:
