@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,16 +105,6 @@ def test_the_pass_over_many_frames_can_be_stopped() -> None:
     with pytest.raises(Stop), watched(stop):
         Frames(Stack())
     assert len(seen) == 3
-
-
-def test_checkpoints_are_close() -> None:
-    """A tile of a megapixel is stopped long before it is done."""
-    image = picture(1024, 1024)
-    times = [time.perf_counter()]
-    with watched(lambda _: times.append(time.perf_counter())):
-        agvae.decode(agvae.encode(image, 6))
-    gaps = np.diff(times)
-    assert gaps.max() < gaps.sum() / 8
 
 
 def test_watching_ends_with_its_block_and_nests() -> None:

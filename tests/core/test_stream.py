@@ -15,8 +15,8 @@ from agvae.networks import PRESETS
 from agvae.training.data import CropPool, load_pool
 from agvae.training.options import TrainingOptions
 from agvae.training.stream import CropStream, load_data
-from agvae.training.trainer import Trainer
 from tests.support.helpers import TINY, picture
+from tests.support.training import check_that_a_resumed_run_is_the_uninterrupted_run
 
 CPU = torch.device("cpu")
 
@@ -96,17 +96,6 @@ def test_a_run_goes_on_exactly_with_less_memory(
     options = TrainingOptions(
         data, str(tmp_path / "out"), preset="tiny", patches=100, batch=2, crop=64, precision="fp32", device="cpu"
     )
-    whole = Trainer(options)
-    for _ in range(4):
-        whole.train_step()
-    first = Trainer(options)
-    for _ in range(2):
-        first.train_step()
-    first.save(tmp_path / "c.pt")
-    second = Trainer(replace(options, memory=2e-5))
-    assert isinstance(second.data, CropStream)
-    second.resume(tmp_path / "c.pt")
-    for _ in range(2):
-        second.train_step()
-    for (name, value), other in zip(whole.model.state_dict().items(), second.model.state_dict().values(), strict=True):
-        assert torch.equal(value, other), name
+    streamed = replace(options, memory=2e-5)
+    resumed = check_that_a_resumed_run_is_the_uninterrupted_run(options, tmp_path, rest=streamed)
+    assert isinstance(resumed.data, CropStream)

@@ -1,11 +1,10 @@
-"""One process, several threads: right pixels, the same bytes for any number of threads, and no hold on the GIL."""
+"""One process, several threads: right pixels, and the same bytes for any number of threads."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -122,62 +121,3 @@ def test_any_number_of_threads_gives_the_same_with_large_networks() -> None:
         data = agvae.encode(array, 6)
         found.add((data, agvae.decode(data).tobytes()))
     assert len(found) == 1
-
-
-def ticks_during(work: Callable[[], object]) -> float:
-    """How often in a second another thread gets to run while this one works."""
-    done, started = threading.Event(), threading.Event()
-    count = 0
-
-    def tick() -> None:
-        nonlocal count
-        started.set()
-        while not done.is_set():
-            time.sleep(0.001)
-            count += 1
-
-    thread = threading.Thread(target=tick)
-    thread.start()
-    started.wait()
-    before, start = count, time.perf_counter()
-    try:
-        work()
-        return (count - before) / (time.perf_counter() - start)
-    finally:
-        done.set()
-        thread.join()
-
-
-def hash_for(seconds: float) -> None:
-    """Work without the GIL."""
-    block, end = bytes(2**20), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        hashlib.sha256(block)
-
-
-def test_ticks_tell_who_holds_the_interpreter() -> None:
-    """What the test below rests on."""
-
-    def count_for_half_a_second() -> None:
-        end = time.perf_counter() + 0.5
-        while time.perf_counter() < end:
-            sum(range(10_000_000))
-
-    assert max(ticks_during(lambda: hash_for(0.3)) for _ in range(3)) > 2 * ticks_during(count_for_half_a_second)
-
-
-@pytest.mark.parametrize("direction", ["encode", "decode"])
-def test_other_threads_go_on(direction: str) -> None:
-    """Compared with work that needs no GIL at all, since other programs slow down either."""
-    array = picture(1500, 1000)
-    data = agvae.encode(array)
-    work: Callable[[], object] = {"encode": lambda: agvae.encode(array), "decode": lambda: agvae.decode(data)}[
-        direction
-    ]
-    shares = []
-    for _ in range(5):
-        free = ticks_during(lambda: hash_for(0.5))
-        shares.append(ticks_during(work) / free)
-        if shares[-1] > 0.5:
-            return
-    pytest.fail(f"share of the ticks without the codec: {shares}")

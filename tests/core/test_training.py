@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import csv
-import hashlib
 import json
 import math
 import os
@@ -28,7 +27,6 @@ from torch.utils import backend_registration
 import pillow_agvae  # noqa: F401  # so that .agv files can be read and written
 from agvae import images
 from agvae.cli import main
-from agvae.coding.engine import Latents, Model
 from agvae.networks import PRESETS
 from agvae.networks.gain import level_weights
 from agvae.training.data import CropPool, load_images, load_pool
@@ -42,6 +40,14 @@ from agvae.training.trainer import DivergedError, Trainer
 from agvae.training.validate import FLAT, load_kinds, validate
 from agvae.weights import read_model_file
 from tests.support.helpers import TINY, picture
+from tests.support.training import (
+    check_that_a_resumed_run_is_the_uninterrupted_run,
+    check_that_the_export_codes_like_the_training_graph,
+    check_that_two_processes_train_like_one,
+    environment,
+    script,
+    train,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -95,28 +101,13 @@ def test_the_loss_falls(options: TrainingOptions) -> None:
     trainer = Trainer(replace(options, patches=100_000))
     images = [torch.from_numpy(picture(128, 128, 20 + k)) for k in range(2)]
     before = validate(trainer.model, {"pictures": images})
-    for _ in range(60):
-        trainer.train_step()
+    train(trainer, 60)
     after = validate(trainer.model, {"pictures": images})
     assert sum(math.log(b.loss / a.loss) for a, b in zip(before, after, strict=True)) / len(before) < -0.05
 
 
 def test_a_resumed_run_is_the_uninterrupted_run(options: TrainingOptions, tmp_path: Path) -> None:
-    whole = Trainer(options)
-    for _ in range(6):
-        whole.train_step()
-    first = Trainer(options)
-    for _ in range(3):
-        first.train_step()
-    first.save(tmp_path / "half.pt")
-    second = Trainer(options)
-    second.resume(tmp_path / "half.pt")
-    for _ in range(3):
-        second.train_step()
-    for (name, a), b in zip(whole.model.state_dict().items(), second.model.state_dict().values(), strict=True):
-        assert torch.equal(a, b), name
-    for a, b in zip(whole.average.parameters(), second.average.parameters(), strict=True):
-        assert torch.equal(a, b)
+    check_that_a_resumed_run_is_the_uninterrupted_run(options, tmp_path, steps=6)
 
 
 def test_equal_seeds_give_equal_runs_and_others_do_not(options: TrainingOptions) -> None:
@@ -151,30 +142,8 @@ def test_run_validates_saves_and_stops_on_schedule(options: TrainingOptions) -> 
 
 def test_the_export_codes_like_the_training_graph(options: TrainingOptions, tmp_path: Path) -> None:
     trainer = Trainer(options)
-    for _ in range(20):
-        trainer.train_step()
+    train(trainer, 20)
     check_that_the_export_codes_like_the_training_graph(trainer, tmp_path)
-
-
-def check_that_the_export_codes_like_the_training_graph(trainer: Trainer, tmp_path: Path) -> None:
-    """Within 0.02 dB, and 2 % of the bits."""
-    trainer.save(tmp_path / "c.pt")
-    export_checkpoint(tmp_path / "c.pt", tmp_path / "m.safetensors", "tiny")
-    model = Model(tmp_path / "m.safetensors", "tiny", "cpu")
-    pixels = picture(128, 128, 9)
-    x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-    trainer.average.eval()
-    for level in (0, 8192, 20480):
-        with torch.no_grad():
-            output = trainer.average(x, torch.tensor([level / 4096]))
-        graph_mse = float(((output.x_hat.clamp(0, 1) * 255).round() / 255 - x).square().mean())
-        ((payload, bits, _),) = model.pack(model.analyse(x, [level]), [level])
-        (latents,) = model.unpack([payload], [level], 8, 8)
-        assert isinstance(latents, Latents)
-        decoded = model.synthesise(latents.y_hat[None], [level])[0].mul(255).round().numpy()
-        mse = float(np.mean((decoded / 255.0 - pixels / 255.0) ** 2))
-        assert abs(10 * np.log10(mse / graph_mse)) < 0.02
-        assert bits == pytest.approx(float(output.y_bits + output.z_bits), rel=0.02, abs=100)
 
 
 def test_an_export_that_cannot_be_written_is_an_os_error(tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -590,18 +559,7 @@ def test_the_constant_schedule_falls_to_zero_at_its_end(options: TrainingOptions
 
 def test_a_constant_schedule_can_be_made_longer(options: TrainingOptions, tmp_path: Path) -> None:
     options = replace(options, schedule="constant", patches=40)
-    long = Trainer(replace(options, patches=400))
-    for _ in range(4):
-        long.train_step()
-    short = Trainer(options)
-    for _ in range(2):
-        short.train_step()
-    short.save(tmp_path / "c.pt")
-    longer = Trainer(replace(options, patches=400))
-    longer.resume(tmp_path / "c.pt")
-    for _ in range(2):
-        longer.train_step()
-    assert digest(longer.model) == digest(long.model)
+    check_that_a_resumed_run_is_the_uninterrupted_run(replace(options, patches=400), tmp_path, first=options)
 
 
 def test_patches_are_counted_whatever_the_batch(options: TrainingOptions, tmp_path: Path) -> None:
@@ -911,78 +869,6 @@ def test_muon_is_that_of_pytorch_in_another_type() -> None:
     torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(wide, theirs, atol=5e-4, rtol=0)
     assert float((wide.detach() - start).abs().mean()) > 2e-3
-
-
-SCRIPT = """
-import json, os, sys
-from pathlib import Path
-import agvae.cli
-from agvae.networks import PRESETS
-from tests.support.helpers import TINY
-from tests.core.test_training import in_processes
-
-PRESETS["tiny"] = TINY
-if sys.argv[1] == "train":
-    sys.exit(agvae.cli.main(sys.argv[1:]))
-result = json.dumps(in_processes(json.loads(sys.argv[1])))
-Path(__file__).with_name(f"result{os.environ['RANK']}.json").write_text(result)
-os._exit(0)  # PyTorch's own threads may abort while Python ends
-"""
-
-
-def digest(model: torch.nn.Module) -> str:
-    """SHA-256 of all weights."""
-    found = hashlib.sha256()
-    for value in model.state_dict().values():
-        found.update(value.numpy().tobytes())
-    return found.hexdigest()
-
-
-def in_processes(options: dict[str, Any], steps: int = 6) -> dict[str, Any]:
-    """In each of several processes: losses and weights of a run, and weights of one that was resumed half-way."""
-    whole = Trainer(TrainingOptions(**options))
-    losses = [float(whole.train_step()) for _ in range(steps)]
-    first = Trainer(whole.options)
-    for _ in range(steps // 2):
-        first.train_step()
-    path = first.output / "half.pt"
-    if first.rank == 0:
-        first.save(path)
-    torch.distributed.barrier()
-    second = Trainer(whole.options)
-    second.resume(path)
-    for _ in range(steps - steps // 2):
-        second.train_step()
-    whole.close()
-    return {"losses": losses, "whole": digest(whole.model), "resumed": digest(second.model)}
-
-
-def script(tmp_path: Path) -> Path:
-    path = tmp_path / "script.py"
-    path.write_text(SCRIPT)
-    return path
-
-
-def environment() -> dict[str, str]:
-    root = Path(__file__).parents[2]
-    return os.environ | {"PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}", "OMP_NUM_THREADS": "1"}
-
-
-def two_processes(options: TrainingOptions, tmp_path: Path) -> list[dict[str, Any]]:
-    """What `in_processes` gives in each of two."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script(tmp_path)]
-    arguments = json.dumps(asdict(options))
-    done = subprocess.run([*command, arguments], capture_output=True, text=True, env=environment(), timeout=300)
-    assert done.returncode == 0, done.stderr
-    return [json.loads((tmp_path / f"result{rank}.json").read_text()) for rank in range(2)]
-
-
-def check_that_two_processes_train_like_one(options: TrainingOptions, tmp_path: Path) -> None:
-    alone = Trainer(options)
-    one, other = two_processes(options, tmp_path)
-    assert one == other
-    assert one["resumed"] == one["whole"]
-    assert one["losses"] == pytest.approx([float(alone.train_step()) for _ in one["losses"]], rel=1e-4)
 
 
 def test_two_processes_train_like_one(options: TrainingOptions, tmp_path: Path) -> None:

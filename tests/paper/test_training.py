@@ -15,11 +15,13 @@ from agvae.training.export import export_checkpoint
 from agvae.training.optimizers import trained_parameters
 from agvae.training.options import TrainingOptions
 from agvae.training.trainer import Trainer
-from tests.core.test_training import (
+from tests.support.helpers import picture
+from tests.support.training import (
+    check_that_a_resumed_run_is_the_uninterrupted_run,
     check_that_the_export_codes_like_the_training_graph,
     check_that_two_processes_train_like_one,
+    train,
 )
-from tests.support.helpers import picture
 
 pytest.importorskip("compressai")
 
@@ -74,27 +76,13 @@ def test_the_loss_falls(preset: str, metric: str, options: TrainingOptions) -> N
     trainer = Trainer(replace(options, **changes))
     x, _ = trainer.draw()
     before = float(trainer.loss(x, torch.tensor([0.0, 1.0])).detach())
-    for _ in range(60):
-        trainer.train_step()
+    train(trainer, 60)
     assert float(trainer.loss(x, torch.tensor([0.0, 1.0])).detach()) < 0.97 * before
 
 
 @pytest.mark.parametrize("preset", ["agvae2021", "minnen2018-gained"])
 def test_a_resumed_run_is_the_uninterrupted_run(preset: str, options: TrainingOptions, tmp_path: Path) -> None:
-    options = replace(options, preset=preset)
-    whole = Trainer(options)
-    for _ in range(4):
-        whole.train_step()
-    first = Trainer(options)
-    for _ in range(2):
-        first.train_step()
-    first.save(tmp_path / "half.pt")
-    second = Trainer(options)
-    second.resume(tmp_path / "half.pt")
-    for _ in range(2):
-        second.train_step()
-    for (name, a), b in zip(whole.model.state_dict().items(), second.model.state_dict().values(), strict=True):
-        assert torch.equal(a, b), name
+    check_that_a_resumed_run_is_the_uninterrupted_run(replace(options, preset=preset), tmp_path)
 
 
 def test_two_processes_train_like_one(options: TrainingOptions, tmp_path: Path) -> None:
@@ -103,8 +91,7 @@ def test_two_processes_train_like_one(options: TrainingOptions, tmp_path: Path) 
 
 def test_the_export_codes_like_the_training_graph(options: TrainingOptions, tmp_path: Path) -> None:
     trainer = Trainer(replace(options, preset="agvae2021", adam_lr=5e-3, ema=0.9))
-    for _ in range(100):  # before that, sigma is so wrong that symbols are lost which tables leave no room for
-        trainer.train_step()
+    train(trainer, 100)  # before that, sigma is so wrong that symbols are lost which tables leave no room for
     check_that_the_export_codes_like_the_training_graph(trainer, tmp_path)
 
 
@@ -115,8 +102,7 @@ def test_training_starts_from_a_zoo_checkpoint_with_gains_alone(options: Trainin
     trainer = Trainer(replace(options, trained="gains"), from_zoo=str(tmp_path / "zoo.pth.tar"))
     before = {name: value.clone() for name, value in trainer.model.named_parameters()}
     assert torch.equal(before["analysis.layers.0.weight"], zoo.g_a[0].weight)
-    for _ in range(3):
-        trainer.train_step()
+    train(trainer, 3)
     changed = {name for name, value in trainer.model.named_parameters() if not torch.equal(value, before[name])}
     assert changed == {
         "gain.log2",
@@ -131,8 +117,7 @@ def test_scales_and_biases_of_a_rate_count_as_gains(trained: str, options: Train
     trainer = Trainer(replace(options, rate="conditional", trained=trained))
     trainer.train_step()  # sets weights under the mask to zero
     before = {name: value.clone() for name, value in trainer.model.named_parameters()}
-    for _ in range(2):
-        trainer.train_step()
+    train(trainer, 2)
     changed = {name for name, value in trainer.model.named_parameters() if not torch.equal(value, before[name])}
     of_rate = {name for name in before if name.split(".")[1] in ("scales", "biases")}
     assert len(of_rate) == 16
@@ -200,15 +185,13 @@ def test_what_is_no_zoo_checkpoint(options: TrainingOptions, tmp_path: Path) -> 
 
 def test_bottleneck_scaling_keeps_the_autoencoder_of_one_rate(options: TrainingOptions, tmp_path: Path) -> None:
     single = Trainer(replace(options, rate="cvr", betas="0.05"))
-    for _ in range(3):
-        single.train_step()
+    train(single, 3)
     single.save(tmp_path / "c.pt")
     export_checkpoint(tmp_path / "c.pt", tmp_path / "single.safetensors", "single")
     scaled = replace(options, rate="bottleneck", betas="0.0005,0.005,0.05", trained="entropy")
     trainer = Trainer(scaled, init_from=str(tmp_path / "single.safetensors"))
     before = {name: value.clone() for name, value in trainer.model.named_parameters()}
-    for _ in range(3):
-        trainer.train_step()
+    train(trainer, 3)
     assert trainer.model.config.levels == 3
     for name, value in trainer.model.named_parameters():
         fixed = name.startswith(("analysis", "synthesis"))
