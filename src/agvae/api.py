@@ -19,6 +19,7 @@ from agvae.coding.assemble import Level
 from agvae.coding.frames import Frames, Picture, Pixels
 from agvae.coding.rate_control import OutOfReachError, Target, encode_to_psnr, encode_to_size
 from agvae.container import Box, Metadata, Reader, check_model_name
+from agvae.file.header import TILE_SIZE, check_tile_size
 from agvae.quality import parse_quality
 from agvae.shortage import loading
 from agvae.streams import Source, opened
@@ -44,6 +45,7 @@ def encode(
     model: str | None = None,
     thumbnail: bool | int = False,
     exact: bool = False,
+    tile_size: int | None = None,
 ) -> bytes:
     """The bytes of an .agv file.
 
@@ -68,6 +70,8 @@ def encode(
             quality, if the image is larger.
         exact: code the colour of pixels whose alpha is 0, too.  Otherwise it becomes the smooth continuation of the
             visible colour, which makes smaller files with better edges.
+        tile_size: side in pixels of the tiles that can be decoded apart, a multiple of 64 up to 1024; smaller ones make
+            boxes cheaper and files larger.
 
     Raises:
         ValueError: an argument is outside its range, a target is out of reach, or an image is empty.
@@ -77,7 +81,8 @@ def encode(
     """
     targets = {"target_size": target_size, "target_bpp": target_bpp, "target_psnr": target_psnr}
     rate = parse_rate(quality, s=s, l=l, lossless=lossless, **targets)
-    return encode_frames(_frames(image, exact, lossless=bool(lossless)), rate, metadata, model, thumbnail=thumbnail)
+    frames = _frames(image, exact, lossless=bool(lossless))
+    return encode_frames(frames, rate, metadata, model, thumbnail=thumbnail, tile_size=tile_size)
 
 
 def encode_batch(
@@ -214,6 +219,7 @@ def encode_frames(
     model: str | None = None,
     *,
     thumbnail: bool | int | None = False,
+    tile_size: int | None = None,
 ) -> bytes:
     """The bytes of a file of these frames; the arguments are those of `encode`, rate comes from `parse_rate`."""
     with loading():
@@ -222,10 +228,11 @@ def encode_frames(
     common = _checked_metadata(metadata, model)
     _check_model(rate, model)
     side = _thumbnail_side(thumbnail)
+    tile_size = TILE_SIZE if tile_size is None else check_tile_size(tile_size)
 
     def coded(level: Level, *, graphics: bool = True) -> bytes:
         whole = with_thumbnail(common, frames, side, level, model) if side else common
-        (data,) = coded_files([(frames, whole)], level, model, graphics=graphics)
+        (data,) = coded_files([(frames, whole)], level, model, graphics=graphics, tile_size=tile_size)
         return data
 
     if not isinstance(rate, Target):

@@ -7,15 +7,24 @@ import csv
 import errno
 import mimetypes
 import os
+import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import FileIO, StringIO
 from pathlib import Path
 from typing import BinaryIO
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 LEFTOVERS = ".agvae-*.part"
+_LEFTOVER = re.compile(r"\.agvae-[0-9a-f]{16}\.part")
+_COARSEST = 2 * 10**9
+"""Nanoseconds to which file systems round times of files."""
 _STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/")
 """Names of what the process was given to write to, which may be a regular file."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -95,7 +104,13 @@ def csv_line(values: Iterable[object]) -> bytes:
 
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str], *, replace: bool = True) -> Iterator[BinaryIO]:
+def whole_file(
+    path: str | os.PathLike[str],
+    *,
+    replace: bool = True,
+    private: bool = False,
+    finish: Callable[[Path], None] | None = None,
+) -> Iterator[BinaryIO]:
     """A binary file to write, which gets its name when the block ends without an error.
 
     A file that was there keeps its permissions, owner and extended attributes, and symbolic links to it lead to the
@@ -105,6 +120,9 @@ def whole_file(path: str | os.PathLike[str], *, replace: bool = True) -> Iterato
 
     Args:
         replace: whether a file that is there is replaced; one that comes while the block runs counts, too.
+        private: let nobody else read a new file, which is for `finish` to change.
+        finish: called with the complete file under the name that it has until then, to give it times and permissions,
+            or to raise what keeps it from its own name.
 
     Raises:
         OSError: it cannot be written (see `check_target`); a file that was there is unchanged.
@@ -116,12 +134,16 @@ def whole_file(path: str | os.PathLike[str], *, replace: bool = True) -> Iterato
     old = check_target(path, replace=replace)
     target = Path(os.path.realpath(path))
     part = target.with_name(LEFTOVERS.replace("*", secrets.token_hex(8)))
+    held = contextlib.ExitStack()
     try:
-        with open(part, "xb", opener=_private if old else None) as file:
+        with open(part, "xb", opener=_private if old or private else None) as file:
+            held.enter_context(_locked(file))
             yield file
             file.flush()
             if old:
                 _take_over(old, target, part)
+            if finish:
+                finish(part)
             os.fsync(file.fileno())
         if replace:
             os.replace(part, target)  # noqa: PTH105
@@ -132,6 +154,44 @@ def whole_file(path: str | os.PathLike[str], *, replace: bool = True) -> Iterato
         part.unlink(missing_ok=True)
         with _naming(path, part, target):
             raise
+    finally:
+        held.close()
+
+
+def take_after(path: Path, other: os.stat_result) -> None:
+    """Give a file times and permissions of another; a time is never before the other's, where it is rounded."""
+    path.chmod(stat.S_IMODE(other.st_mode) & 0o777)
+    os.utime(path, ns=(other.st_atime_ns, other.st_mtime_ns))
+    if path.stat().st_mtime_ns < other.st_mtime_ns:
+        os.utime(path, ns=(other.st_atime_ns, other.st_mtime_ns + _COARSEST))
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed left beside the files of a folder; what others write at is locked."""
+    with contextlib.suppress(OSError):
+        for name in filter(_LEFTOVER.fullmatch, os.listdir(folder)):  # noqa: PTH208
+            part = Path(folder, name)
+            with contextlib.suppress(OSError), part.open("r+b") as file:
+                if fcntl is None:
+                    file.close()  # where nothing that is open can be removed
+                else:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                part.unlink()
+
+
+@contextlib.contextmanager
+def _locked(file: BinaryIO) -> Iterator[None]:
+    """Hold a lock that ends with this process at the latest, where there are such; the file may be closed before."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.dup(file.fileno())
+    try:
+        with contextlib.suppress(OSError):  # some file systems have none
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def check_target(path: str | os.PathLike[str], *, replace: bool = True) -> os.stat_result | None:

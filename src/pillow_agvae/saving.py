@@ -22,7 +22,18 @@ from pillow_agvae.appended import AllFrames, check_sources, checked_images
 from pillow_agvae.locking import locked
 
 _RATES = ("quality", "s", "l", "target_size", "target_bpp", "target_psnr")
-_KNOWN = {*_RATES, *WHOLE_IMAGE, "duration", "loop", "append_images", "exact", "lossless", "model", "thumbnail"}
+_KNOWN = {
+    *_RATES,
+    *WHOLE_IMAGE,
+    "duration",
+    "loop",
+    "append_images",
+    "exact",
+    "lossless",
+    "model",
+    "thumbnail",
+    "tile_size",
+}
 
 _EFFORTS_AND_LAYOUTS = {
     *("optimize", "progressive", "progression", "subsampling", "keep_rgb", "streamtype"),  # JPEG
@@ -115,7 +126,7 @@ def save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     unless None); exif (bytes or `Image.Exif`), xmp (bytes or str), comment (bytes or str), dpi, duration (ms) and loop,
     only if given; lossless, whether to keep every pixel as it is, beside which quality says nothing; exact, whether to
     keep the colour of transparent pixels; thumbnail, whether to store one, or its longer side; model, the name of the
-    model to code with.
+    model to code with; tile_size, the side of its tiles in pixels.
     """
     with naming(filename):
         _write(fp, _encoded(im, [im]))
@@ -161,7 +172,8 @@ def _encoded(im: Image.Image, source: Sequence[Image.Image] | AllFrames) -> byte
         durations=_durations(options.get("duration"), found),
         loop=options.get("loop", _usable("loop", im.info.get("loop")) if frames.count > 1 else None),
     )
-    return encode_frames(frames, rate, metadata, options.get("model"), thumbnail=options.get("thumbnail", False))
+    shape = {"thumbnail": options.get("thumbnail", False), "tile_size": options.get("tile_size")}
+    return encode_frames(frames, rate, metadata, options.get("model"), **shape)
 
 
 def _of_whole_image(im: Image.Image) -> Metadata:

@@ -25,6 +25,8 @@ ROOMS = [
     {"coding"},
     {"api"},
     {"training", "evaluation", "pillow_agvae", "napari_agvae"},
+    {"conversion"},
+    {"batch"},
     {"cli"},
 ]
 """From the ground up; those of one floor do not use each other, but for those of the ground and of the topmost."""

@@ -23,8 +23,8 @@ from PIL.PngImagePlugin import PngInfo
 import agvae
 from agvae import images, weights
 from agvae.cli import main
-from agvae.cli.originals import parts_lost
 from agvae.container import Header, Metadata, Reader, TileData, write_container
+from agvae.conversion.originals import parts_lost
 from agvae.metrics import psnr
 from agvae.quality import parse_quality
 from agvae.weights import registries
@@ -87,8 +87,13 @@ class TestUsage:
             (["decode", "a.agv", "b.agv", "c.agv", "d.agv"], "one IN and one OUT are needed, not 4 files"),
             (["encode", "a.png", "b.agv/"], "'b.agv/' is the name of a folder"),
             (["decode", "a.agv", "b.png/."], "'b.png/.' is the name of a folder"),
-            (["encode", "-", "b.agv"], "standard input and output cannot be used"),
-            (["decode", "b.agv", "-"], "standard input and output cannot be used"),
+            (["info", "-"], "standard input and output cannot be used"),
+            (["encode", "-", "--out", "d"], "what comes from standard input has no name in DIR"),
+            (["encode", "a.png", "b.agv", "--jobs", "2"], "--jobs is for many files, which need --out DIR"),
+            (["encode", "a.png", "b.agv", "-q", "3", "--lossless"], "not allowed with argument"),
+            (["encode", "a.png", "b.agv", "--metadata", "gps"], "'gps' is not all, none, or some of icc,exif"),
+            (["decode", "a.agv", "b.png", "--box", "1,2,3"], "invalid box value: '1,2,3'"),
+            (["info", "a.agv", "--nothing"], "unrecognized arguments: --nothing"),
             (["train", "--data", "x"], "required: --output"),
             (["evaluate", ".", "-o", ""], "the name of a folder is needed"),
             (["evaluate", ""], "the name of a folder is needed"),

@@ -18,6 +18,14 @@ def quality(text: str) -> float:
     return value
 
 
+STANDARD = Path("-")
+"""Standard input or output."""
+
+
+def file_or_standard(text: str) -> Path:
+    return STANDARD if text == "-" else file(text)
+
+
 def file(text: str) -> Path:
     if text == "-":
         msg = "standard input and output cannot be used"
@@ -60,11 +68,6 @@ def add_quality(parser: argparse.ArgumentParser) -> None:
 
 def add_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--force", action="store_true", help="replace what is there already")
-
-
-def refuse_others(args: argparse.Namespace) -> None:
-    if args.others:
-        args.usage_error(f"one IN and one OUT are needed, not {len(args.others) + 2} files")
 
 
 def path_of_model(text: str) -> str:

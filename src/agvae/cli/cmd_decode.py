@@ -1,140 +1,108 @@
-"""`agvae decode`: an .agv file to another image format."""
+"""`agvae decode`: .agv files to another image format."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import PurePath
+from typing import Any
 
-from agvae.cli.arguments import add_force, file, refuse_others
-from agvae.cli.telling import NO_ARRAYS, about, check_paths, report, say
-from agvae.shortage import loading
-from agvae.whole_file import is_stream, write_whole
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from agvae.container import Reader
+from agvae.cli.arguments import STANDARD
+from agvae.cli.conversions import add_limits, add_paths, check_usage, chosen, read_one, run_batch, write_one
+from agvae.cli.telling import say
+from agvae.whole_file import is_stream
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", type=file, metavar="IN", help="an .agv file")
+    add_paths(parser, "decode", "an .agv file", "an image file, whose extension says the format")
+    parser.add_argument("--format", metavar="NAME", help="such as jpg, for --out DIR and for pipes; default png")
+    parser.add_argument("-q", "--quality", type=float, metavar="Q", help="as the format has it, for many 1 to 100")
+    parser.add_argument("--box", type=box, metavar="L,T,R,B", help="only these pixels, as they are stored")
+    parser.add_argument("--frame", type=frame, metavar="N", help="only this frame, from 0")
     parser.add_argument(
-        "output", type=file, metavar="OUT", help="an image file; its extension says the format, and pipes get PNG"
+        "--background", metavar="COLOUR", help="to put transparency on where a format holds none; default white"
     )
-    parser.add_argument("others", type=file, nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--eight-bits", action="store_true", help="make 8 bits of 16, by the range of their values")
     parser.add_argument("--damaged-ok", action="store_true", help="leave damaged tiles grey instead of giving up")
-    add_force(parser)
-    parser.set_defaults(usage_error=parser.error)
+    add_limits(parser)
+
+
+def box(text: str) -> tuple[int, ...]:
+    sides = tuple(map(int, text.split(",")))
+    if len(sides) != 4:
+        raise ValueError
+    return sides
+
+
+def frame(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
 
 
 def run(args: argparse.Namespace) -> int:
-    from PIL import Image
+    check_usage(args)
+    with chosen(args):
+        return _run_one(args) if args.out is None else _run_batch(args)
 
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    names = ("quality", "box", "frame", "background", "eight_bits", "damaged_ok", "metadata", "max_pixels")
+    return {name: getattr(args, name) for name in names} | {"place": not args.strip_gps}
+
+
+def _run_batch(args: argparse.Namespace) -> int:
+    from agvae import batch
+
+    found = batch.decode(
+        args.paths,
+        args.out,
+        args.format or PurePath(args.name or "").suffix or "png",
+        **_options(args),
+        name=args.name,
+        preserve=args.preserve,
+        force=args.force,
+        jobs=args.jobs,
+        threads=args.threads,
+    )
+    return run_batch(args, found, "decoded")
+
+
+def _run_one(args: argparse.Namespace) -> int:
     import pillow_agvae  # noqa: F401  # so that .agv files can be written
-    from agvae.cli.targets import OWN, fitted
-    from agvae.cli.written import written
-    from agvae.file.header import WITHOUT_MODEL
+    from agvae.conversion.from_agv import decoded, decoding, taken
+    from agvae.conversion.reasons import about
     from agvae.images import register_readers
 
-    refuse_others(args)
     register_readers()
-    form = "PNG" if is_stream(args.output) else Image.registered_extensions().get(args.output.suffix.lower())
-    if form not in Image.SAVE:
-        msg = f"{args.output}: Pillow writes no format of this extension"
-        raise ValueError(msg)
-    check_paths(args.input, args.output, args.force)
-    lost: list[str] = []
+    options = decoding(_format(args), **_options(args))
+    source = read_one(args)
     with about(args.input):
-        reader, frames = _decoded(args.input, form in Image.SAVE_ALL, args.damaged_ok, lost)
+        picture = taken(source, options)
     with about(args.output):
-        if reader.metadata.arrays is not None:
-            lost.append(NO_ARRAYS)
-        fit, info, unfit = fitted(frames, reader.metadata.to_info(), form)
-        if form == OWN and reader.header.model == WITHOUT_MODEL:
-            info = {**info, "lossless": True}
-        data, changed = written(fit, info, form, reader.metadata.durations, reader.metadata.loop)
-    if len(frames) < reader.header.frames:
-        unfit.append(f"only the first of {reader.header.frames} frames, as {form} holds one")
-    for sentence in (*lost, *unfit, *changed):
+        found = decoded(picture, options)
+    for sentence in found.lost:
         say("warning", f"{args.output}: {sentence}")
+    count = f"{found.frames} frames of " if found.frames > 1 else ""
     with about(args.output):
-        write_whole(args.output, data, replace=args.force)
-    count = f"{len(fit)} frames of " if len(fit) > 1 else ""
-    report(args.output, f"{count}{fit[0].width} x {fit[0].height}, {fit[0].mode}")
+        write_one(args, found.data, f"{count}{found.frame.width} x {found.frame.height}, {found.frame.mode}")
     return 0
 
 
-def _decoded(path: Path, all_frames: bool, damaged_ok: bool, lost: list[str]) -> tuple[Reader, list[Image.Image]]:
-    """The first or all frames of a file, and added to `lost` what was damaged.
-
-    Raises:
-        ValueError: not one tile is left.
-        OSError: it cannot be read, or it is damaged and must not be.
-    """
-    from agvae.container import Reader
-    from agvae.errors import DamagedFileError, TruncatedFileError
-    from agvae.streams import seekable
-
-    with path.open("rb") as opened:
-        file = seekable(opened)
-        try:
-            reader = Reader(file)
-            return reader, _frames_of(reader, all_frames)
-        except (DamagedFileError, TruncatedFileError) as error:
-            if not damaged_ok:
-                raise
-            reason = error.reason
-        file.seek(0)
-        return _damaged(path, Reader(file, damaged_ok=True), all_frames, reason, lost)
-
-
-def _damaged(
-    path: Path, reader: Reader, all_frames: bool, reason: str, lost: list[str]
-) -> tuple[Reader, list[Image.Image]]:
-    """As `_decoded`, of a file that is damaged for a reason."""
-    count = reader.header.frames if all_frames else 1
-    broken = _broken_tiles(reader, count)
-    total = reader.header.tiles_per_frame * count
-    if broken == total:
-        msg = f"{path}: every tile is lost ({reason})"
-        raise ValueError(msg)
-    tiles = f"{broken} of {total} tiles are lost and grey" if broken else "the colour of all tiles is there"
-    lost.append(f"the file is damaged ({reason}); {tiles}")
-    return reader, _frames_of(reader, all_frames, damaged_ok=True)
-
-
-def _frames_of(reader: Reader, all_frames: bool, *, damaged_ok: bool = False) -> list[Image.Image]:
+def _format(args: argparse.Namespace) -> str:
+    """The format of one file: that of its name, or, of a pipe, the one that was asked for."""
     from PIL import Image
 
-    from agvae.api import decode_frame
+    from agvae.conversion.targets import format_of
 
-    count = reader.header.frames if all_frames else 1
-    return [Image.fromarray(decode_frame(reader, frame, damaged_ok=damaged_ok)) for frame in range(count)]
-
-
-def _broken_tiles(reader: Reader, frames: int) -> int:
-    """How many tiles of the first frames do not decode."""
-    with loading():
-        from agvae.coding.extract import exact_pixels
-    from agvae.container import tile_boxes
-    from agvae.errors import DamagedFileError
-    from agvae.file.payload import NETWORK
-
-    broken = 0
-    for frame in range(frames):
-        for tile, box in zip(reader.tiles(frame), tile_boxes(reader.header), strict=True):
-            try:
-                if tile.payload is None:
-                    broken += 1
-                elif tile.kind == NETWORK:
-                    with loading():
-                        from agvae.coding.tiles import latents_sha256
-
-                    latents_sha256(replace(reader.header, width=box.width, height=box.height, frames=1), [tile.payload])
-                else:
-                    exact_pixels(tile.payload, reader.header.range_of(frame), box)
-            except DamagedFileError:
-                broken += 1
-    return broken
+    asked = args.format and format_of(args.format)[0]
+    if args.output == STANDARD or is_stream(args.output):
+        return asked or "PNG"
+    form = Image.registered_extensions().get(args.output.suffix.lower())
+    if form not in Image.SAVE:
+        msg = f"{args.output}: Pillow writes no format of this extension"
+        raise ValueError(msg)
+    if asked and asked != form:
+        msg = f"{args.output}: this is a name for {form}, not for {asked}"
+        raise ValueError(msg)
+    return form

@@ -1,58 +1,109 @@
-"""`agvae encode`: an image to an .agv file."""
+"""`agvae encode`: images to .agv files."""
 
 from __future__ import annotations
 
 import argparse
-from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agvae.cli.arguments import add_force, add_quality, file, refuse_others
-from agvae.cli.telling import NO_ARRAYS, about, check_paths, report, say
-from agvae.whole_file import is_stream, write_whole
+from agvae.cli.arguments import STANDARD, positive, quality
+from agvae.cli.conversions import add_limits, add_paths, check_usage, chosen, read_one, run_batch, write_one
+from agvae.cli.telling import say
+from agvae.whole_file import is_stream
+
+if TYPE_CHECKING:
+    from agvae.conversion.to_agv import Encoding
+
+_TARGETS = ("target_size", "target_bpp", "target_psnr")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", type=file, metavar="IN", help="an image that Pillow reads")
-    parser.add_argument("output", type=file, metavar="OUT", help="the .agv file to write")
-    parser.add_argument("others", type=file, nargs="*", help=argparse.SUPPRESS)
-    add_quality(parser)
-    parser.add_argument("--lossless", action="store_true", help="every pixel as it is; leaves no quality to choose")
+    add_paths(parser, "encode", "an image that Pillow reads", "the .agv file to write")
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("-q", "--quality", type=quality, metavar="Q", help="1 to 6, or 10 to 100 percent; default 3.5")
+    rate.add_argument("--target-size", type=float, metavar="BYTES", help="the most that a file may have")
+    rate.add_argument("--target-bpp", type=float, metavar="BITS", help="the most for each pixel of a frame")
+    rate.add_argument("--target-psnr", type=float, metavar="DB", help="to be met within 0.05 dB")
+    rate.add_argument("--lossless", action="store_true", help="every pixel as it is")
     parser.add_argument("--model", metavar="NAME", help="weights to use; see agvae weights list")
     parser.add_argument("--exact", action="store_true", help="keep the colour of fully transparent pixels")
-    add_force(parser)
-    parser.set_defaults(usage_error=parser.error)
+    parser.add_argument(
+        "--thumbnail", type=positive, nargs="?", const=True, default=False, metavar="SIDE",
+        help="store a small copy, whose longer side has 384 pixels or so many",
+    )  # fmt: skip
+    parser.add_argument("--tile-size", type=positive, metavar="N", help="a multiple of 64 up to 1024")
+    add_limits(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    check_usage(args)
+    with chosen(args):
+        return _run_one(args) if args.out is None else _run_batch(args)
+
+
+def _run_batch(args: argparse.Namespace) -> int:
+    from agvae import batch
+
+    rate: dict[str, Any] = {name: getattr(args, name) for name in ("quality", "lossless", *_TARGETS)}
+    found = batch.encode(
+        args.paths,
+        args.out,
+        **rate,
+        model=args.model,
+        thumbnail=args.thumbnail,
+        exact=args.exact,
+        tile_size=args.tile_size,
+        metadata=args.metadata,
+        place=not args.strip_gps,
+        name=args.name or "{stem}.agv",
+        preserve=args.preserve,
+        force=args.force,
+        jobs=args.jobs,
+        threads=args.threads,
+        max_pixels=args.max_pixels,
+    )
+    return run_batch(args, found, "encoded")
+
+
+def _run_one(args: argparse.Namespace) -> int:
     import agvae
     import pillow_agvae  # noqa: F401  # so that .agv files can be read and written
-    from agvae.cli.originals import metadata_lost, metadata_of, parts_lost
-    from agvae.images import opened, register_readers
+    from agvae.conversion.reasons import about
+    from agvae.conversion.to_agv import encoded
+    from agvae.images import register_readers
 
-    refuse_others(args)
-    if args.output.suffix.lower() != ".agv" and not is_stream(args.output):
+    if args.output != STANDARD and args.output.suffix.lower() != ".agv" and not is_stream(args.output):
         msg = f"{args.output}: an AGV file has the extension .agv"
         raise ValueError(msg)
-    check_paths(args.input, args.output, args.force)
+    source = read_one(args)
     register_readers()
-    with about(args.input), opened(args.input) as image:
-        arrays = image.format == "AGV" and "arrays" in agvae.read_info(args.input)["metadata"]
-        lost, all_frames = parts_lost(image, lossless=args.lossless)
-        image.load()
-        lost += metadata_lost(image) + [NO_ARRAYS] * arrays
-        coded = BytesIO()
-        rate = {"lossless": True} if args.lossless else {"quality": args.quality}
-        options = {**rate, "model": args.model, "exact": args.exact, **metadata_of(image)}
-        image.save(coded, "AGV", save_all=all_frames, **options)
+    with about(args.input):
+        data, lost = encoded(source, _options(args))
     for sentence in lost:
         say("warning", f"{args.input}: {sentence}")
-    data = coded.getvalue()
-    with about(args.output):
-        write_whole(args.output, data, replace=args.force)
     found = agvae.read_info(data)
     frames = f"{found['frames']} frames, " if found["frames"] > 1 else ""
-    report(args.output, f"{frames}{len(data)} bytes, {found['bpp']:.4f} bpp, {rate_in_words(found)}")
+    with about(args.output):
+        write_one(args, data, f"{frames}{len(data)} bytes, {found['bpp']:.4f} bpp, {rate_in_words(found)}")
     return 0
+
+
+def _options(args: argparse.Namespace) -> Encoding:
+    from agvae.conversion.to_agv import Encoding
+
+    given = {name: getattr(args, name) for name in ("quality", *_TARGETS)}
+    rate: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if args.lossless:
+        rate["lossless"] = True
+    return Encoding(
+        rate,
+        args.model,
+        args.exact,
+        args.thumbnail,
+        args.tile_size,
+        args.metadata,
+        not args.strip_gps,
+        args.max_pixels,
+    )
 
 
 def rate_in_words(found: dict[str, Any]) -> str:

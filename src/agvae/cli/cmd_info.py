@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agvae.cli.arguments import file, path_of_model
-from agvae.cli.telling import about
+from agvae.conversion.reasons import about
 from agvae.shortage import loading
 
 if TYPE_CHECKING:

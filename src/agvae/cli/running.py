@@ -19,7 +19,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from io import TextIOWrapper
 
-from agvae.cli.telling import fail, say, text_of, user_errors
+from agvae.cli.telling import fail, say
+from agvae.conversion.reasons import text_of, user_errors
 
 _COMMANDS = {
     "encode": "Encode an image",
@@ -82,7 +83,7 @@ def _flush() -> None:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        args = _parser(arguments).parse_args(arguments)
+        args = _parsed(arguments)
         args.command_line = shlex.join(["agvae", *arguments])
         run: Callable[[argparse.Namespace], int] = args.run
         return run(args)
@@ -99,6 +100,17 @@ def _run(arguments: Sequence[str]) -> int:
         if sys.flags.dev_mode:
             raise
         return fail(text_of(error))
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """The arguments; names of files may stand anywhere between options."""
+    parser = _parser(arguments)
+    args, more = parser.parse_known_args(arguments)
+    if more and (not hasattr(args, "paths") or any(text.startswith("-") and text != "-" for text in more)):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    if more:
+        args.paths += more
+    return args
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

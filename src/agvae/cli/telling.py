@@ -3,46 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import struct
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from agvae.whole_file import check_target, is_stream
-
-NO_ARRAYS = "without what it says of arrays (axes, values, units), which napari keeps"
-
-
-def text_of(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error) or ("not enough memory" if isinstance(error, MemoryError) else type(error).__name__)
-
-
-@contextlib.contextmanager
-def about(path: Path) -> Iterator[None]:
-    """Have errors say which file they are about."""
-    try:
-        yield
-    except (BrokenPipeError, ModuleNotFoundError):
-        raise
-    except Exception as error:  # Pillow's readers and writers raise all kinds at what they do not know
-        text = text_of(error)
-        if isinstance(error, user_errors()):
-            if str(path) in text:
-                raise
-        else:
-            text = f"{type(error).__name__}: {text}"
-        msg = f"{path}: {text}"
-        raise ValueError(msg) from error
-
-
-def user_errors() -> tuple[type[Exception], ...]:
-    """What bad files and bad values raise."""
-    from PIL import Image
-
-    common = (OSError, SyntaxError, ValueError, MemoryError, OverflowError, EOFError, struct.error)
-    return *common, Image.DecompressionBombError
 
 
 def fail(message: str) -> int:

@@ -30,18 +30,26 @@ Level = int | None
 
 
 def coded_files(
-    files: Iterable[tuple[Frames, Metadata]], level: Level, model: str | None, *, graphics: bool = True
+    files: Iterable[tuple[Frames, Metadata]],
+    level: Level,
+    model: str | None,
+    *,
+    graphics: bool = True,
+    tile_size: int = TILE_SIZE,
 ) -> Iterator[bytes]:
     """The bytes of each file, coded as they are asked for; raises what `agvae.coding.choice.encode_images` does.
 
     Args:
         graphics: code them without loss where that is worth it, or all by the model.
+        tile_size: side of the tiles in pixels, as a header has it.
     """
-    return _without_loss(files) if level is None else _at_level(files, level, model, graphics)
+    if level is None:
+        return _without_loss(files, tile_size)
+    return _at_level(files, level, model, graphics, tile_size)
 
 
 def _at_level(
-    files: Iterable[tuple[Frames, Metadata]], level: int, model: str | None, graphics: bool
+    files: Iterable[tuple[Frames, Metadata]], level: int, model: str | None, graphics: bool, tile_size: int
 ) -> Iterator[bytes]:
     with loading():
         from agvae.coding.choice import Seen, encode_images
@@ -50,27 +58,27 @@ def _at_level(
 
     def images() -> Iterator[Seen]:
         for frames, metadata in files:
-            boxes = grid(*frames.size, TILE_SIZE)
+            boxes = grid(*frames.size, tile_size)
             for colour, alpha in frames:
                 waiting.append((frames, metadata, [_encode_alpha(alpha, box) for box in boxes]))
                 yield Seen(colour, None if alpha is None or frames.exact else alpha > 0)
 
     tiles: list[TileData] = []
-    for encoded in encode_images(images(), level, TILE_SIZE, model, graphics=graphics):
+    for encoded in encode_images(images(), level, tile_size, model, graphics=graphics):
         frames, metadata, alphas = waiting.popleft()
         tiles += (TileData(data, alpha, kind=kind) for (kind, data), alpha in zip(encoded.tiles, alphas, strict=True))
-        header = header_of(frames, level, encoded.model, encoded.digest)
+        header = header_of(frames, level, encoded.model, encoded.digest, tile_size)
         if len(tiles) == header.tile_count:
             yield write_container(header, metadata, tiles)
             tiles = []
 
 
-def _without_loss(files: Iterable[tuple[Frames, Metadata]]) -> Iterator[bytes]:
+def _without_loss(files: Iterable[tuple[Frames, Metadata]], tile_size: int) -> Iterator[bytes]:
     for frames, metadata in files:
-        header = header_of(frames, MAX_LEVEL, WITHOUT_MODEL, bytes(8))
+        header = header_of(frames, MAX_LEVEL, WITHOUT_MODEL, bytes(8), tile_size)
         tiles = []
         for number, (colour, alpha) in enumerate(frames):
-            for box in grid(*frames.size, TILE_SIZE):
+            for box in grid(*frames.size, tile_size):
                 kind, payload = _exact(colour[box.slices], header.range_of(number))
                 tiles.append(TileData(payload, _encode_alpha(alpha, box), kind=kind))
                 checkpoint(box.area)
@@ -85,7 +93,7 @@ def _exact(colour: NDArray[Any], bounds: tuple[int, int] | None) -> tuple[bytes,
     return WITHOUT_LOSS_16, encode_deep(np.rint(colour[..., 0] * np.float32(high - low)).astype(np.uint16))
 
 
-def header_of(frames: Frames, level: int, model: str, digest: bytes) -> Header:
+def header_of(frames: Frames, level: int, model: str, digest: bytes, tile_size: int = TILE_SIZE) -> Header:
     """The header of a file of these frames."""
     return Header(
         *frames.size,
@@ -93,6 +101,7 @@ def header_of(frames: Frames, level: int, model: str, digest: bytes) -> Header:
         level,
         model,
         digest,
+        tile_size,
         frames=frames.count,
         grey=frames.grey,
         range=frames.range,

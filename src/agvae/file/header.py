@@ -77,10 +77,7 @@ class Header:
         _check_integer("height", self.height, 1, MAX_SIDE)
         _check_integer("level", self.level, 0, MAX_LEVEL)
         _check_integer("frames", self.frames, 1, MAX_FRAMES)
-        _check_integer("tile_size", self.tile_size, _TILE_UNIT, MAX_TILE_SIZE)
-        if self.tile_size % _TILE_UNIT:
-            msg = f"tile_size must be a multiple of {_TILE_UNIT}, not {self.tile_size}"
-            raise ValueError(msg)
+        check_tile_size(self.tile_size)
         if self.mode not in MODES:
             msg = f"mode must be one of {', '.join(MODES)}, not {self.mode!r}"
             raise ValueError(msg)
@@ -279,6 +276,15 @@ def _check_palette(mode: str, palette: object) -> None:
     if mode != "P" or not sound:
         msg = "palette must be 4 bytes for each of 1 to 256 colours, in mode P alone"
         raise ValueError(msg)
+
+
+def check_tile_size(side: int) -> int:
+    """The side of a tile itself, if it can be one; raises ValueError if not."""
+    _check_integer("tile_size", side, _TILE_UNIT, MAX_TILE_SIZE)
+    if side % _TILE_UNIT:
+        msg = f"tile_size must be a multiple of {_TILE_UNIT}, not {side}"
+        raise ValueError(msg)
+    return side
 
 
 def _check_integer(name: str, value: object, low: int, high: int) -> None:

@@ -16,12 +16,18 @@ OWN = "AGV"
 """The format that holds all that it gives."""
 
 _NAMES = {"icc_profile": "colour profile", "exif": "Exif data", "xmp": "XMP", "comment": "comment", "dpi": "resolution"}
+_WHITE = (255, 255, 255)
 _LEVELS = (0, 128, 255)
 _SIDE = 24
 
 
 def fitted(
-    frames: Sequence[Image.Image], info: dict[str, Any], form: str
+    frames: Sequence[Image.Image],
+    info: dict[str, Any],
+    form: str,
+    *,
+    background: tuple[int, int, int] | None = None,
+    eight_bits: bool = False,
 ) -> tuple[list[Image.Image], dict[str, Any], list[str]]:
     """Frames of one mode and size, and their metadata, as a format can hold them.
 
@@ -31,23 +37,43 @@ def fitted(
     Args:
         frames: of mode L, LA, RGB, RGBA or I;16.
         info: `icc_profile`, `exif`, `xmp`, `comment` and `dpi`, as in `Image.info`.
+        background: what transparency is put on where the format holds none, white if it is not given.
+        eight_bits: make 8 bits of 16 also where the format holds these.
 
     Returns:
         The frames, the metadata that can be held, and a sentence about each thing that is lost.
     """
+    frames = list(frames)
+    if eight_bits and frames[0].mode == "I;16":
+        frames, _ = _eight_bits(frames)
     if form == OWN:
-        return list(frames), info, []
-    fit, lost = _pixels(list(frames), form)
+        return frames, info, []
+    fit, lost = _pixels(frames, form, background)
     held = {name: value for name, value in info.items() if _holds_metadata(form, fit[0].mode, name, value)}
-    orientation = _orientation(info)
+    orientation = orientation_of(info)
     if orientation != 1 and _orientation_back(form, fit[0].mode, held) != orientation:
-        fit, turned = _turned(fit, info)
-        held = {name: turned[name] for name in held if name in turned}
+        fit, upright = turned(fit, info)
+        held = {name: upright[name] for name in held if name in upright}
         lost.append(f"turned upright, as {form} cannot hold the orientation")
     missing = [_NAMES[name] for name in info if name not in held]
     if missing:
         lost.append(f"without its {' and '.join(missing)}, which {form} cannot hold")
     return fit, held, lost
+
+
+def format_of(text: str) -> tuple[str, str]:
+    """The name of a format that Pillow writes and the suffix of its files, of a suffix or a name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    suffixes = Image.registered_extensions()
+    suffix = f".{text.lower().removeprefix('.')}"
+    form = suffixes.get(suffix, text.upper())
+    if form not in Image.SAVE:
+        msg = f"{text}: Pillow writes no format of this name"
+        raise ValueError(msg)
+    return form, suffix if suffix in suffixes else next(key for key, value in suffixes.items() if value == form)
 
 
 def holds_durations(form: str, mode: str) -> bool:
@@ -63,7 +89,24 @@ def holds_durations(form: str, mode: str) -> bool:
     return image.info.get("duration") == 1000
 
 
-def _pixels(frames: list[Image.Image], form: str) -> tuple[list[Image.Image], list[str]]:
+def holds_quality(form: str) -> bool:
+    """Whether the writer of a format takes a quality: then it makes files of other bytes."""
+    if form == OWN:
+        return True
+    noise = Image.fromarray((np.arange(_SIDE * _SIDE * 3) ** 2 % 251).astype(np.uint8).reshape(_SIDE, _SIDE, 3))
+    files = []
+    for quality in (20, 90):
+        files.append(BytesIO())
+        try:
+            noise.save(files[-1], form, quality=quality)
+        except Exception:  # whatever Pillow's writers raise at what they cannot store
+            return False
+    return files[0].getvalue() != files[1].getvalue()
+
+
+def _pixels(
+    frames: list[Image.Image], form: str, background: tuple[int, int, int] | None
+) -> tuple[list[Image.Image], list[str]]:
     """Frames in a mode of the format, and what is lost by it."""
     mode = frames[0].mode
     for same in SAME[mode]:
@@ -71,9 +114,7 @@ def _pixels(frames: list[Image.Image], form: str) -> tuple[list[Image.Image], li
             return [_converted(frame, same) for frame in frames], []
     fit, lost = frames, list[str]()
     if mode == "I;16":
-        limits = [limit for frame in frames for limit in (np.asarray(frame).min(), np.asarray(frame).max())]
-        low, high = int(min(limits)), int(max(limits))
-        fit = [_eight_bits(frame, low, high) for frame in frames]
+        fit, (low, high) = _eight_bits(frames)
         lost.append(f"16 bits are scaled to 8, {low} to black and {high} to white, as {form} holds 8")
     elif mode.endswith("A"):
         alpha = {value for frame in frames for _, value in frame.getchannel("A").getcolors() or ()}
@@ -84,8 +125,9 @@ def _pixels(frames: list[Image.Image], form: str) -> tuple[list[Image.Image], li
                 lost.append(f"pixels are either transparent or opaque, as {form} cannot hold alpha between")
             return [_converted(frame, "RGBA") for frame in frames], lost
         else:
-            fit = [_on_white(frame) for frame in frames]
-            lost.append(f"transparency is put on white, as {form} cannot hold alpha")
+            fit = [_on(background or _WHITE, frame) for frame in frames]
+            if background is None:
+                lost.append(f"transparency is put on white, as {form} cannot hold alpha")
     for same in SAME[fit[0].mode]:
         if _holds_pixels(form, same):
             return [_converted(frame, same) for frame in fit], lost
@@ -96,36 +138,41 @@ def _converted(frame: Image.Image, mode: str) -> Image.Image:
     return frame if frame.mode == mode else frame.convert(mode)
 
 
-def _eight_bits(frame: Image.Image, low: int, high: int) -> Image.Image:
-    values = (np.asarray(frame).astype(np.float32) - low) * (255 / max(high - low, 1))
-    return Image.fromarray(np.rint(values).astype(np.uint8))
+def _eight_bits(frames: Sequence[Image.Image]) -> tuple[list[Image.Image], tuple[int, int]]:
+    """Frames of 16 bits scaled by the range of all of them, and that range."""
+    limits = [limit for frame in frames for limit in (np.asarray(frame).min(), np.asarray(frame).max())]
+    low, high = int(min(limits)), int(max(limits))
+    scale = 255 / max(high - low, 1)
+    scaled = [np.rint((np.asarray(frame).astype(np.float32) - low) * scale) for frame in frames]
+    return [Image.fromarray(values.astype(np.uint8)) for values in scaled], (low, high)
 
 
-def _on_white(frame: Image.Image) -> Image.Image:
-    white = Image.new("RGBA", frame.size, "white")
-    return Image.alpha_composite(white, frame.convert("RGBA")).convert(frame.mode[:-1])
+def _on(background: tuple[int, int, int], frame: Image.Image) -> Image.Image:
+    plane = Image.new("RGBA", frame.size, background)
+    grey = frame.mode == "LA" and len(set(background)) == 1
+    return Image.alpha_composite(plane, frame.convert("RGBA")).convert("L" if grey else "RGB")
 
 
-def _turned(frames: list[Image.Image], info: dict[str, Any]) -> tuple[list[Image.Image], dict[str, Any]]:
+def turned(frames: list[Image.Image], info: dict[str, Any]) -> tuple[list[Image.Image], dict[str, Any]]:
     """Frames as their orientation says, and the metadata without it."""
-    turned = []
+    upright = []
     for frame in frames:
         frame.info.update(info)
-        turned.append(ImageOps.exif_transpose(frame))
-    found = {name: turned[0].info[name] for name in info if name in turned[0].info}
-    if "dpi" in info and turned[0].size != frames[0].size:
+        upright.append(ImageOps.exif_transpose(frame))
+    found = {name: upright[0].info[name] for name in info if name in upright[0].info}
+    if "dpi" in info and upright[0].size != frames[0].size:
         found["dpi"] = info["dpi"][::-1]
-    return turned, found
+    return upright, found
 
 
-def _orientation(info: dict[str, Any]) -> int:
+def orientation_of(info: dict[str, Any]) -> int:
     """Where the first row and column belong, 1 to 8; 1 (nothing to turn) where that is unknown."""
     image = Image.new("L", (1, 1))
     image.info.update(info)
-    return _orientation_of(image)
+    return _of_image(image)
 
 
-def _orientation_of(image: Image.Image) -> int:
+def _of_image(image: Image.Image) -> int:
     try:
         value = image.getexif().get(ORIENTATION, 1)
     except Exception:  # Pillow raises all kinds at Exif data that are none
@@ -136,7 +183,7 @@ def _orientation_of(image: Image.Image) -> int:
 def _orientation_back(form: str, mode: str, info: dict[str, Any]) -> int:
     """The orientation that a file of these metadata has."""
     image = _written(Image.new(mode, (_SIDE, _SIDE)), form, info)
-    return 1 if image is None else _orientation_of(image)
+    return 1 if image is None else _of_image(image)
 
 
 def _holds_metadata(form: str, mode: str, name: str, value: Any) -> bool:

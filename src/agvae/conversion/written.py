@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from agvae.cli.targets import OWN, holds_durations
+from agvae.conversion.targets import OWN, holds_durations
 
 _MOST_LOOPS = 0xFFFF
 _SECOND = 1000
@@ -29,7 +29,7 @@ def written(
     """The bytes of a file, and a sentence about each thing that the format changed.
 
     Args:
-        frames, info: as `agvae.cli.targets.fitted` gives them.
+        frames, info: as `agvae.conversion.targets.fitted` gives them.
         durations, loop: as `agvae.Metadata` has them.
 
     Raises:

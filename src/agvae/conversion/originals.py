@@ -8,6 +8,8 @@ from PIL import ExifTags, Image
 
 from agvae.container import EXIF_PREFIX, Metadata
 
+NO_ARRAYS = "without what it says of arrays (axes, values, units), which napari keeps"
+
 _HEAD = 1 << 16
 """Bytes at the start of a file in which its header is."""
 _FILMS = ("AGV", "AVIF", "FLI", "GIF", "PNG", "WEBP")

@@ -1,0 +1,213 @@
+"""One job of a batch, as a worker process does it: read, convert, write whole, and say what became of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from agvae.batch.plan import Job
+from agvae.conversion.reasons import about, text_of
+from agvae.images import check_regular
+from agvae.settings import options
+from agvae.shortage import is_shortage
+from agvae.whole_file import check_target, make_folder, take_after, whole_file
+
+if TYPE_CHECKING:
+    from agvae.conversion.from_agv import Decoding
+    from agvae.conversion.to_agv import Encoding
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a file.
+
+    Attributes:
+        source, target: the files; target is None where it is not known.
+        status: "done"; "skipped" where the target was there and newer; "failed".
+        bytes_before, bytes_after: of source and target, as far as they are known.
+        bpp: bits per pixel of the .agv file.
+        seconds: that it took to read, convert and write.
+        error: why it failed.
+        warnings: a sentence about each thing that the target does not have of the source.
+        errno: of the error, where the system has a number for it.
+        memory: whether it failed for want of memory.
+    """
+
+    source: Path
+    target: Path | None
+    status: Literal["done", "skipped", "failed"]
+    bytes_before: int | None = None
+    bytes_after: int | None = None
+    bpp: float | None = None
+    seconds: float = 0.0
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
+    errno: int | None = None
+    memory: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """Does jobs, in the process that it has been sent to.
+
+    Attributes:
+        conversion: to .agv files or from them.
+        settings: `agvae.options` by name.
+        limit: Pillow's, on the pixels of a picture.
+        force: do again what is there, whatever its age.
+        preserve: give targets the times and permissions of their sources.
+    """
+
+    conversion: Encoding | Decoding
+    settings: dict[str, Any] = field(repr=False)
+    limit: int | None
+    force: bool
+    preserve: bool
+
+    def prepare(self) -> None:
+        """Called once in a process of its own, before it does a job."""
+        from PIL import Image
+
+        import pillow_agvae  # noqa: F401  # so that .agv files can be read and written
+        from agvae.images import register_readers
+
+        if "threads" in self.settings:  # before torch and NumPy are there
+            os.environ["OMP_NUM_THREADS"] = str(self.settings["threads"])
+        for name, value in self.settings.items():
+            setattr(options, name, value)
+        Image.MAX_IMAGE_PIXELS = self.limit
+        register_readers()
+
+    def __call__(self, job: Job) -> Result:
+        start = time.perf_counter()
+        result = Result(job.source, job.target, "failed")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            try:
+                result = self._done(job)
+            except Exception as error:  # whatever it is, it is this file's alone
+                numbers = [getattr(cause, "errno", None) for cause in _causes(error)]
+                number = next((number for number in numbers if number is not None), None)
+                short = any(map(is_shortage, _causes(error)))
+                text = text_of(error) if isinstance(error, OSError | ValueError | MemoryError) else repr(error)
+                result = replace(result, error=text, errno=number, memory=short)
+        told = dict.fromkeys(str(warning.message) for warning in caught)
+        return replace(result, warnings=(*result.warnings, *told), seconds=time.perf_counter() - start)
+
+    def _done(self, job: Job) -> Result:
+        with about(job.source):
+            check_regular(job.source)
+            before = job.source.stat()
+        if not self.force and is_up_to_date(before, job.target):
+            return _skipped(job, before)
+        with about(job.target):
+            replaced = self._may_replace(job)
+            if job.target.parent.exists():
+                check_target(job.target, replace=replaced)
+        data, lost, bpp = self._converted(job)
+        with about(job.target):
+            make_folder(job.target.parent)
+            try:
+                lost += self._write(job, data, before, replaced)
+            except FileExistsError:
+                if is_up_to_date(before, job.target):  # someone else has done it meanwhile
+                    return _skipped(job, before)
+                raise
+        return Result(job.source, job.target, "done", before.st_size, len(data), bpp, warnings=tuple(lost))
+
+    @property
+    def _to_agv(self) -> bool:
+        from agvae.conversion.to_agv import Encoding
+
+        return isinstance(self.conversion, Encoding)
+
+    def _converted(self, job: Job) -> tuple[bytes, list[str], float]:
+        """The bytes of the target, what they lack, and bits per pixel of the .agv file."""
+        from agvae.conversion.from_agv import decoded, taken
+        from agvae.conversion.to_agv import Encoding, encoded
+        from agvae.file.info import read_info
+
+        with about(job.source):
+            if isinstance(self.conversion, Encoding):
+                data, lost = encoded(job.source, self.conversion)
+                return data, lost, read_info(data)["bpp"]
+            picture, bpp = taken(job.source, self.conversion), read_info(job.source)["bpp"]
+        with about(job.target):
+            found = decoded(picture, self.conversion)
+        return found.data, found.lost, bpp
+
+    def _write(self, job: Job, data: bytes, before: os.stat_result, replaced: bool) -> list[str]:
+        lost = list[str]()
+
+        def finish(part: Path) -> None:
+            if self.preserve:
+                take_after(part, before)
+            try:
+                after = job.source.stat()
+            except FileNotFoundError:
+                lost.append("is gone since it was read")
+                return
+            if _version(after) != _version(before):
+                msg = f"{job.source}: changed while it was read"
+                raise ValueError(msg)
+
+        with whole_file(job.target, replace=replaced, private=self.preserve, finish=finish) as file:
+            file.write(data)
+        return lost
+
+    def _may_replace(self, job: Job) -> bool:
+        """Whether what is at the target may go: an .agv file older than its source is what that was before.
+
+        Of other formats, such a file may well be the original that the .agv file was made of.
+
+        Raises:
+            FileExistsError: it may not.
+        """
+        try:
+            size = job.target.stat().st_size
+        except FileNotFoundError:
+            return False
+        if self.force or self._to_agv or size == 0:
+            return True
+        raise FileExistsError(errno.EEXIST, "is there, is older, and may be the original: it stays", str(job.target))
+
+
+def is_up_to_date(source: os.stat_result, target: Path) -> bool:
+    """Whether a target is there and not older than its source; an empty file is what a crash may leave."""
+    try:
+        there = target.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(there.st_mode) and there.st_size > 0 and there.st_mtime_ns >= source.st_mtime_ns
+
+
+def skipped(job: Job, *, force: bool) -> Result | None:
+    """The result of a job that need not be done; None if it must be, or if that is not known."""
+    try:
+        source = job.source.stat()
+        return _skipped(job, source) if not force and is_up_to_date(source, job.target) else None
+    except OSError:
+        return None
+
+
+def _skipped(job: Job, source: os.stat_result) -> Result:
+    return Result(job.source, job.target, "skipped", source.st_size, job.target.stat().st_size)
+
+
+def _version(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

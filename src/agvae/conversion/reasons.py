@@ -1,0 +1,40 @@
+"""What goes wrong with files, and how it is said."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def text_of(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or ("not enough memory" if isinstance(error, MemoryError) else type(error).__name__)
+
+
+@contextlib.contextmanager
+def about(path: str | Path) -> Iterator[None]:
+    """Have errors say which file they are about."""
+    try:
+        yield
+    except (BrokenPipeError, ModuleNotFoundError):
+        raise
+    except Exception as error:  # Pillow's readers and writers raise all kinds at what they do not know
+        text = text_of(error)
+        if isinstance(error, user_errors()):
+            if str(path) in text:
+                raise
+        else:
+            text = f"{type(error).__name__}: {text}"
+        msg = f"{path}: {text}"
+        raise ValueError(msg) from error
+
+
+def user_errors() -> tuple[type[Exception], ...]:
+    """What bad files and bad values raise."""
+    from PIL import Image
+
+    common = (OSError, SyntaxError, ValueError, MemoryError, OverflowError, EOFError, struct.error)
+    return *common, Image.DecompressionBombError

@@ -1,0 +1,93 @@
+"""A picture of any format that Pillow reads to the bytes of an .agv file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageSequence
+
+from agvae.conversion.kept import KINDS, kept, upright
+from agvae.conversion.originals import NO_ARRAYS, metadata_lost, metadata_of, parts_lost
+from agvae.conversion.targets import OWN, orientation_of
+from agvae.file.info import read_info
+from agvae.images import opened
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a picture becomes an .agv file.
+
+    Attributes:
+        rate: at most one of `quality`, `lossless` and the targets of `Image.save`, with its value.
+        model, exact, thumbnail, tile_size: as `Image.save` takes them.
+        metadata: the kinds to keep, of `agvae.conversion.kept.KINDS`.
+        place: whether metadata may say where it was taken.
+        max_pixels: the most that a picture may have, None for Pillow's limit.
+    """
+
+    rate: dict[str, Any]
+    model: str | None = None
+    exact: bool = False
+    thumbnail: bool | int = False
+    tile_size: int | None = None
+    metadata: Sequence[str] = KINDS
+    place: bool = True
+    max_pixels: int | None = None
+
+
+def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
+    """The bytes of an .agv file of a picture's file, and a sentence about each thing that is lost.
+
+    Raises:
+        Exception: whatever Pillow's readers raise at what they do not know.
+    """
+    with limited(options.max_pixels), _opened(source) as image:
+        arrays = image.format == OWN and "arrays" in read_info(source)["metadata"]
+        check_size(image.size, options.max_pixels)
+        lost, all_frames = parts_lost(image, lossless="lossless" in options.rate)
+        image.load()
+        lost += metadata_lost(image) + [NO_ARRAYS] * arrays
+        found = metadata_of(image)
+        info, more = kept(found, options.metadata, place=options.place)
+        first, others = image, list[Image.Image]()
+        if orientation_of(info) != orientation_of(found):
+            frames = [frame.copy() for frame in ImageSequence.Iterator(image)] if all_frames else [image]
+            (first, *others), info = upright(frames, found, info)
+        file = BytesIO()
+        shape = {"model": options.model, "exact": options.exact, "thumbnail": options.thumbnail}
+        if options.tile_size is not None:
+            shape["tile_size"] = options.tile_size
+        info = {"icc_profile": None, **info}
+        first.save(file, OWN, save_all=all_frames, append_images=others, **options.rate, **shape, **info)
+    return file.getvalue(), lost + more
+
+
+@contextmanager
+def _opened(source: Path | bytes) -> Iterator[Image.Image]:
+    with opened(source) if isinstance(source, Path) else Image.open(BytesIO(source)) as image:
+        yield image
+
+
+@contextmanager
+def limited(pixels: int | None) -> Iterator[None]:
+    """Have Pillow refuse pictures of more pixels, and say nothing of those that have less."""
+    if pixels is None:
+        yield
+        return
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = pixels  # it refuses those of more than twice as many, and warns of others
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def check_size(size: tuple[int, int], pixels: int | None) -> None:
+    if pixels is not None and size[0] * size[1] > pixels:
+        msg = f"{size[0]} x {size[1]} pixels are more than {pixels}"
+        raise Image.DecompressionBombError(msg)
