@@ -15,9 +15,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnContext
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Generic, Protocol, TypeVar
 
 J = TypeVar("J", contravariant=True)
@@ -105,10 +106,12 @@ class _Worker(Generic[J, R]):
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
         try:
-            with _interrupts_held():
-                self.process.start()
+            with ThreadPoolExecutor(1) as starter:  # no interrupt comes in the midst of it, as these come to one thread
+                starter.submit(_start, self.process).result()
         except BaseException:
             self.connection.close()
+            if self.process.pid is not None:
+                self.process.terminate()
             raise
         finally:
             theirs.close()
@@ -158,17 +161,11 @@ def _stop(workers: list[_Worker[J, R]], *, at_once: bool) -> None:
             worker.process.join()
 
 
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Have what is started here never see Ctrl-C, which a terminal sends to all: whoever started it ends it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _start(process: SpawnProcess) -> None:
+    """Start a process that never sees Ctrl-C, which a terminal sends to all: whoever started it ends it."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # in this thread, and so in what it starts
+    process.start()
 
 
 def _serve(connection: Connection, work: Work[J, R]) -> None:

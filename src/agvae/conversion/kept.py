@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+from agvae.container import EXIF_PREFIX
 from agvae.conversion.targets import turned
 
 KINDS = ("icc", "exif", "xmp", "comment", "dpi")
@@ -58,8 +59,8 @@ def without_place(exif: bytes) -> bytes:
     Raises:
         ValueError: they are damaged.
     """
-    data = bytearray(exif)
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    data = bytearray(exif.removeprefix(EXIF_PREFIX))
+    order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
     try:
         if order is None:
             raise ValueError
@@ -67,7 +68,7 @@ def without_place(exif: bytes) -> bytes:
     except (ValueError, struct.error) as error:
         msg = "damaged Exif data"
         raise ValueError(msg) from error
-    return bytes(data)
+    return exif[: len(exif) - len(data)] + data
 
 
 def _remove_place(data: bytearray, order: str) -> None:

@@ -1,0 +1,265 @@
+"""What is kept of pictures on their way to .agv files and back, as the command line is asked to."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import ExifTags, Image, ImageCms, ImageOps
+
+import agvae
+from agvae.cli import main
+from agvae.conversion.kept import without_place
+from agvae.conversion.targets import format_of, holds_quality
+from tests.support.helpers import picture
+
+SOURCE = Path(agvae.__file__).parents[1]
+ORIENTATION = int(ExifTags.Base.Orientation)
+PLACE = {1: "N", 2: (47.0, 30.0, 11.25), 29: "2024:01:01"}
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:li exif:GPSLatitude="47,30N"/></x:xmpmeta>'
+
+
+def run(*arguments: str | Path) -> int:
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def exif(orientation: int = 1, *, place: bool = True) -> Image.Exif:
+    found = Image.Exif()
+    found[ExifTags.Base.Make] = "A maker"
+    found[ORIENTATION] = orientation
+    found[ExifTags.IFD.Exif] = {ExifTags.Base.ExposureTime: 0.01, ExifTags.Base.MakerNote: b"note" * 20}
+    if place:
+        found[ExifTags.IFD.GPSInfo] = PLACE
+    return found
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A JPEG with all kinds of metadata, that lies on its side."""
+    path = tmp_path / "photo.jpg"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    options = {"exif": exif(6), "xmp": XMP, "comment": b"hello", "icc_profile": profile, "dpi": (300, 150)}
+    Image.fromarray(picture(48, 32)).save(path, **options)
+    return path
+
+
+def metadata(path: Path) -> dict[str, object]:
+    found: dict[str, object] = agvae.read_info(path)["metadata"]
+    return found
+
+
+class TestMetadata:
+    @pytest.mark.parametrize(
+        ("kinds", "left"),
+        [
+            ("all", {"icc_profile", "exif", "xmp", "comment", "dpi"}),
+            ("icc,exif", {"icc_profile", "exif"}),
+            ("xmp", {"xmp"}),
+            ("none", set()),
+        ],
+    )
+    def test_kinds(self, kinds: str, left: set[str], photo: Path) -> None:
+        assert run("encode", photo, photo.with_suffix(".agv"), "--lossless", "--metadata", kinds) == 0
+        with Image.open(photo.with_suffix(".agv")) as image:
+            assert {name for name in ("icc_profile", "exif", "xmp", "comment", "dpi") if image.info.get(name)} == left
+            shown = ImageOps.exif_transpose(image)
+        with Image.open(photo) as before:
+            np.testing.assert_array_equal(np.asarray(shown), np.asarray(ImageOps.exif_transpose(before)))
+
+    def test_frames_turn_with_the_first(self, tmp_path: Path) -> None:
+        first, second = (Image.fromarray(picture(20, 12, seed)) for seed in range(2))
+        options = {"save_all": True, "append_images": [second], "duration": [100, 200], "exif": exif(8)}
+        first.save(tmp_path / "a.webp", lossless=True, **options)
+        assert run("encode", tmp_path / "a.webp", tmp_path / "a.agv", "--lossless", "--metadata", "none") == 0
+        info = agvae.read_info(tmp_path / "a.agv")
+        assert (info["width"], info["height"], info["frames"]) == (12, 20, 2)
+        expected = np.asarray(second.transpose(Image.Transpose.ROTATE_90))
+        np.testing.assert_array_equal(agvae.decode(tmp_path / "a.agv", frame=1), expected)
+        with Image.open(tmp_path / "a.agv") as image:
+            image.seek(1)
+            assert image.info["duration"] == 200
+
+    def test_the_place(self, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        coded, back = photo.with_suffix(".agv"), photo.with_name("back.jpg")
+        assert run("encode", photo, coded, "--lossless", "--strip-gps") == 0
+        assert "without its XMP, which says where it was taken" in capsys.readouterr().err
+        with Image.open(coded) as image:
+            found = image.getexif()
+            assert found.get_ifd(ExifTags.IFD.GPSInfo) == {}
+            assert (found[ExifTags.Base.Make], found[ORIENTATION]) == ("A maker", 6)
+            assert found.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.MakerNote] == b"note" * 20
+            assert image.info["comment"] == b"hello"
+        assert run("encode", photo, coded, "--lossless", "--force") == 0
+        assert run("decode", coded, back, "--strip-gps", "--metadata", "exif,xmp") == 0
+        with Image.open(back) as image:
+            assert image.getexif().get_ifd(ExifTags.IFD.GPSInfo) == {}
+            assert image.getexif()[ORIENTATION] == 6
+            assert "icc_profile" not in image.info
+
+    def test_nothing_of_the_place_is_left_in_the_bytes(self) -> None:
+        for order in ("<", ">"):
+            whole = exif()
+            whole.endian = order
+            data = whole.tobytes().removeprefix(b"Exif\0\0")
+            assert b"2024:01:01" in data
+            cleaned = without_place(data)
+            assert len(cleaned) == len(data)
+            assert b"2024:01:01" not in cleaned
+            left = Image.Exif()
+            left.load(cleaned)
+            assert dict(left) == {
+                key: value for key, value in exif(place=False).items() if key != ExifTags.IFD.Exif
+            } | {ExifTags.IFD.Exif: left[ExifTags.IFD.Exif]}
+            assert without_place(cleaned) == cleaned
+
+    @given(st.binary(max_size=80), st.sampled_from([b"II*\0", b"MM\0*", b""]))
+    def test_any_bytes(self, data: bytes, start: bytes) -> None:
+        with contextlib.suppress(ValueError):
+            assert len(without_place(start + data)) == len(start + data)
+
+    def test_damaged_exif_data_may_say_the_place(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        broken = exif().tobytes()[:60]
+        Image.new("RGB", (8, 8)).save(tmp_path / "a.png", exif=broken)
+        assert run("encode", tmp_path / "a.png", tmp_path / "a.agv", "--lossless", "--strip-gps") == 0
+        assert "without its Exif data, which are damaged" in capsys.readouterr().err
+        assert "exif" not in metadata(tmp_path / "a.agv")
+
+
+@pytest.mark.usefixtures("tiny_weights")
+class TestEncode:
+    def test_targets(self, photo: Path) -> None:
+        coded = photo.with_suffix(".agv")
+        for arguments, most in ((("--target-size", "1200"), 1200), (("--target-bpp", "6.5"), 6.5 * 48 * 32 / 8)):
+            assert run("encode", photo, coded, *arguments, "--metadata", "none", "-f") == 0
+            assert coded.stat().st_size <= most
+        assert run("encode", photo, coded, "--target-psnr", "20", "-f") == 0
+
+    def test_tiles_and_thumbnail(self, tmp_path: Path) -> None:
+        Image.fromarray(picture(150, 70)).save(tmp_path / "a.png")
+        coded = tmp_path / "a.agv"
+        for rate in ([], ["--lossless"]):
+            assert run("encode", tmp_path / "a.png", coded, *rate, "--tile-size", "64", "--thumbnail", "32", "-f") == 0
+            info = agvae.read_info(coded)
+            assert info["tile_size"] == 64
+            assert info["tiles"] == 6
+            box = (60, 10, 140, 70)
+            whole, part = agvae.decode(coded), agvae.decode(coded, box)
+            np.testing.assert_allclose(part.astype(int), whole[10:70, 60:140].astype(int), atol=1)
+            with Image.open(coded) as image:
+                image.draft(None, (32, 14))
+                assert image.size == (32, 15)
+        assert run("encode", tmp_path / "a.png", coded, "--tile-size", "100", "-f") == 1
+
+    def test_the_same_tiles_by_pillow_and_the_api(self) -> None:
+        pixels, file = picture(150, 70), io.BytesIO()
+        Image.fromarray(pixels).save(file, "AGV", quality=2, tile_size=64)
+        assert file.getvalue() == agvae.encode(pixels, 2, tile_size=64)
+        with pytest.raises(ValueError, match="tile_size must be a multiple of 64"):
+            agvae.encode(pixels, tile_size=65)
+
+
+class TestDecode:
+    @pytest.fixture
+    def film(self, tmp_path: Path) -> Path:
+        path = tmp_path / "film.agv"
+        frames = [picture(40, 30, seed) for seed in range(3)]
+        path.write_bytes(agvae.encode(frames, lossless=True, metadata=agvae.Metadata(durations=[10, 20, 30])))
+        return path
+
+    def test_box_and_frame(self, film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        out = film.with_suffix(".png")
+        assert run("decode", film, out, "--frame", "2", "--box", "5,6,25,16") == 0
+        assert capsys.readouterr() == (f"{out}: 20 x 10, RGB\n", "")
+        with Image.open(out) as image:
+            np.testing.assert_array_equal(np.asarray(image), picture(40, 30, 2)[6:16, 5:25])
+        assert run("decode", film, out, "--frame", "3", "-f") == 1
+        assert "there is no frame 3: it has 3, from 0" in capsys.readouterr().err
+        assert run("decode", film, out, "--box", "5,6,25,31", "-f") == 1
+        assert run("decode", film, out, "--max-pixels", "1199", "-f") == 1
+        assert run("decode", film, out, "--max-pixels", "1200", "-f", "--quiet") == 0
+
+    @pytest.mark.parametrize("mode", ["LA", "RGBA"])
+    def test_background(self, mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        clear = np.zeros((8, 8, len(mode)), np.uint8)
+        (tmp_path / "a.agv").write_bytes(agvae.encode(clear, lossless=True))
+        for colour, pixel in (("#102030", (16, 32, 48)), ("grey", (128,) * 3)):
+            assert run("decode", tmp_path / "a.agv", tmp_path / "a.bmp", "--background", colour, "-f", "--quiet") == 0
+            with Image.open(tmp_path / "a.bmp") as image:
+                assert image.convert("RGB").getpixel((0, 0)) == pixel
+        assert capsys.readouterr().err == ""
+        assert run("decode", tmp_path / "a.agv", tmp_path / "a.png", "--background", "red") == 0
+        with Image.open(tmp_path / "a.png") as image:
+            assert image.mode == mode
+
+    def test_eight_bits(self, tmp_path: Path) -> None:
+        (tmp_path / "a.agv").write_bytes(agvae.encode(np.array([[100, 200], [300, 4000]], np.uint16), lossless=True))
+        assert run("decode", tmp_path / "a.agv", tmp_path / "a.png", "--eight-bits") == 0
+        with Image.open(tmp_path / "a.png") as image:
+            assert (image.mode, image.getextrema()) == ("L", (0, 255))
+
+    def test_quality(self, film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        sizes = []
+        for quality in ("10", "95"):
+            assert run("decode", film, film.with_suffix(".jpg"), "-q", quality, "-f") == 0
+            sizes.append(film.with_suffix(".jpg").stat().st_size)
+        assert sizes[1] > 1.5 * sizes[0]
+        assert run("decode", film, film.with_suffix(".png"), "-q", "10") == 1
+        assert "PNG has no quality to choose" in capsys.readouterr().err
+
+    def test_formats_with_a_quality(self) -> None:
+        found = {form: holds_quality(form) for form in ("JPEG", "WEBP", "PNG", "TIFF", "BMP", "GIF", "AGV")}
+        assert found == {
+            "JPEG": True,
+            "WEBP": True,
+            "PNG": False,
+            "TIFF": False,
+            "BMP": False,
+            "GIF": False,
+            "AGV": True,
+        }
+
+    def test_names_of_formats(self) -> None:
+        assert format_of("jpg") == format_of(".JPG") == ("JPEG", ".jpg")
+        assert format_of("PNG") == ("PNG", ".png")
+        assert format_of("JPEG2000")[0] == "JPEG2000"
+
+
+class TestPipes:
+    def piped(self, *arguments: str, data: bytes, folder: Path, status: int = 0) -> tuple[bytes, str]:
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+        command = [sys.executable, "-m", "agvae", *arguments]
+        result = subprocess.run(command, env=environment, cwd=folder, input=data, capture_output=True)
+        assert result.returncode == status, result.stderr
+        return result.stdout, result.stderr.decode()
+
+    def test_through_and_back(self, photo: Path) -> None:
+        coded, told = self.piped("encode", "-", "-", "--lossless", data=photo.read_bytes(), folder=photo.parent)
+        assert told.startswith(f"-: {len(coded)} bytes, ")
+        back, told = self.piped(
+            "decode", "-", "-", "--format", "webp", "--metadata", "icc", data=coded, folder=photo.parent
+        )
+        assert told == "-: 32 x 48, RGB\n"
+        with Image.open(io.BytesIO(back)) as image:
+            assert (image.format, image.size) == ("WEBP", (32, 48))
+
+    def test_what_is_no_picture(self, tmp_path: Path) -> None:
+        _, told = self.piped("encode", "-", "a.agv", "--lossless", data=b"none", folder=tmp_path, status=1)
+        assert told.startswith("agvae: error: -: cannot identify image file")
+        assert told.count("\n") == 1
+        assert list(tmp_path.iterdir()) == []
+
+    def test_one_file_with_its_time(self, photo: Path) -> None:
+        os.utime(photo, ns=(10**18, 10**18))
+        assert run("encode", photo, photo.with_suffix(".agv"), "--lossless", "--preserve", "--quiet") == 0
+        assert photo.with_suffix(".agv").stat().st_mtime_ns // 10**9 == 10**9
