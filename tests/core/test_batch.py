@@ -136,7 +136,7 @@ class TestPlan:
         a, b, c = (tmp_path / name for name in ("a.png", "a.jpg", "c.png"))
         good, refused = self.planned(tmp_path, a, b, c)
         assert good == ["c.png"]
-        assert [text.partition(":")[0] for text in refused] == [
+        assert [text.partition(",")[0] for text in refused] == [
             "a.png has the same target as another file",
             "a.jpg has the same target as another file",
         ]

@@ -149,7 +149,10 @@ class TestEncode:
         Image.fromarray(picture(150, 70)).save(tmp_path / "a.png")
         coded = tmp_path / "a.agv"
         for rate in ([], ["--lossless"]):
-            assert run("encode", tmp_path / "a.png", coded, *rate, "--tile-size", "64", "--thumbnail", "32", "-f") == 0
+            assert (
+                run("encode", tmp_path / "a.png", coded, *rate, "--tile-size", "64", "--thumbnail-side", "32", "-f")
+                == 0
+            )
             info = agvae.read_info(coded)
             assert info["tile_size"] == 64
             assert info["tiles"] == 6

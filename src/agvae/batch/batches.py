@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
@@ -26,6 +28,8 @@ from agvae.whole_file import make_folder, remove_leftovers
 Inputs = Iterable[str | os.PathLike[str]]
 _MEMORY = 1 << 30
 """Bytes that a process is given; it needs 650 MB, and more for large pictures."""
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")
+"""Where Linux says how many a container has."""
 
 
 class Batch:
@@ -127,7 +131,7 @@ def encode(
         name: of a target, with the fields {stem}, {name} and {suffix} of its source.
         preserve: give targets the times and permissions of their sources.
         force: do again what is there and newer.
-        jobs: processes; by default as many as there are cores and memory for.
+        jobs: processes; by default as many as there are cores and memory for, which is too many for a GPU.
         threads: of each process; by default the cores' share, unless `agvae.options` says another number.
         max_pixels: fail for pictures of more; by default Pillow's limit holds.
 
@@ -235,6 +239,7 @@ def _batch(
     out = Path(folder)
     check_pattern(pattern)
     make_folder(out)
+    remove_leftovers(out)
     if not os.access(out, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, "no file can be made in this folder", str(folder))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -246,11 +251,14 @@ def _batch(
 
 
 def _memory() -> int:
-    """Bytes of memory that there are, as far as that is known."""
+    """Bytes of memory that this process may have, as far as that is known."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
-        return 1 << 62
+        return sys.maxsize
+    with contextlib.suppress(OSError, ValueError):  # of a container
+        most = min(most, int(_CONTAINER.read_text("ascii")))
+    return most
 
 
 def _check_model(model: str | None) -> None:

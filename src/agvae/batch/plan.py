@@ -16,6 +16,7 @@ from agvae.batch.inputs import Source
 
 _FIELD = re.compile(r"\{(\w*)\}")
 _FIELDS = ("stem", "name", "suffix")
+_HINT = "name targets with {name}, which keeps the suffix, or give the folder that the files lie in"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def planned(sources: Iterable[Source], out: Path, pattern: str) -> tuple[list[Jo
         elif len(by_target[written]) > 1:
             others = len(by_target[written]) - 1
             more = f"{others} other files" if others > 1 else "another file"
-            refused.append(Refused(job.source, job.target, f"has the same target as {more}: {job.target}"))
+            refused.append(Refused(job.source, job.target, f"has the same target as {more}, {job.target}: {_HINT}"))
         else:
             good.append(job)
     return good, refused

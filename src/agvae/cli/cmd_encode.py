@@ -26,10 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rate.add_argument("--lossless", action="store_true", help="every pixel as it is")
     parser.add_argument("--model", metavar="NAME", help="weights to use; see agvae weights list")
     parser.add_argument("--exact", action="store_true", help="keep the colour of fully transparent pixels")
-    parser.add_argument(
-        "--thumbnail", type=positive, nargs="?", const=True, default=False, metavar="SIDE",
-        help="store a small copy, whose longer side has 384 pixels or so many",
-    )  # fmt: skip
+    thumbnail = parser.add_mutually_exclusive_group()
+    thumbnail.add_argument("--thumbnail", action="store_true", help="store a small copy, of up to 384 pixels a side")
+    thumbnail.add_argument(
+        "--thumbnail-side", type=positive, dest="thumbnail", metavar="N", help="store one of up to so many, 16 to 1024"
+    )
     parser.add_argument("--tile-size", type=positive, metavar="N", help="a multiple of 64 up to 1024")
     add_limits(parser)
 

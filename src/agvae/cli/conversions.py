@@ -45,7 +45,11 @@ def add_paths(parser: argparse.ArgumentParser, command: str, read: str, written:
         "--name", metavar="PATTERN", help="of the files in DIR, with {stem}, {name} and {suffix} of what is read"
     )
     many.add_argument(
-        "-j", "--jobs", type=positive, metavar="N", help="processes; default as many as there are cores and memory for"
+        "-j",
+        "--jobs",
+        type=positive,
+        metavar="N",
+        help="processes; default as cores and memory allow (for a GPU take 1 or 2)",
     )
     many.add_argument(
         "--log", type=file_or_standard, metavar="FILE", help="add a line of JSON for each file; - is standard output"
