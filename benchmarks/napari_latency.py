@@ -16,11 +16,11 @@ import platform
 import time
 from collections.abc import Callable
 
+import napari
 import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QSlider
 
-import napari
 from napari_agvae.docks.preview_dock import PreviewDock
 from napari_agvae.preview.regions import central_box
 

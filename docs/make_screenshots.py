@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import napari
 from qtpy.QtWidgets import QApplication
 
-import napari
 from napari_agvae.docks.preview_dock import PreviewDock
 from napari_agvae.docks.rate_curve import RateCurveDock
 from napari_agvae.samples import photo

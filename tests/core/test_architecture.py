@@ -10,8 +10,11 @@ from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 import agvae
 
+ROOT = Path(__file__).parents[2]
 SOURCE = Path(agvae.__file__).parents[1]
 GROUND = {
     *("addresses", "boxes", "errors", "images", "metrics", "progress", "quality", "runtime"),
@@ -104,3 +107,14 @@ def test_previews_are_worked_out_without_qt() -> None:
     blocked = "for name in ('qtpy', 'superqt', 'magicgui', 'PyQt6', 'PySide6'): sys.modules[name] = None"
     code = f"import sys, importlib\n{blocked}\nfor name in {names}: importlib.import_module(name)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize(("walk", "row"), [("open", "opened and loaded"), ("save", "saved")])
+def test_pixels_turn_back_no_more_often_than_the_document_says(walk: str, row: str) -> None:
+    found = re.search(
+        rf"^\| {row} \| \d+, (\d+) \|", (ROOT / "docs" / "ARCHITECTURE.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert found
+    command = [sys.executable, ROOT / "benchmarks" / "walks.py", walk, "--route"]
+    route = subprocess.check_output(command, text=True, timeout=120)
+    assert route.count(" calls back ") <= int(found[1]), route

@@ -30,9 +30,8 @@ from napari_agvae.preview.on_view import MOVES
 from napari_agvae.state import Choice, session
 
 if TYPE_CHECKING:
-    from napari.layers import Image
-
     import napari
+    from napari.layers import Image
 
 SELECT = "Select an image layer."
 SOON = 150  # ms, in which whoever goes through layers is past those not meant

@@ -1,0 +1,144 @@
+"""What a change of the code can spoil unnoticed, in one source tree or in several beside each other.
+
+    python benchmarks/trees.py [NAME=FOLDER ...] [--rounds 9] [--json]
+
+    git worktree add --detach ../before COMMIT && python benchmarks/trees.py before=../before now=.
+
+Every figure is the median of so many processes.  A round asks all trees for it one after the other, each time beginning
+with another, so that a machine that becomes busy does so for all of them; what stands behind the figures of all trees
+but the first is the median of quotients by the first one's of the same round.  The picture is made here and has size,
+noise and edges of a photograph of the Kodak set; each tree decodes its own file of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PICTURE = """
+import numpy as np
+
+def picture(width=768, height=512):
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:height, :width].astype(float)
+    phase = rng.uniform(0, 6.3, (3, 1, 1))
+    image = 128 + 60 * np.sin(x / 23 + phase) + 40 * np.cos(y / 17 - phase)
+    image += 50 * ((x - 0.6 * y) % 64 < 20)
+    image += rng.normal(0, 6, (3, height, width))
+    return np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8).transpose(1, 2, 0))
+"""
+MILLISECONDS = """
+import sys, time
+start = time.perf_counter()
+{}
+print(1000 * (time.perf_counter() - start))
+"""
+WARM = """
+import statistics, time
+import agvae
+
+pixels = picture()
+data = agvae.encode(pixels)
+work = {}
+work()
+times = []
+for _ in range(5):
+    start = time.perf_counter()
+    work()
+    times.append(time.perf_counter() - start)
+print(statistics.median(times))
+"""
+PEAK = """
+import resource
+{}
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+READ = "import agvae; agvae.read_info(sys.argv[1])"
+OPEN = "from PIL import Image; import pillow_agvae; Image.open(sys.argv[1]).size"
+CODE = "import agvae; agvae.decode(agvae.encode(picture()))"
+IMPORTS = [f"import {name}" for name in ("agvae", "pillow_agvae", "napari_agvae")]
+PROGRAMS = {
+    **{
+        f"import {name}, ms": MILLISECONDS.format(f"import {name}")
+        for name in ("agvae", "pillow_agvae", "napari_agvae")
+    },
+    "agvae.read_info and all imports, ms": MILLISECONDS.format(READ),
+    "Image.open and all imports, ms": MILLISECONDS.format(OPEN),
+    "agvae.decode and all imports, ms": MILLISECONDS.format("import agvae; agvae.decode(sys.argv[1])"),
+    "encode, s": PICTURE + WARM.format("lambda: agvae.encode(pixels)"),
+    "decode, s": PICTURE + WARM.format("lambda: agvae.decode(data)"),
+    "peak memory of opening, MiB": PEAK.format(f"import sys; {OPEN}"),
+    "peak memory of coding, MiB": PICTURE + PEAK.format(CODE),
+    "size, bytes": f"{PICTURE}import agvae; print(len(agvae.encode(picture())))",
+}
+"""Each prints its figure."""
+COMMANDS = {"agvae --help, ms": ["--help"], "agvae info FILE, ms": ["info"]}
+"""These are timed from start to end."""
+WRITE = f"{PICTURE}import pathlib, sys, agvae; pathlib.Path(sys.argv[1]).write_bytes(agvae.encode(picture()))"
+NAMES = [*PROGRAMS, *COMMANDS]
+
+
+def run(tree: Path, *arguments: str | Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(tree.resolve() / "src")}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def measure(tree: Path, name: str, file: Path) -> float:
+    if name in PROGRAMS:
+        return float(run(tree, "-c", PROGRAMS[name], file))
+    start = time.perf_counter()
+    run(tree, "-m", "agvae", *COMMANDS[name], *([file] if "FILE" in name else []))
+    return 1000 * (time.perf_counter() - start)
+
+
+def compare(trees: dict[str, Path], rounds: int) -> dict[str, dict[str, list[float]]]:
+    """The figures of every round, by figure and tree."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = {name: Path(folder, f"{number}.agv") for number, name in enumerate(trees)}
+        for name, tree in trees.items():
+            assert str(tree.resolve()) in run(tree, "-c", "import agvae; print(agvae.__file__)"), tree
+            run(tree, "-c", WRITE, files[name])
+        found: dict[str, dict[str, list[float]]] = {figure: {name: [] for name in trees} for figure in NAMES}
+        for number in range(-1, rounds):  # the first leaves its bytecode, and counts for nothing
+            order = list(trees)[number % len(trees) :] + list(trees)[: number % len(trees)]
+            for figure in NAMES:
+                for name in order:
+                    value = measure(trees[name], figure, files[name])
+                    if number >= 0:
+                        found[figure][name].append(value)
+    return found
+
+
+def table(found: dict[str, dict[str, list[float]]]) -> str:
+    first, *others = next(iter(found.values()))
+    lines = [f"| | {' | '.join([first, *others])} |", "| --- |" + " --- |" * (1 + len(others))]
+    for figure, values in found.items():
+        cells = [f"{statistics.median(values[first]):.4g}"]
+        for name in others:
+            quotients = [value / base for value, base in zip(values[name], values[first], strict=True)]
+            cells.append(f"{statistics.median(values[name]):.4g} ({statistics.median(quotients):.2f})")
+        lines.append(f"| {figure} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("trees", nargs="*", default=["now=."], metavar="NAME=FOLDER")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", action="store_true", help="print the figures of every round in place of the table")
+    options = parser.parse_args()
+    trees = {name: Path(folder) for name, _, folder in (tree.partition("=") for tree in options.trees)}
+    found = compare(trees, options.rounds)
+    print(json.dumps(found, indent=1) if options.json else table(found))
+
+
+if __name__ == "__main__":
+    main()
