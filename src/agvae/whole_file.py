@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import errno
-import mimetypes
 import os
 import re
-import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from io import FileIO, StringIO
@@ -98,6 +94,8 @@ def append_whole(path: str | os.PathLike[str], data: bytes) -> None:
 
 def csv_line(values: Iterable[object]) -> bytes:
     """A line of a table."""
+    import csv  # here as others below: whoever opens a file pays for what is imported above
+
     text = StringIO(newline="")
     csv.writer(text).writerow(values)
     return text.getvalue().encode()
@@ -133,7 +131,7 @@ def whole_file(
         return
     old = check_target(path, replace=replace)
     target = Path(os.path.realpath(path))
-    part = target.with_name(LEFTOVERS.replace("*", secrets.token_hex(8)))
+    part = target.with_name(LEFTOVERS.replace("*", os.urandom(8).hex()))
     held = contextlib.ExitStack()
     try:
         with open(part, "xb", opener=_private if old or private else None) as file:
@@ -252,6 +250,8 @@ def is_stream(path: str | os.PathLike[str]) -> bool:
 
 def _kind(path: Path) -> str:
     """What a name says of the file: .jpg and .jpeg are one kind."""
+    import mimetypes
+
     return mimetypes.guess_type(path.name)[0] or path.suffix.lower()
 
 
@@ -273,6 +273,8 @@ def _private(path: str, flags: int) -> int:
 
 def _take_over(old: os.stat_result, target: Path, part: Path) -> None:
     """Give a new file owner, permissions and extended attributes of the one that it replaces."""
+    import shutil
+
     new = part.stat()
     if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
         try:
