@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from itertools import repeat
 from numbers import Real
 from typing import cast
 
@@ -17,7 +17,8 @@ from PIL import Image
 
 from agvae.coding.assemble import Level
 from agvae.coding.frames import Frames, Picture, Pixels
-from agvae.coding.rate_control import OutOfReachError, Target, encode_to_psnr, encode_to_size
+from agvae.coding.graphics import Map
+from agvae.coding.rate_control import Target, encode_to_psnr, encode_to_size
 from agvae.container import Box, Metadata, Reader, check_model_name
 from agvae.file.header import TILE_SIZE, check_tile_size
 from agvae.quality import parse_quality
@@ -230,9 +231,16 @@ def encode_frames(
     side = _thumbnail_side(thumbnail)
     tile_size = TILE_SIZE if tile_size is None else check_tile_size(tile_size)
 
-    def coded(level: Level, *, graphics: bool = True) -> bytes:
+    laid: dict[int, list[Map | None]] = {}
+
+    def coded(level: Level, other: int | None = None) -> bytes:
+        """The file of a level; with what is without loss in that of another, if one is given."""
         whole = with_thumbnail(common, frames, side, level, model) if side else common
-        (data,) = coded_files([(frames, whole)], level, model, graphics=graphics, tile_size=tile_size)
+        found: list[Map | None] = []
+        given = None if other is None else laid.get(other, repeat(None, frames.count))
+        (data,) = coded_files([(frames, whole)], level, model, laid=given, found=found, tile_size=tile_size)
+        if level is not None and other is None:
+            laid[level] = found
         return data
 
     if not isinstance(rate, Target):
@@ -244,14 +252,7 @@ def encode_frames(
     if size < 1:
         msg = f"target_{rate.kind} {rate.value:g} cannot be reached: that is {size:.2g} bytes"
         raise ValueError(msg)
-    try:
-        return encode_to_size(coded, size)
-    except OutOfReachError as error:
-        best = error
-    try:  # less than what is best for graphics may be wanted of them
-        return encode_to_size(partial(coded, graphics=False), size)
-    except OutOfReachError as error:
-        raise min(best, error, key=lambda each: each.smallest) from None
+    return encode_to_size(coded, size, coded)
 
 
 def decode_frame(

@@ -96,7 +96,7 @@ def test_exact_keeps_what_is_not_seen(encode: Callable[..., bytes]) -> None:
     hidden = image[..., 3] == 0
     exact = agvae.decode(encode(image, quality=6, exact=True))
     assert np.abs(exact.astype(int) - image)[hidden].mean() < 10
-    assert np.abs(agvae.decode(encode(image, quality=6)).astype(int) - image)[hidden].mean() > 40
+    assert np.abs(agvae.decode(encode(image, quality=6)).astype(int) - image)[hidden].mean() > 20
     for wrong in (2, "yes", 1.0):
         with pytest.raises(ValueError, match="exact must be True or False"):
             encode(image, exact=wrong)

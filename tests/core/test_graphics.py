@@ -18,7 +18,7 @@ from agvae.coding import graphics
 from agvae.coding.preview import Original, Preview
 from agvae.container import Metadata, Reader, TileData, write_container
 from agvae.errors import DamagedFileError
-from agvae.file.payload import MIXED, NETWORK, WITHOUT_LOSS, join_mixed, split_mixed
+from agvae.file.payload import MIXED, NETWORK, WITHOUT_LOSS, WITHOUT_LOSS_16, join_mixed, split_mixed
 from agvae.progress import watched
 from tests.support.helpers import picture
 
@@ -45,6 +45,17 @@ def text(width: int = 160, height: int = 96, seed: int = 0) -> NDArray[np.uint8]
     return np.asarray(image)
 
 
+def photograph(width: int, height: int, seed: int = 0) -> NDArray[np.uint8]:
+    noise = np.random.default_rng(seed).normal(0, 6, (height, width, 3))
+    return (picture(width, height, seed) + noise).clip(0, 255).astype(np.uint8)
+
+
+def in_colours(count: int) -> NDArray[np.uint8]:
+    image = Image.fromarray(photograph(160, 96))
+    palette = image.quantize(count)
+    return np.asarray(image.quantize(count, palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB"))
+
+
 GRAPHICS: dict[str, Callable[[], NDArray[np.uint8]]] = {
     "checkers": lambda: coloured((ROWS + COLUMNS) % 2 * 255),
     "stripes": lambda: coloured(COLUMNS % 2 * 255),
@@ -52,6 +63,11 @@ GRAPHICS: dict[str, Callable[[], NDArray[np.uint8]]] = {
         np.dstack([(a == ROWS % 2) & (b == COLUMNS % 2) for a, b in ((0, 0), (0, 1), (1, 1))]) * np.uint8(255)
     ),
     "dither": lambda: np.asarray(Image.fromarray(picture(160, 96)).convert("1").convert("RGB")),
+    "photograph in 16 colours": lambda: in_colours(16),
+    "photograph in 128 colours": lambda: in_colours(128),
+    "gradients across": lambda: np.dstack((COLUMNS, 2 * ROWS, COLUMNS + ROWS)).astype(np.uint8),
+    "gradient, steep and diagonal": lambda: coloured((COLUMNS + ROWS) * 2 % 256),
+    "gradient, slow and diagonal": lambda: coloured((COLUMNS + ROWS) // 3),
     "pixel art": pixel_art,
     "text": text,
     "flat": lambda: np.full((96, 160, 3), (0, 200, 30), np.uint8),
@@ -83,11 +99,6 @@ def test_graphics_come_out_well_and_small(name: str) -> None:
             assert psnr(agvae.decode(data), image) >= 45
 
 
-def photograph(width: int, height: int, seed: int = 0) -> NDArray[np.uint8]:
-    noise = np.random.default_rng(seed).normal(0, 6, (height, width, 3))
-    return (picture(width, height, seed) + noise).clip(0, 255).astype(np.uint8)
-
-
 def page() -> NDArray[np.uint8]:
     """Text, and a picture in the second tile of two."""
     image = text(1400, 320)
@@ -103,6 +114,75 @@ def test_photographs_are_coded_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patch:
             patch.setattr("agvae.coding.choice.look_at", lambda image: None)
             assert agvae.encode(image) == data
+
+
+def combed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """With more contrast, which leaves gaps between its shades."""
+    return (image // 2 * 2.5).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        coloured(photograph(160, 120)[..., 0]),
+        coloured(combed(photograph(160, 120)[..., 0])),
+        photograph(160, 120) // 60,
+        photograph(12, 10),
+        photograph(200, 160)[..., 1:2].repeat(3, axis=2) // 3,
+    ],
+    ids=["grey", "more contrast", "dark", "tiny", "less contrast"],
+)
+def test_a_photograph_of_few_colours_has_no_palette(image: NDArray[np.uint8]) -> None:
+    assert not graphics.look_at(image).palette
+
+
+def test_a_palette_is_seen_in_its_colours() -> None:
+    assert graphics.look_at(in_colours(64)).palette
+    assert graphics.look_at(text() // 64 * 64).palette
+
+
+def labels(height: int = 96, width: int = 160) -> NDArray[np.uint16]:
+    """Cells with their numbers, on nothing."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 900, (height // 8, width // 8)) * rng.integers(0, 2, (height // 8, width // 8))
+    return small.repeat(8, axis=0).repeat(8, axis=1).astype(np.uint16)
+
+
+def micrograph(height: int = 96, width: int = 160, seed: int = 0) -> NDArray[np.uint16]:
+    noise = np.random.default_rng(seed).normal(0, 90, (height, width))
+    return (photograph(width, height, seed)[..., 0] * 40.0 + 500 + noise).astype(np.uint16)
+
+
+@pytest.mark.parametrize("quality", [1, 3.5, 6])
+def test_labels_of_16_bits_are_exact(quality: float) -> None:
+    for image in (labels(), (labels() > 0).astype(np.uint16) * 65535):
+        data = agvae.encode(image, quality)
+        assert kinds(data) == [WITHOUT_LOSS_16]
+        np.testing.assert_array_equal(agvae.decode(data), image)
+        assert len(data) <= len(agvae.encode(image, lossless=True)) + 10
+
+
+def test_micrographs_are_coded_as_ever() -> None:
+    for image, quality in ((micrograph(), 6), (micrograph() // 200, 3.5), (micrograph() // 2000, 1)):
+        assert kinds(agvae.encode(image, quality)) == [NETWORK]
+
+
+def test_16_bits_are_coded_tile_by_tile() -> None:
+    image = np.hstack((labels(96, 1024), micrograph(96, 200), np.zeros((96, 56), np.uint16), labels(96, 1400)))
+    data = agvae.encode(image)
+    assert kinds(data) == [WITHOUT_LOSS_16, NETWORK, WITHOUT_LOSS_16]
+    pixels = agvae.decode(data)
+    np.testing.assert_array_equal(pixels[:, :1024], image[:, :1024])
+    np.testing.assert_array_equal(pixels[:, 2048:], image[:, 2048:])
+    preview = Preview(Original(image), 10240)
+    shown = np.zeros_like(image)
+    for part, seen in preview.parts():
+        shown[part.slices] = seen
+    assert preview.file() == data
+    np.testing.assert_array_equal(shown, pixels)
+    frames = agvae.encode([labels(), micrograph(), labels() // 2])
+    assert kinds(frames) == [WITHOUT_LOSS_16, NETWORK, WITHOUT_LOSS_16]
+    np.testing.assert_array_equal(agvae.decode(frames, frame=2), labels() // 2)
 
 
 def test_text_beside_a_picture() -> None:
@@ -186,6 +266,13 @@ def test_progress_counts_every_pixel_once() -> None:
     with watched(done.append):
         agvae.encode(page())
     assert sum(done) == 1400 * 320
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.95])
+def test_sizes_are_met_where_more_becomes_worth_keeping(share: float) -> None:
+    image = page()[:, 900:]
+    size = share * len(agvae.encode(image, 6))
+    assert 0.99 * size <= len(agvae.encode(image, target_size=size)) <= size
 
 
 @pytest.mark.parametrize("target", [{"target_size": 6000}, {"target_psnr": 36}])

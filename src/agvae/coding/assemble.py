@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +13,13 @@ from numpy.typing import NDArray
 from agvae.boxes import Box, grid
 from agvae.coding.extract import Job, decoded
 from agvae.coding.frames import Frames
-from agvae.coding.lossless import encode_colour, encode_deep
+from agvae.coding.graphics import Map
+from agvae.coding.lossless import encode_exact, exact_values
 from agvae.file.alpha import encode_alpha
 from agvae.file.header import TILE_SIZE, WITHOUT_MODEL, Header
 from agvae.file.layout import Reader, write_container
 from agvae.file.metadata import Metadata
-from agvae.file.payload import WITHOUT_LOSS, WITHOUT_LOSS_16, TileData
+from agvae.file.payload import TileData
 from agvae.metrics import psnr_of
 from agvae.progress import checkpoint
 from agvae.quality import MAX_LEVEL
@@ -34,22 +34,29 @@ def coded_files(
     level: Level,
     model: str | None,
     *,
-    graphics: bool = True,
     tile_size: int = TILE_SIZE,
+    laid: Iterable[Map | None] | None = None,
+    found: list[Map | None] | None = None,
 ) -> Iterator[bytes]:
     """The bytes of each file, coded as they are asked for; raises what `agvae.coding.choice.encode_images` does.
 
     Args:
-        graphics: code them without loss where that is worth it, or all by the model.
         tile_size: side of the tiles in pixels, as a header has it.
+        laid: of each frame the blocks to code without loss, as `encode_images` takes them.
+        found: where to put those of each frame.
     """
     if level is None:
         return _without_loss(files, tile_size)
-    return _at_level(files, level, model, graphics, tile_size)
+    return _at_level(files, level, model, tile_size, laid, found)
 
 
 def _at_level(
-    files: Iterable[tuple[Frames, Metadata]], level: int, model: str | None, graphics: bool, tile_size: int
+    files: Iterable[tuple[Frames, Metadata]],
+    level: int,
+    model: str | None,
+    tile_size: int,
+    laid: Iterable[Map | None] | None,
+    found: list[Map | None] | None,
 ) -> Iterator[bytes]:
     with loading():
         from agvae.coding.choice import Seen, encode_images
@@ -59,12 +66,14 @@ def _at_level(
     def images() -> Iterator[Seen]:
         for frames, metadata in files:
             boxes = grid(*frames.size, tile_size)
-            for colour, alpha in frames:
+            for number, (colour, alpha) in enumerate(frames):
                 waiting.append((frames, metadata, [_encode_alpha(alpha, box) for box in boxes]))
-                yield Seen(colour, None if alpha is None or frames.exact else alpha > 0)
+                yield Seen(colour, None if alpha is None or frames.exact else alpha > 0, frames.range_of(number))
 
     tiles: list[TileData] = []
-    for encoded in encode_images(images(), level, tile_size, model, graphics=graphics):
+    for encoded in encode_images(images(), level, tile_size, model, laid=laid):
+        if found is not None:
+            found.append(encoded.laid)
         frames, metadata, alphas = waiting.popleft()
         tiles += (TileData(data, alpha, kind=kind) for (kind, data), alpha in zip(encoded.tiles, alphas, strict=True))
         header = header_of(frames, level, encoded.model, encoded.digest, tile_size)
@@ -78,19 +87,12 @@ def _without_loss(files: Iterable[tuple[Frames, Metadata]], tile_size: int) -> I
         header = header_of(frames, MAX_LEVEL, WITHOUT_MODEL, bytes(8), tile_size)
         tiles = []
         for number, (colour, alpha) in enumerate(frames):
+            values = exact_values(colour, header.range_of(number))
             for box in grid(*frames.size, tile_size):
-                kind, payload = _exact(colour[box.slices], header.range_of(number))
+                kind, payload = encode_exact(values[box.slices])
                 tiles.append(TileData(payload, _encode_alpha(alpha, box), kind=kind))
                 checkpoint(box.area)
         yield write_container(header, metadata, tiles)
-
-
-def _exact(colour: NDArray[Any], bounds: tuple[int, int] | None) -> tuple[bytes, bytes]:
-    """Kind and payload of a tile without loss."""
-    if bounds is None:
-        return WITHOUT_LOSS, encode_colour(colour)
-    low, high = bounds
-    return WITHOUT_LOSS_16, encode_deep(np.rint(colour[..., 0] * np.float32(high - low)).astype(np.uint16))
 
 
 def header_of(frames: Frames, level: int, model: str, digest: bytes, tile_size: int = TILE_SIZE) -> Header:

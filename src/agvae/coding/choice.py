@@ -3,14 +3,16 @@
 Learned codecs fail on what is no photograph: text, charts, pixel art.  Blocks of an image that look like a graphic
 (`agvae.coding.graphics`) are tried: what they cost without loss, against the bits and the error of the model.  Where
 they win, their pixels lie without loss over the reconstruction, and the model codes a smooth continuation of what is
-around in their place.
+around in their place.  Of 16 bits, which have no tiles of both, whole tiles are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +21,24 @@ from torch import Tensor
 from agvae.boxes import Box
 from agvae.coding import graphics
 from agvae.coding.engine import Model, Packed
+from agvae.coding.extract import finished
 from agvae.coding.fill import filled
 from agvae.coding.graphics import BLOCK, Blocks, Map
 from agvae.coding.loaded import load_model
-from agvae.coding.lossless import can_code, encode_colour
+from agvae.coding.lossless import can_code, encode_colour, encode_exact, exact_values
 from agvae.coding.memory import Limits, attempts, chunks
 from agvae.coding.reconstruction import DecodeRequest, Reconstruction
 from agvae.coding.tiles import Colour, encode_tiles, synthesise
 from agvae.coding.windows import STRIDE, padded
 from agvae.file.header import TILE_SIZE, Header
-from agvae.file.payload import MIXED, NETWORK, WITHOUT_LOSS, join_mixed
+from agvae.file.payload import MIXED, NETWORK, join_mixed
 from agvae.progress import uncounted
 from agvae.quality import MAX_LEVEL
 
 _WEIGHT = 3.0
 """Of an error in a graphic: halos around letters and lines are seen sooner than as much error in a texture."""
+_PALETTE_WEIGHT = 32.0
+"""Of an error in a picture of few colours, which somebody chose: from quality 3.5 on nearly all of them stay exact."""
 _GAIN = (0.15, 6.0)
 """What graphics must promise to be tried, as a share of the model's bits, at the lowest and highest level: less is
 promised by photographs, too, since the promise is from above and the more so the higher the rate."""
@@ -43,19 +48,32 @@ _SIDE_BITS = 16
 
 @dataclass(frozen=True)
 class Seen:
-    """The colour of an image, and which of its pixels (H, W) are seen; None for all."""
+    """The colour of an image, and which of its pixels (H, W) are seen; None for all.
+
+    Attributes:
+        bounds: of 16 bits the values that stand for 0 and 1.
+    """
 
     colour: Colour
     visible: NDArray[np.bool_] | None = None
+    bounds: tuple[int, int] | None = None
 
     @cached_property
-    def exact(self) -> Colour:
-        """The colour to code without loss: where it is not seen, what takes the fewest bits."""
-        return self.colour if self.visible is None else self.colour * self.visible[..., None]
+    def exact(self) -> NDArray[Any]:
+        """What to code without loss, as `encode_exact` takes it: where it is not seen, what takes the fewest bits."""
+        values = exact_values(self.colour, self.bounds)
+        return values if self.visible is None else values * self.visible[..., None]
+
+    @cached_property
+    def look(self) -> Blocks | None:
+        """What `look_at` says."""
+        return look_at(self)
 
 
 Tiles = list[tuple[bytes, bytes]]
 """Kinds and payloads."""
+Coded = dict[int, tuple[bytes, float]]
+"""What the model coded of tiles by their number: payload and the entropy model's estimate of its bits."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +84,14 @@ class EncodedImage:
         tiles: in the order of a file.
         model, digest: as a header has them.
         estimated_bits: what the entropy model says of the payloads that the model coded.
+        laid: the blocks without loss, (rows, columns); None for none.
     """
 
     tiles: Tiles
     model: str
     digest: bytes
     estimated_bits: float
+    laid: Map | None = None
 
     @property
     def payloads(self) -> list[bytes]:
@@ -85,107 +105,192 @@ def encode_images(
     tile_size: int = TILE_SIZE,
     model: str | None = None,
     *,
-    graphics: bool = True,
+    laid: Iterable[Map | None] | None = None,
 ) -> Iterator[EncodedImage]:
     """Code images, each (H, W, 3) uint8 or float32 in [0, 1], at a level (see `agvae.quality`), as they are asked for.
 
     What is not seen of one may come back in any colour.
 
     Args:
-        graphics: look for them, and code them without loss where that is worth it.
+        laid: the blocks of each to code without loss, None for none, as `EncodedImage` has them; by default those that
+            are worth it.
 
     Raises:
         agvae.errors.WeightsError: the model is not to be had.
         MemoryError: an image does not fit in memory.
     """
     loaded = load_model(model)
-    for chunk in chunks(map(_seen, images), lambda image: padded(_frame(image.colour)).area, loaded):
+    choosing = laid is None
+    pairs = zip(map(_seen, images), repeat(None) if laid is None else laid, strict=False)
+    for chunk in chunks(pairs, lambda pair: padded(_frame(pair[0].colour)).area, loaded):
         for attempt in attempts(loaded):
             with attempt:
-                pictures = [_Picture(attempt.model, attempt.limits, image, tile_size, level) for image in chunk]
-                if graphics:
-                    for picture in pictures:
-                        picture.look()
+                pictures = [
+                    _Picture(attempt.model, attempt.limits, image, tile_size, level, wanted, choosing=choosing)
+                    for image, wanted in chunk
+                ]
                 encoded = _encode(attempt.model, attempt.limits, pictures, level)
         yield from encoded
 
 
 def _encode(model: Model, limits: Limits, pictures: Sequence[_Picture], level: int) -> list[EncodedImage]:
     """All by the model, as batches; then those with graphics once more, each by itself."""
-    tiles = [(picture, number) for picture in pictures for number in range(len(picture.boxes))]
+    tiles = [(picture, number) for picture in pictures for number in picture.by_model]
     for k, packed in encode_tiles(model, limits, [(picture.image, picture.boxes[n]) for picture, n in tiles], level):
         picture, number = tiles[k]
         picture.take(number, packed)
-    return [picture.best() for picture in pictures]
+    return [picture.encoded() for picture in pictures]
 
 
 def look_at(image: Seen) -> Blocks | None:
     """The blocks of an image if some of them may be worth coding without loss."""
-    if image.colour.dtype != np.uint8 or not can_code():
+    if image.bounds is None and (image.colour.dtype != np.uint8 or not can_code()):
         return None
     blocks = graphics.look_at(image.exact)
     return blocks if blocks.graphic.any() else None
 
 
 class _Picture:
-    """An image on its way to tiles."""
+    """An image on its way to tiles.
 
-    def __init__(self, model: Model, limits: Limits, seen: Seen, tile_size: int, level: int) -> None:
-        self.model, self.limits, self.image, self.level = model, limits, seen.colour, level
-        self._seen, image = seen, seen.colour
-        self.boxes = _frame(image).split(tile_size)
-        self._columns = -(-image.shape[1] // tile_size)
-        self._header = Header(image.shape[1], image.shape[0], "RGB", level, model.name, model.digest, tile_size)
-        self._look: Blocks | None = None
-        self._payloads: dict[int, bytes] = {}
-        self._estimates: dict[int, float] = {}
+    Args:
+        laid: blocks to code without loss, None for none.
+        choosing: find those that are worth it instead.
+
+    Attributes:
+        boxes: of the tiles.
+        image, by_model: what the model is to code at first, and the numbers of the tiles.
+    """
+
+    def __init__(
+        self, model: Model, limits: Limits, seen: Seen, tile_size: int, level: int, laid: Map | None, *, choosing: bool
+    ) -> None:
+        self.model, self.limits, self.level = model, limits, level
+        self._seen, self._laid = seen, laid
+        self._deep = seen.bounds is not None
+        frame = _frame(seen.colour)
+        self.boxes = frame.split(tile_size)
+        self._columns = -(-frame.width // tile_size)
+        mode = "I;16" if self._deep else "RGB"
+        names = model.name, model.digest
+        self._header = Header(frame.width, frame.height, mode, level, *names, tile_size, range=seen.bounds)
+        self._look = seen.look if choosing else None
+        self.image, self.by_model = seen.colour, list(range(len(self.boxes)))
+        if laid is not None:
+            self.image, self.by_model = self._rest(laid)
+        self._coded: Coded = {}
         self._latents: dict[int, Tensor] = {}
-        self._beta = model.beta(level)
-
-    def look(self) -> None:
-        """Look for graphics, before tiles are taken."""
-        self._look = look_at(self._seen)
+        self._without_loss: dict[int, tuple[bytes, bytes]] = {}
 
     def take(self, number: int, packed: Packed) -> None:
         """A tile as the model codes it; latents are kept where they may be needed."""
-        self._payloads[number], self._estimates[number] = packed.payload, packed.estimated_bits
-        if self._look is not None and self._look.graphic[_blocks(self.boxes[number])].any():
+        self._coded[number] = packed.payload, packed.estimated_bits
+        if self._look is not None and (self._deep or self._look.graphic[_blocks(self.boxes[number])].any()):
             self._latents[number] = packed.y_hat
 
-    def best(self) -> EncodedImage:
-        """The tiles of the lowest R + beta D: all by the model, all without loss, or both."""
-        by_model = [(NETWORK, self._payloads[k]) for k in range(len(self.boxes))]
-        tiles = by_model
+    def encoded(self) -> EncodedImage:
+        """The tiles of the lowest R + beta D, or those with the blocks that were given."""
+        coded, laid = self._coded, self._laid
         if self._look is not None:
             with uncounted():
-                tiles = self._chosen(by_model, self._look)
-        bits = sum(self._estimates[k] for k, (kind, _) in enumerate(tiles) if kind != WITHOUT_LOSS)
-        return EncodedImage(tiles, self.model.name, self.model.digest, bits)
+                coded, laid = self._chosen(self._look)
+        tiles = self._tiles(coded, laid)
+        bits = sum(coded[k][1] for k, (kind, _) in enumerate(tiles) if kind in (NETWORK, MIXED))
+        return EncodedImage(tiles, self.model.name, self.model.digest, bits, laid)
 
-    def _chosen(self, by_model: Tiles, look: Blocks) -> Tiles:
-        if look.bits.sum() < _bits(by_model) and _bits(self._whole) <= _bits(by_model):
-            return self._whole
+    def _chosen(self, look: Blocks) -> tuple[Coded, Map | None]:
+        """What the model codes, and the blocks without loss: none, all, or some."""
+        by_model, everything = self._bits(self._coded, None), np.ones_like(look.graphic)
+        if look.bits.sum() < by_model and self._bits({}, everything) <= by_model:
+            return {}, everything
         rate = self._rates(look.graphic.shape)
-        weight = self._beta * np.where(look.graphic, _WEIGHT, 1.0)
-        gain = 2 * rate + weight * _roughness(self._seen.exact) - look.bits - _SIDE_BITS
+        beta = self.model.beta(self.level)
+        weight = beta * np.where(look.graphic, _PALETTE_WEIGHT if look.palette else _WEIGHT, 1.0)
+        gain = 2 * rate + weight * _roughness(self._seen) - look.bits - _SIDE_BITS
         promising = look.graphic & (gain > 0)
-        if gain[promising].sum() < _least_gain(self.level) * _bits(by_model):
-            return by_model
-        error = weight * self._errors(promising)
-        cost = rate + error
-        options = {_bits(by_model) + float(error.sum()): by_model}
-        if look.bits.sum() < 2 * min(options):
-            options[_bits(self._whole)] = self._whole
-        laid = promising & (self._exact_bits(promising, look.bits) + _SIDE_BITS < cost)
-        if laid.any() and not laid.all():
-            mixed = self._mixed(by_model, laid)
-            options[_bits(mixed) + float(error[~laid].sum())] = mixed
-        return options[min(options)]
+        if gain[promising].sum() < _least_gain(self.level) * by_model:
+            return self._coded, None
+        error = weight * self._errors(everything if self._deep else promising, self._latents)
+        options = [_Option(by_model + float(error.sum()), self._coded, None)]
+        if look.bits.sum() < 2 * options[0].cost:
+            options.append(_Option(self._bits({}, everything), {}, everything))
+        if self._deep:
+            options += self._by_tiles(rate + error, weight)
+        elif not look.palette:  # whose colours are kept or not, but not here and there
+            options += self._by_blocks(promising, look.bits, rate, error)
+        best = min(options, key=lambda option: option.cost)
+        return best.coded, best.laid
 
-    @cached_property
-    def _whole(self) -> Tiles:
-        """All without loss."""
-        return [(WITHOUT_LOSS, encode_colour(self._seen.exact[box.slices])) for box in self.boxes]
+    def _by_blocks(
+        self, promising: Map, rough: NDArray[np.float64], rate: NDArray[np.float64], error: NDArray[np.float64]
+    ) -> Iterator[_Option]:
+        """With the blocks without loss that are worth it, each by itself."""
+        laid = promising & (self._exact_bits(promising, rough) + _SIDE_BITS < rate + error)
+        if laid.any() and not laid.all():
+            coded = self._coded | self._again(laid)
+            yield _Option(self._bits(coded, laid) + float(error[~laid].sum()), coded, laid)
+
+    def _by_tiles(self, cost: NDArray[np.float64], weight: NDArray[np.float64]) -> Iterator[_Option]:
+        """With the tiles without loss that are worth it; their neighbours lack what they have in their halo."""
+        laid = np.zeros(cost.shape, np.bool_)
+        for number, box in enumerate(self.boxes):
+            laid[_blocks(box)] = 8 * len(self._exact_tile(number)[1]) < cost[_blocks(box)].sum()
+        if laid.any() and not laid.all():
+            full = self._full(laid)
+            error = weight * self._errors(~laid, {k: y_hat for k, y_hat in self._latents.items() if not full[k]})
+            yield _Option(self._bits(self._coded, laid) + float(error.sum()), self._coded, laid)
+
+    def _tiles(self, coded: Coded, laid: Map | None) -> Tiles:
+        """With these blocks without loss, and of the others what the model coded."""
+        if laid is None:
+            return [(NETWORK, coded[k][0]) for k in range(len(self.boxes))]
+        there = graphics.pixels_of(laid, *self.image.shape[:2])
+        tiles: Tiles = []
+        for k, (box, alone) in enumerate(zip(self.boxes, self._alone(laid), strict=True)):
+            if alone:
+                tiles.append(self._exact_tile(k))
+            elif self._deep or not laid[_blocks(box)].any():
+                tiles.append((NETWORK, coded[k][0]))
+            else:
+                exact = encode_colour(self._seen.exact[box.slices], there[box.slices])
+                tiles.append((MIXED, join_mixed(exact, coded[k][0])))
+        return tiles
+
+    def _bits(self, coded: Coded, laid: Map | None) -> float:
+        return 8.0 * sum(len(payload) for _, payload in self._tiles(coded, laid))
+
+    def _exact_tile(self, number: int) -> tuple[bytes, bytes]:
+        """Kind and payload of a tile without loss."""
+        if number not in self._without_loss:
+            self._without_loss[number] = encode_exact(self._seen.exact[self.boxes[number].slices])
+        return self._without_loss[number]
+
+    def _full(self, laid: Map) -> NDArray[np.bool_]:
+        """The tiles all of whose blocks are among these."""
+        return np.array([laid[_blocks(box)].all() for box in self.boxes])
+
+    def _alone(self, laid: Map) -> NDArray[np.bool_]:
+        """Those that need nothing of the model, nor do neighbours need theirs where a tile can have both."""
+        alone = self._full(laid).reshape(-1, self._columns)
+        if not self._deep:
+            for _ in range(-(-self.model.network.synthesis.halo() // self._header.tile_size)):
+                alone = graphics.inner(alone)
+        return alone.ravel()
+
+    def _rest(self, laid: Map) -> tuple[Colour, list[int]]:
+        """What the model is to code beside blocks without loss, and the tiles that have some of it."""
+        again = np.flatnonzero(~self._alone(laid)).tolist()
+        if self._deep or not again:
+            return self._seen.colour, again
+        hidden = graphics.pixels_of(graphics.inner(laid), *self._seen.colour.shape[:2])
+        return filled(self._seen.colour, ~hidden), again
+
+    def _again(self, laid: Map) -> Coded:
+        """What the model codes of the tiles in which it has to code other pixels beside these blocks."""
+        smooth, rest = self._rest(laid)
+        again = [k for k in rest if laid[_blocks(self.boxes[k])].any()]
+        tiles = encode_tiles(self.model, self.limits, [(smooth, self.boxes[k]) for k in again], self.level)
+        return {again[place]: (packed.payload, packed.estimated_bits) for place, packed in tiles}
 
     def _rates(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Bits of the model for each block of tiles with graphics: shares of a tile's by the size of the latents."""
@@ -193,23 +298,26 @@ class _Picture:
         for number, y_hat in self._latents.items():
             sizes = y_hat.abs().add(1).log2().sum(-1).cpu().numpy().astype(np.float64)
             shares = graphics.sums(sizes, BLOCK // STRIDE) + 1e-9
-            rates[_blocks(self.boxes[number])] = shares * (8 * len(self._payloads[number]) / shares.sum())
+            rates[_blocks(self.boxes[number])] = shares * (8 * len(self._coded[number][0]) / shares.sum())
         return rates
 
-    def _errors(self, where: Map) -> NDArray[np.float64]:
+    def _errors(self, where: Map, latents: Mapping[int, Tensor]) -> NDArray[np.float64]:
         """Squared error of the model in each block of tiles in which some are wanted, summed over pixels."""
         image = Reconstruction(self.model, DecodeRequest(self._header, {}))
-        wanted = [number for number, box in enumerate(self.boxes) if where[_blocks(box)].any()]
-        for number, y_hat in self._latents.items():
+        wanted = [number for number, box in enumerate(self.boxes) if number in latents and where[_blocks(box)].any()]
+        for number, y_hat in latents.items():
             image.put_latents(self.boxes[number], y_hat)
         synthesise(self.model, self.limits, [(image, self.boxes[number]) for number in wanted])
+        low, high = self._seen.bounds or (0, 255)
         errors = np.zeros(where.shape)
         for number in wanted:
             place = self.boxes[number].slices
-            difference = image.pixels[place].astype(np.float32) - self.image[place]
+            difference = finished(image.pixels[place], self._header, None).astype(np.float32) - low
             if self._seen.visible is not None:
                 difference *= self._seen.visible[place][..., None]
-            errors[_blocks(self.boxes[number])] = graphics.sums(np.square(difference).mean(axis=2))
+            difference -= self._seen.exact[place]
+            squares = np.square(difference * np.float32(255 / max(high - low, 1)))
+            errors[_blocks(self.boxes[number])] = graphics.sums(squares.mean(axis=2) if squares.ndim == 3 else squares)
         return errors
 
     def _exact_bits(self, where: Map, rough: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -223,31 +331,13 @@ class _Picture:
                 bits[blocks] = rough[blocks] * (size / max(float(rough[blocks][where[blocks]].sum()), 1.0))
         return bits
 
-    def _mixed(self, by_model: Tiles, laid: Map) -> Tiles:
-        """Tiles with these blocks without loss; where no neighbour needs the model, nothing by the model."""
-        height, width = self.image.shape[:2]
-        there = graphics.pixels_of(laid, height, width)
-        smooth = filled(self.image, ~graphics.pixels_of(graphics.inner(laid), height, width))
-        tiles = list(by_model)
-        full = np.array([laid[_blocks(box)].all() for box in self.boxes]).reshape(-1, self._columns)
-        alone = graphics.inner(full).ravel()
-        again = [k for k, box in enumerate(self.boxes) if not alone[k] and laid[_blocks(box)].any()]
-        for k in np.flatnonzero(alone):
-            tiles[k] = WITHOUT_LOSS, encode_colour(self._seen.exact[self.boxes[k].slices])
-        for place, packed in encode_tiles(
-            self.model, self.limits, [(smooth, self.boxes[k]) for k in again], self.level
-        ):
-            number, box = again[place], self.boxes[again[place]]
-            self._estimates[number] = packed.estimated_bits
-            tiles[number] = (
-                MIXED,
-                join_mixed(encode_colour(self._seen.exact[box.slices], there[box.slices]), packed.payload),
-            )
-        return tiles
 
+class _Option(NamedTuple):
+    """A way to code an image: R + beta D in bits, what the model codes, and the blocks without loss."""
 
-def _bits(tiles: Tiles) -> float:
-    return 8.0 * sum(len(payload) for _, payload in tiles)
+    cost: float
+    coded: Coded
+    laid: Map | None
 
 
 def _least_gain(level: int) -> float:
@@ -261,12 +351,12 @@ def _blocks(box: Box) -> tuple[slice, slice]:
     return slice(outer.top // BLOCK, outer.bottom // BLOCK), slice(outer.left // BLOCK, outer.right // BLOCK)
 
 
-def _roughness(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _roughness(seen: Seen) -> NDArray[np.float64]:
     """Of each block, the most squared error that a reconstruction without its detail would have, roughly."""
-    green = image[..., 1].astype(np.float32)
-    total = np.zeros(green.shape, np.float32)
-    total[1:] += np.square(np.diff(green, axis=0))
-    total[:, 1:] += np.square(np.diff(green, axis=1))
+    plane = seen.exact[..., 1].astype(np.float32) if seen.bounds is None else 255 * seen.colour[..., 0]
+    total = np.zeros(plane.shape, np.float32)
+    total[1:] += np.square(np.diff(plane, axis=0))
+    total[:, 1:] += np.square(np.diff(plane, axis=1))
     return graphics.sums(total) / 4
 
 

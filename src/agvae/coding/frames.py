@@ -124,13 +124,17 @@ class Frames:
         for number, bands in enumerate(self._all_bands()):
             height, width, depth = bands.shape
             colour: NDArray[Any] = bands[..., :3] if depth > 2 else bands[..., :1]
-            if self.range is not None:
-                low, high = self.range if self.ranges is None else self.ranges[2 * number : 2 * number + 2]
+            if (bounds := self.range_of(number)) is not None:
+                low, high = bounds
                 colour = (colour - np.float32(low)) / np.float32(max(high - low, 1))
             alpha = None
             if self.mode.endswith("A"):
                 alpha = bands[..., -1] if depth % 2 == 0 else np.full((height, width), 255, np.uint8)
             yield np.broadcast_to(colour, (height, width, 3)), alpha
+
+    def range_of(self, number: int) -> tuple[int, int] | None:
+        """(low, high) of one frame in mode I;16, else None."""
+        return self.range if self.ranges is None else (self.ranges[2 * number], self.ranges[2 * number + 1])
 
     def thumbnail(self, side: int) -> Picture:
         """The first frame in the common mode, made smaller so that its longer side has `side` pixels."""

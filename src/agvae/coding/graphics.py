@@ -1,4 +1,4 @@
-"""Where a picture is a graphic: blocks with repeated or few colours, whose pixels are worth coding without loss.
+"""Where a picture is a graphic: blocks of colours that are repeated, few or in even steps, worth coding without loss.
 
 Everything here is cheap beside the networks, since photographs pay for it, too.
 """
@@ -9,15 +9,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 BLOCK = 32
 """Pixels a side of a block; tiles hold whole ones."""
-_REPEATED = 0.5
-"""Share of pixels equal to the left or upper neighbour from which a block may be a graphic."""
+_FORESEEN = 0.5
+"""Share of pixels that follow from their neighbours from which a block may be a graphic."""
 _FEW = 48
 """Most colours of a block that may be one without repeating its neighbours: dither, mosaics, pixel art."""
 _BITS = 9.0
-"""Of a pixel without loss that does not repeat a neighbour, roughly."""
+"""Of a pixel without loss that does not follow from its neighbours, roughly."""
+_PALETTE, _GREYS = 256, 64
+"""Most colours, or shades of grey, of a picture whose colours somebody chose; photographs of grey have more."""
+_PIXELS_OF_COLOUR = 8
+"""Pixels for each colour of such a picture, at the least: any small picture has few."""
+_SAMPLED = 8
+"""Every how many rows and columns are enough to see that most photographs have more."""
 
 Map = NDArray[np.bool_]
 """Of a picture's blocks, (rows, columns)."""
@@ -29,23 +36,29 @@ class Blocks(NamedTuple):
     Attributes:
         graphic: which may be worth it.
         bits: of each without loss, roughly, (rows, columns) float.
+        palette: the picture as a whole has few colours, which are not those of a photograph.
     """
 
     graphic: Map
     bits: NDArray[np.float64]
+    palette: bool
 
 
-def look_at(colour: NDArray[np.uint8]) -> Blocks:
-    """The blocks of an image (H, W, 3)."""
-    values: NDArray[np.uint32] = colour.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+def look_at(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Blocks:
+    """The blocks of an image, (H, W, 3) of 8 bits or (H, W) of 16."""
+    values = _packed(pixels)
     new = np.ones(values.shape, np.bool_)
+    left, above, before = values[1:, :-1], values[:-1, 1:], values[:-1, :-1]
     new[:, 1:] = values[:, 1:] != values[:, :-1]
     new[1:] &= values[1:] != values[:-1]
+    new[1:, 1:] &= (values[1:, 1:] != before) & (values[1:, 1:] != left + above - before)
+    new[1:, :-1] &= left != above  # of a pixel and its upper right
     news, sizes = sums(new), sums(np.ones(values.shape, np.bool_))
     colours = _colours(values)
     rough = np.minimum(_BITS * news, sizes * np.log2(colours + 1))
     few = np.minimum(_FEW, sizes / 8)  # small ones at the edge have few in any case
-    return Blocks((news <= (1 - _REPEATED) * sizes) | (colours <= few), rough)
+    palette = pixels.ndim == 3 and _is_of_palette(pixels)
+    return Blocks((news <= (1 - _FORESEEN) * sizes) | (colours <= few) | palette, rough, palette)
 
 
 def sums(plane: NDArray[Any], side: int = BLOCK) -> NDArray[np.float64]:
@@ -67,6 +80,16 @@ def inner(blocks: Map) -> Map:
     return rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:]
 
 
+def _packed(pixels: NDArray[Any]) -> NDArray[np.uint32]:
+    """Each pixel as one number; what is added of them is so in all bands at once, modulo 2^32."""
+    bands = np.atleast_3d(pixels)
+    values = bands[..., 0].astype(np.uint32)
+    for band in range(1, bands.shape[2]):
+        values <<= np.uint32(8)
+        values |= bands[..., band]
+    return values
+
+
 def _colours(values: NDArray[np.uint32]) -> NDArray[np.float64]:
     """About how many colours each block has, up to 256: those that differ in a hash of 8 bits."""
     height, width = values.shape
@@ -76,3 +99,21 @@ def _colours(values: NDArray[np.uint32]) -> NDArray[np.float64]:
     seen = np.zeros(rows * columns * 256, np.bool_)
     seen[(block.astype(np.uint32) * np.uint32(256) + hashes).ravel()] = True
     return seen.reshape(rows, columns, 256).sum(axis=2).astype(np.float64)
+
+
+def _is_of_palette(pixels: NDArray[Any]) -> bool:
+    """Whether an image (H, W, 3) of 8 bits has few colours, and most of them none beside them, as has a palette.
+
+    A dark or smooth photograph may have as few, but side by side.
+    """
+    colours = np.zeros((0, 3), np.int16)
+    for part in (pixels[::_SAMPLED, ::_SAMPLED], pixels):
+        found = Image.fromarray(np.ascontiguousarray(part)).getcolors(_PALETTE)
+        if found is None:
+            return False
+        colours = np.array([colour for _, colour in found], np.int16)
+        if len(colours) > _GREYS and (colours == colours[:, :1]).all():
+            return False
+    distances = np.abs(colours[:, None] - colours).max(axis=2)
+    apart = (distances <= 1).sum(axis=1) == 1
+    return len(colours) * _PIXELS_OF_COLOUR <= pixels.shape[0] * pixels.shape[1] and bool(apart.mean() > 0.5)

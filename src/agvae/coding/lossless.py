@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from agvae.errors import DamagedFileError, UnsupportedFileError
+from agvae.file.payload import WITHOUT_LOSS, WITHOUT_LOSS_16
 
 Pixels = NDArray[np.uint8]
 
@@ -36,6 +37,25 @@ _EFFORT = {"quality": 80, "method": 4}
 def can_code() -> bool:
     """Whether this Pillow has WebP."""
     return bool(features.check("webp"))
+
+
+def exact_values(colour: NDArray[Any], bounds: tuple[int, int] | None) -> NDArray[Any]:
+    """What `encode_exact` takes of colour (H, W, 3) as the codec takes it.
+
+    Args:
+        bounds: of 16 bits the values that stand for 0 and 1.
+    """
+    if bounds is None:
+        return colour
+    low, high = bounds
+    return np.rint(colour[..., 0] * np.float32(high - low)).astype(np.uint16)
+
+
+def encode_exact(values: NDArray[Any]) -> tuple[bytes, bytes]:
+    """Kind and payload of a tile without loss: of (h, w, 3) uint8, or of (h, w) uint16 above the lowest."""
+    if values.dtype == np.uint8:
+        return WITHOUT_LOSS, encode_colour(values)
+    return WITHOUT_LOSS_16, encode_deep(values)
 
 
 def encode_colour(colour: Pixels, there: NDArray[np.bool_] | None = None) -> bytes:

@@ -8,7 +8,7 @@ from io import BytesIO
 
 from agvae.boxes import Box, grid
 from agvae.coding.assemble import header_of
-from agvae.coding.choice import Seen, encode_images, look_at
+from agvae.coding.choice import Seen, encode_images
 from agvae.coding.extract import Job, decoded, finished
 from agvae.coding.frames import Frames, Picture, Pixels
 from agvae.coding.loaded import load_model
@@ -41,7 +41,7 @@ class Original:
         self.frames = Frames([image], bounds)
         ((self.colour, self.alpha),) = self.frames
         visible = None if self.alpha is None or self.frames.exact else self.alpha > 0
-        self.seen = Seen(self.colour, visible)
+        self.seen = Seen(self.colour, visible, self.frames.range)
         self.boxes = grid(*self.frames.size, TILE_SIZE)
 
     @cached_property
@@ -81,7 +81,7 @@ class Preview:
             MemoryError: the image does not fit in memory.
         """
         boxes = self._original.boxes
-        if look_at(self._original.seen) is not None:
+        if self._original.seen.look is not None:
             pixels = self._at_once()
             for number in sorted(range(len(boxes)), key=lambda k: _distance(boxes[k], centre)):
                 yield boxes[number], pixels[boxes[number].slices]

@@ -2,6 +2,7 @@
 
 Size and, for most pictures, PSNR rise with the level.  Over most of the range the logarithm of the size and the PSNR
 are nearly linear in it, so a secant step or two arrive; a bracket that only shrinks makes sure that the search ends.
+Where more of a picture is worth coding without loss, its size jumps: what is without loss below stays so beyond.
 The PSNR of dark, noisy or flat pictures falls again or jumps: where the bracket does not arrive, the whole range is
 looked at.  Every trial is a real file: the answer holds for what is written, with its metadata and alpha.
 """
@@ -20,6 +21,9 @@ SIZE_TOLERANCE = 0.01
 PSNR_TOLERANCE = 0.05
 """dB by which a PSNR may miss its target."""
 
+_TRIALS = 8
+"""After which the size is taken to jump, not to bend."""
+
 _SIZE_SLOPE = math.log(22) / MAX_LEVEL
 _PSNR_SLOPE = 13.0 / MAX_LEVEL
 """Rise for each level over the whole range: where the search starts from."""
@@ -32,41 +36,47 @@ class Target(NamedTuple):
     value: float
 
 
-class OutOfReachError(ValueError):
-    """No file of a wanted size was found; `smallest` are the bytes of the smallest."""
-
-    def __init__(self, text: str, smallest: int) -> None:
-        super().__init__(text)
-        self.smallest = smallest
-
-
-def encode_to_size(encode: Callable[[int], bytes], target: float) -> bytes:
+def encode_to_size(
+    encode: Callable[[int], bytes], target: float, alike: Callable[[int, int], bytes] | None = None
+) -> bytes:
     """The largest file found of at most `target` bytes: within 1 % of it, unless the best quality or a tiny file ends
     below.
 
     Args:
         encode: gives the file of a level.
         target: bytes.
+        alike: gives the file of a level in which what is without loss is that of the file of another level, or nothing
+            if that is -1.
 
     Raises:
-        OutOfReachError: the smallest file found has more bytes.
+        ValueError: the smallest file found has more bytes.
     """
     limit = math.floor(target)
-    files: dict[int, bytes] = {}
+    bounds = (math.log(1 - SIZE_TOLERANCE), 0.0)
+    files: list[tuple[bytes, int]] = []
+    excesses: dict[int, float] = {-1: -math.inf}
 
-    def excess(level: int) -> float:
-        files[level] = encode(level)
-        return math.log(len(files[level]) / limit) if limit else math.inf
+    def excess(level: int, other: int | None = None) -> float:
+        data = encode(level) if alike is None or other is None else alike(level, other)
+        files.append((data, level))
+        return math.log(len(data) / limit) if limit else math.inf
 
-    find_level(excess, (math.log(1 - SIZE_TOLERANCE), 0.0), _SIZE_SLOPE)
-    fitting = [data for data in files.values() if len(data) <= limit]
+    def found(level: int) -> float:
+        excesses[level] = excess(level)
+        return excesses[level]
+
+    level = find_level(found, bounds, _SIZE_SLOPE, most=None if alike is None else _TRIALS)
+    below = -1 if level is None else level
+    if alike is not None and excesses[below] < bounds[0] and below < MAX_LEVEL:
+        find_level(lambda level: excess(level, below), bounds, _SIZE_SLOPE, (below, excesses[below]))
+    fitting = [data for data, _ in files if len(data) <= limit]
     if not fitting:
-        smallest = min(files, key=lambda level: len(files[level]))
+        smallest, level = min(files, key=lambda file: len(file[0]))
         msg = (
             f"a size of {limit} bytes cannot be reached: the smallest of {len(files)} files that were tried has "
-            f"{len(files[smallest])} bytes, at quality {level_to_quality(smallest):.4g}"
+            f"{len(smallest)} bytes, at quality {level_to_quality(level):.4g}"
         )
-        raise OutOfReachError(msg, len(files[smallest]))
+        raise ValueError(msg)
     return max(fitting, key=len)
 
 
@@ -129,23 +139,32 @@ def _look_everywhere(excess: Callable[[int], float], found: Mapping[int, float])
             low, high = (low, middle) if (found[middle] < 0) != (found[low] < 0) else (middle, high)
 
 
-def find_level(error: Callable[[int], float], bounds: tuple[float, float], slope: float) -> int | None:
+def find_level(
+    error: Callable[[int], float],
+    bounds: tuple[float, float],
+    slope: float,
+    known: tuple[int, float] = (-1, -math.inf),
+    most: int | None = None,
+) -> int | None:
     """A level whose error lies within bounds; if there is none, the highest one whose error lies below them.
 
     Args:
         error: of a level, 0 .. 20480; rises with it, if not at every single step.  Called about four times.
         bounds: (lowest, highest) error.
         slope: roughly how much the error rises for each level, positive.
+        known: a level whose error lies below the bounds, and that; -1 if there is none.
+        most: give up after so many calls.
 
     Returns:
-        The level, for which `error` was called; None if even level 0 is above the bounds.
+        The level, for which `error` was called, or the known one; None if even level 0 is above the bounds.
     """
     lowest, highest = bounds
     aim = (lowest + highest) / 2
-    below, above = -1, MAX_LEVEL + 1
+    below, above = known[0], MAX_LEVEL + 1
     errors: dict[int, float] = {}
-    level = MAX_LEVEL // 2
+    guess = MAX_LEVEL / 2 if below < 0 else below + (aim - known[1]) / slope
     while True:
+        level = min(max(round(guess), below + 1), above - 1)
         found = errors[level] = error(level)
         if lowest <= found <= highest:
             return level
@@ -153,11 +172,10 @@ def find_level(error: Callable[[int], float], bounds: tuple[float, float], slope
             below = level
         else:
             above = level
-        if above - below <= 1:
+        if above - below <= 1 or len(errors) == most:
             return below if below >= 0 else None
         if below in errors and above in errors and math.isfinite(errors[below]) and math.isfinite(errors[above]):
             slope = (errors[above] - errors[below]) / (above - below)
         guess = level + (aim - found) / slope if math.isfinite(found) else math.nan
         if len(errors) % 5 == 0 or not math.isfinite(guess):  # against a curve that bends: halve the bracket
             guess = (below + above) / 2 if below >= 0 else 0
-        level = min(max(round(guess), below + 1), above - 1)
