@@ -9,10 +9,11 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from agvae.batch.cluster import on_cluster
 from agvae.batch.inputs import Search
 from agvae.batch.plan import Job, Refused, check_pattern, planned
 from agvae.batch.processes import Death, in_processes
@@ -24,6 +25,9 @@ from agvae.conversion.to_agv import Encoding
 from agvae.images import is_image_name, register_readers
 from agvae.settings import options
 from agvae.whole_file import make_folder, remove_leftovers
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 Inputs = Iterable[str | os.PathLike[str]]
 _MEMORY = 1 << 30
@@ -39,10 +43,19 @@ class Batch:
         left_out: how many files of folders are none to read, by suffix or reason.
     """
 
-    def __init__(self, sources: Inputs, search: Search, folder: Path, pattern: str, work: Work, jobs: int) -> None:
+    def __init__(
+        self,
+        sources: Inputs,
+        search: Search,
+        folder: Path,
+        pattern: str,
+        work: Work,
+        jobs: int,
+        scheduler: str | Client | None,
+    ) -> None:
         self._jobs, self._refused = planned(search(sources), folder, pattern)
         self._total = len(self._jobs) + len(self._refused)
-        self._work, self._count, self._folder = work, jobs, folder
+        self._work, self._count, self._scheduler, self._folder = work, jobs, scheduler, folder
         self.left_out: Counter[str] = search.left_out
 
     def __len__(self) -> int:
@@ -53,7 +66,7 @@ class Batch:
         """
         Raises:
             OSError: the disk is full.  What is done is done, and the same batch goes on from there.
-            RuntimeError: worker processes cannot be started.
+            RuntimeError: worker processes cannot be started, or the cluster is gone.
         """
         yield from map(_refusal, self._refused)
         jobs, self._jobs, self._refused = self._jobs, [], []
@@ -72,7 +85,7 @@ class Batch:
                     ready.append(done)
 
         try:
-            for result in self._results(to_do(), min(self._count, len(jobs))):
+            for result in self._results(to_do()):
                 yield from _drained(ready)
                 yield result
                 if result.errno in FULL:
@@ -82,18 +95,23 @@ class Batch:
             for folder in folders:
                 remove_leftovers(folder)
 
-    def _results(self, jobs: Iterator[Job], count: int) -> Iterator[Result]:
+    def _results(self, jobs: Iterator[Job]) -> Iterator[Result]:
         """What becomes of the jobs; those that memory did not suffice for are tried again, one at a time."""
         again = list[Job]()
-        for job, outcome in in_processes(jobs, self._work, count):
+        for job, outcome in self._done(jobs):
             if isinstance(outcome, Death) or outcome.memory:
                 again.append(job)
             else:
                 yield outcome
-        for job, outcome in in_processes(again, self._work, 1):
+        for job, outcome in self._done(iter(again), alone=True):
             if isinstance(outcome, Death):
                 outcome = Result(job.source, job.target, "failed", error=f"{job.source}: {outcome}")
             yield outcome
+
+    def _done(self, jobs: Iterator[Job], *, alone: bool = False) -> Iterator[tuple[Job, Result | Death]]:
+        if self._scheduler is not None:
+            return on_cluster(jobs, self._work, self._scheduler, alone=alone)
+        return in_processes(jobs, self._work, 1 if alone else min(self._count, self._total))
 
 
 def encode(
@@ -117,6 +135,7 @@ def encode(
     jobs: int | None = None,
     threads: int | None = None,
     max_pixels: int | None = None,
+    scheduler: str | Client | None = None,
 ) -> Batch:
     """Pictures to .agv files in a folder, which keeps the folders that they lie in.
 
@@ -134,6 +153,7 @@ def encode(
         jobs: processes; by default as many as there are cores and memory for, which is too many for a GPU.
         threads: of each process; by default the cores' share, unless `agvae.options` says another number.
         max_pixels: fail for pictures of more; by default Pillow's limit holds.
+        scheduler: instead of jobs, the address of a Dask scheduler whose workers see the same files, or a client of it.
 
     Raises:
         ValueError: an option is outside its range.
@@ -157,7 +177,7 @@ def encode(
     if Path(name).suffix.lower() != ".agv":
         msg = f"{name}: an AGV file has the extension .agv"
         raise ValueError(msg)
-    return _batch(sources, folder, wanted, name, conversion, preserve, force, jobs, threads)
+    return _batch(sources, folder, wanted, name, conversion, preserve, force, jobs, threads, scheduler)
 
 
 def decode(
@@ -179,6 +199,7 @@ def decode(
     jobs: int | None = None,
     threads: int | None = None,
     max_pixels: int | None = None,
+    scheduler: str | Client | None = None,
 ) -> Batch:
     """.agv files to files of another format in a folder, which keeps the folders that they lie in.
 
@@ -220,7 +241,7 @@ def decode(
     def wanted(path: PurePath) -> bool:
         return path.suffix.lower() == ".agv" and not path.name.startswith(".")
 
-    return _batch(sources, folder, wanted, pattern, conversion, preserve, force, jobs, threads)
+    return _batch(sources, folder, wanted, pattern, conversion, preserve, force, jobs, threads, scheduler)
 
 
 def _batch(
@@ -233,21 +254,29 @@ def _batch(
     force: bool,
     jobs: int | None,
     threads: int | None,
+    scheduler: str | Client | None,
 ) -> Batch:
     if isinstance(sources, str | os.PathLike):
         sources = [sources]
     out = Path(folder)
     check_pattern(pattern)
+    if scheduler is not None and jobs is not None:
+        msg = "a cluster has its own processes: give only one of jobs and scheduler"
+        raise ValueError(msg)
     make_folder(out)
     remove_leftovers(out)
     if not os.access(out, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, "no file can be made in this folder", str(folder))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = jobs or max(1, min(cores, _memory() // _MEMORY))
-    settings = {option: getattr(options, option) for option in ("device", "dtype", "weights", "offline")}
-    settings["threads"] = threads or options.threads or max(1, cores // count)
+    settings: dict[str, Any] = {
+        option: getattr(options, option) for option in ("device", "dtype", "weights", "offline")
+    }
+    wanted_threads = threads or options.threads or (None if scheduler else max(1, cores // count))
+    if wanted_threads is not None:
+        settings["threads"] = wanted_threads
     work = Work(conversion, settings, Image.MAX_IMAGE_PIXELS, force, preserve)
-    return Batch(sources, Search(wanted, out), out, pattern, work, count)
+    return Batch(sources, Search(wanted, out), out, pattern, work, count, scheduler)
 
 
 def _memory() -> int:

@@ -40,12 +40,14 @@ _MOST_STARTS = 3
 
 @dataclass(frozen=True)
 class Death:
-    """What became of a process that should have done a job."""
+    """What became of a process that should have done a job: its exit status, None where that is not known."""
 
     status: int | None
 
     def __str__(self) -> str:
-        if self.status is not None and self.status < 0:
+        if self.status is None:
+            return "the workers that had it ended, as happens when memory is short"
+        if self.status < 0:
             number = -self.status
             name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
             memory = ", as happens when memory is short" if name == "SIGKILL" else ""

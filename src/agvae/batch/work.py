@@ -8,6 +8,7 @@ import stat
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -86,6 +87,23 @@ class Work:
             setattr(options, name, value)
         Image.MAX_IMAGE_PIXELS = self.limit
         register_readers()
+
+    @contextmanager
+    def visiting(self, threads: int) -> Iterator[None]:
+        """For jobs in a process of others, which is left as it was; `threads` unless another number was asked for."""
+        from PIL import Image
+
+        import pillow_agvae  # noqa: F401  # so that .agv files can be read and written
+        from agvae.images import register_readers
+
+        register_readers()
+        limit = Image.MAX_IMAGE_PIXELS
+        with options.using(**{"threads": threads, **self.settings}):
+            Image.MAX_IMAGE_PIXELS = self.limit
+            try:
+                yield
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
 
     def __call__(self, job: Job) -> Result:
         start = time.perf_counter()

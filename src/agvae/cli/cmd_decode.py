@@ -64,6 +64,7 @@ def _run_batch(args: argparse.Namespace) -> int:
         force=args.force,
         jobs=args.jobs,
         threads=args.threads,
+        scheduler=args.scheduler,
     )
     return run_batch(args, found, "decoded")
 

@@ -60,6 +60,7 @@ def _run_batch(args: argparse.Namespace) -> int:
         force=args.force,
         jobs=args.jobs,
         threads=args.threads,
+        scheduler=args.scheduler,
         max_pixels=args.max_pixels,
     )
     return run_batch(args, found, "encoded")

@@ -52,6 +52,11 @@ def add_paths(parser: argparse.ArgumentParser, command: str, read: str, written:
         help="processes; default as cores and memory allow (for a GPU take 1 or 2)",
     )
     many.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask cluster whose workers see the same files, such as tcp://host:8786",
+    )
+    many.add_argument(
         "--log", type=file_or_standard, metavar="FILE", help="add a line of JSON for each file; - is standard output"
     )
     parser.add_argument(
@@ -91,7 +96,7 @@ def check_usage(args: argparse.Namespace) -> None:
         if "-" in args.paths:
             args.usage_error("what comes from standard input has no name in DIR: give one IN and one OUT")
         return
-    for option in ("name", "jobs", "log"):
+    for option in ("name", "jobs", "scheduler", "log"):
         if getattr(args, option) is not None:
             args.usage_error(f"--{option} is for many files, which need --out DIR")
     if len(args.paths) == 1:

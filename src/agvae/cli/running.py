@@ -34,7 +34,13 @@ _COMMANDS = {
     "demo": "Encode and decode the bundled photograph",
 }
 """Each is the module `agvae.cli.cmd_NAME`, with `add_arguments(parser)` and `run(args) -> status`."""
-_EXTRAS = {"scipy": "eval", "matplotlib": "eval", "compressai": "train", "pytorch_msssim": "train"}
+_EXTRAS = {
+    "distributed": "dask",
+    "scipy": "eval",
+    "matplotlib": "eval",
+    "compressai": "train",
+    "pytorch_msssim": "train",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
