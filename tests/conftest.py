@@ -20,7 +20,7 @@ from hypothesis import settings
 from agvae.coding.loaded import forget_models
 from agvae.training.export import export_checkpoint
 from agvae.weights import registries
-from tests.support.helpers import TINY, started
+from tests.support.helpers import TINY, pictures, started
 
 settings.register_profile("patient", deadline=None)  # machines differ in speed
 settings.load_profile("patient")
@@ -41,7 +41,7 @@ def tiny_weights_folder(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPath
     """A folder with a registry whose only model, "tiny", is there."""
     folder = tmp_path_factory.mktemp("weights")
     path = folder / "tiny.safetensors"
-    export_checkpoint(tiny_checkpoint, path, "tiny")
+    export_checkpoint(tiny_checkpoint, path, "tiny", calibrate=pictures(4))
     entry = {
         "preset": "tiny",
         "file": path.name,

@@ -11,7 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agvae.networks import AGVAE, ModelConfig
+from agvae.entropy.exact import freeze
+from agvae.networks import AGVAE, EntropyModel, ModelConfig
+from agvae.networks.inference import prepare
+from agvae.training.calibrate import calibrated_units
 
 TINY = ModelConfig(
     preset="tiny",
@@ -57,9 +60,23 @@ def started(config: ModelConfig = TINY) -> AGVAE:
     """An untrained but working model: the DCT start on synthetic pictures, everything else random."""
     torch.manual_seed(0)
     model = AGVAE(config)
-    crops = np.stack([picture(128, 128, seed) for seed in range(4)])
-    model.start(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
+    model.start(pictures(4))
     return model.eval()
+
+
+def pictures(count: int, size: int = 128) -> torch.Tensor:
+    """(count, 3, size, size) in [0, 1]."""
+    crops = np.stack([picture(size, size, seed) for seed in range(count)])
+    return torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
+
+
+def integer_entropy(config: ModelConfig = TINY) -> EntropyModel:
+    """The entropy model of such a model, frozen, in integers."""
+    model = started(config)
+    units = calibrated_units(model, pictures(1))
+    freeze(model.entropy, units)
+    prepare(model, torch.device("cpu"), torch.device("cpu"), units)
+    return model.entropy
 
 
 class CountingFile(io.BytesIO):

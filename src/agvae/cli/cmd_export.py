@@ -16,6 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=file, metavar="CHECKPOINT", help="written by agvae train")
     parser.add_argument("output", type=file, nargs="?", metavar="OUT", help="default NAME.safetensors")
     parser.add_argument("--name", default="custom", help="name of the model in registry and files; default custom")
+    parser.add_argument(
+        "--calibrate",
+        action="append",
+        metavar="DATA",
+        help="images to find the units of the entropy model's integers with, as for agvae train --data; default: those"
+        " that it was trained with",
+    )
     add_force(parser)
 
 
@@ -34,6 +41,6 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(msg)
     make_folder(output.parent)
     check_paths(args.checkpoint, output, args.force)
-    export_checkpoint(args.checkpoint, output, args.name, replace=args.force)
+    export_checkpoint(args.checkpoint, output, args.name, replace=args.force, calibrate=args.calibrate)
     print(json.dumps(dict([describe_model(output)]), indent=1))
     return 0

@@ -1,9 +1,9 @@
 """A trained network on a device: transforms, and exact entropy coding, of batches of equal shape.
 
-Tensors are channels-last.  Everything between the bitstream and y-hat is exact (`agvae.entropy.exact`) and runs in
-float64, on the CPU if the device has no such type; g_a and g_s run in `agvae.options.dtype`.  Nothing depends on what
-the calling program has set PyTorch to: default type and device, autocast, inference and gradients; nor is that, or the
-state of a random generator, changed.
+Tensors are channels-last.  Everything between the bitstream and y-hat is exact: in integers and float32
+(`agvae.entropy.integers`) or, if the model's file has no units, in float64 (`agvae.entropy.exact`); g_a and g_s run in
+`agvae.options.dtype`.  Nothing depends on what the calling program has set PyTorch to: default type and device,
+autocast, inference and gradients; nor is that, or the state of a random generator, changed.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Packed(NamedTuple):
 
 
 class Model:
-    """A trained network ready to code: transforms in float32, entropy model frozen in exact float64.
+    """A trained network ready to code: transforms in float32, an exact entropy model.
 
     Every method takes one level (0 .. 20480, see `agvae.quality`) for each image of its batch.
 
@@ -77,7 +77,8 @@ class Model:
 
     Attributes:
         device: where g_a and g_s run.
-        exact_device: where everything else runs, the CPU if `device` has no float64.
+        exact_device: where everything else runs, the CPU if `device` has no float64, which may have to stand in.
+        exact_type: float32 for an entropy model in integers, else float64.
 
     Raises:
         ValueError: no such device.
@@ -113,10 +114,11 @@ class Model:
                 load_parameters(self.network, file.state)
             self.y_coder = TableCoder(with_mirror_images(Tables.from_tensors(file.tables, "y")))
             self.z_coder = TableCoder(Tables.from_tensors(file.tables, "z"))
+            prepare(self.network, self.device, self.exact_device, file.units)
         except (RuntimeError, KeyError, IndexError, ValueError) as error:
             msg = f"model file {os.fspath(path)!r} does not fit its own configuration: {error}"
             raise WeightsError(msg) from error
-        prepare(self.network, self.device, self.exact_device)
+        self.exact_type = torch.float32 if file.units else torch.float64
 
     def beta(self, level: int) -> float:
         """What a squared error of 8 bits costs in bits at a level, log-linear between the trained ones (equation 8).
@@ -187,7 +189,7 @@ class Model:
             return list(rounded)
 
         z_hat = [symbols.reshape(z.shape[1:]) for symbols in code(self.z_coder, z, _z_indices(z.shape))]
-        targets = iter(self.network.entropy.split(y.double()))
+        targets = iter(self.network.entropy.split(y.to(self.exact_type)))
 
         def visit(p: StepParameters, indices: list[Indices]) -> list[Symbols]:
             return code(self.y_coder, next(targets) - p.mu, indices)
@@ -242,7 +244,7 @@ class Model:
 
     def _walk(self, z: Sequence[Symbols], height: int, width: int, weights: Tensor, visit: Visit) -> list[Latents]:
         """The exact path from z to y-hat; `visit` gives each step's symbols for its table indices."""
-        z_hat = torch.from_numpy(np.stack(z)).to(self.exact_device).double()
+        z_hat = torch.from_numpy(np.stack(z)).to(self.exact_device, self.exact_type)
         y: list[list[Symbols]] = []
 
         def step(p: StepParameters) -> Tensor:

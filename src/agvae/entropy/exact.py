@@ -1,4 +1,4 @@
-"""Arithmetic with one result on every machine: dyadic rationals in float64.
+"""Arithmetic with one result on every machine: dyadic rationals in float64, for networks of any kind of layers.
 
 The entropy decoder needs the very numbers that the encoder used, on another device, with other kernels and
 other summation orders.  Here weights are multiples of 2^-16 and activations multiples of 2^-10 with
@@ -8,16 +8,24 @@ No rounding happens, so no order of summation, fused multiply-add or blocking ca
 
 Ballé et al. 2019 came to the same end with integer networks that are trained as such; here any network is frozen.
 
+Networks whose sums are all in layers with a form in integers need float32 only, see `agvae.entropy.integers`.
+
 The rule throughout the package: a network evaluated in float64 is on the exact path and rounds its
 activations with `fix`; in any other type the same code trains.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from agvae.entropy.integers import nearest
 
 WEIGHT_BITS = 16
 ACTIVATION_BITS = 10
@@ -95,18 +103,28 @@ def grid_bits(values: Tensor) -> int:
     return next((k for k in range(WEIGHT_BITS, -WEIGHT_BITS, -1) if round(largest * 2.0**k) < 2**15), -WEIGHT_BITS)
 
 
-def freeze(module: torch.nn.Module) -> None:
+def freeze(module: torch.nn.Module, units: Mapping[str, Tensor] = MappingProxyType({})) -> None:
     """Put every parameter and buffer of an entropy network on a grid of 2^-16 or coarser, and the module into float64.
 
     The grid of each is the finest on which its values are 16-bit integers (`grid_bits`).  Integers stay as they are.
+
+    Args:
+        units: of the inputs of layers, by name, whose sums are to be exact in float32 (`agvae.entropy.integers`).
 
     Raises:
         ValueError: the weights of an output sum to 2^15 or more, so that exactness could not be promised.
     """
     module.to(torch.float64)
     with torch.no_grad():
+        for name, inputs in units.items():
+            layer: Any = module.get_submodule(name)
+            bias = getattr(layer, "bias", None)
+            weight, offset = nearest(layer.weight, bias, inputs)
+            layer.weight.copy_(weight)
+            if bias is not None:
+                bias.copy_(offset)
         for name, values in (*module.named_parameters(), *module.named_buffers()):
-            if not values.is_floating_point():
+            if not values.is_floating_point() or name.rpartition(".")[0] in units:
                 continue
             unit = 2.0 ** -grid_bits(values)
             values.copy_((values / unit).round() * unit)

@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 import torch
+from torch import Tensor
 
 from agvae.progress import checkpoint
 from agvae.runtime import after_fork, helping
@@ -59,6 +60,29 @@ def each_band(work: _Work, batch: int, height: int) -> None:
             layer.wait_for_one(PATIENCE if helped else 0)
     finally:
         layer.left.clear()  # what helpers are at they finish, which nobody waits for but the end of the process
+
+
+def wanted(x: Tensor) -> bool:
+    """Whether layers should work on a map (B, H, W, C) in bands: float32 on the CPU, without autocast or gradients."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and x.dim() == 4
+        and not torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and not inside()
+    )
+
+
+def mapped(work: Callable[[Tensor, int], Tensor], x: Tensor, channels: int) -> Tensor:
+    """A layer that sees each position alone, in bands: work(rows of x, number of the image), with so many channels."""
+    out = x.new_empty(*x.shape[:3], channels)
+
+    def band(image: slice, top: int, bottom: int) -> None:
+        out[image, top:bottom] = work(x[image, top:bottom], image.start)
+
+    each_band(band, *x.shape[:2])
+    return out
 
 
 class _Layer:

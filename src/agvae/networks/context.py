@@ -64,14 +64,16 @@ class ParameterHead(nn.Module):
         self.weight = nn.Parameter(weight)
 
     def forward(self, features: Tensor, step: int) -> Tensor:
-        classes = to_classes(features)
-        weight = of_step(self.weight, step)
+        return fix(self.products(to_classes(features), of_step(self.weight, step))).unflatten(-1, (-1, PARAMETERS))
+
+    def products(self, classes: Tensor, weight: Tensor) -> Tensor:
+        """Of each class (4, B, h, w, W) with its matrix (4, 3 M/4, W) -> (4, B, h, w, 3 M/4)."""
         out = torch.bmm(classes.flatten(1, 3), weight.transpose(1, 2))
-        return fix(out).reshape(*classes.shape[:4], -1, PARAMETERS)
+        return out.reshape(*classes.shape[:4], -1)
 
 
 class ContextModel(nn.Module):
-    """Entropy parameters of every step from hyper features and the latents decoded so far; exact in float64.
+    """Entropy parameters of every step from hyper features and the latents decoded so far.
 
     step 0:  first(features)             step k:  head(block_k(adapt_k([features, y-hat of steps before, else 0])))
     """

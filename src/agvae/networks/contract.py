@@ -131,7 +131,8 @@ class EntropyWalk(Part, Protocol):
     """What encoder and decoder must compute alike, from z-hat to the parameters of each step of y.
 
     In float64, on weights that `agvae.entropy.exact.freeze` has put on a grid, every result must be exact; layers of
-    `agvae.networks.layers` and sums that end with `agvae.entropy.exact.fix` are.
+    `agvae.networks.layers` and sums that end with `agvae.entropy.exact.fix` are.  One that is also exact with these
+    layers in integers and all else in float32 says so, `agvae.networks.integer_layers.fit_for_integers`.
     """
 
     def walk(self, z_hat: Tensor, weights: Tensor, height: int, width: int) -> Walk:

@@ -35,7 +35,7 @@ class HyperAnalysis(nn.Module):
 
 
 class HyperSynthesis(nn.Module):
-    """h_s: inverse-gained z (B, hz, wz, c_hp) -> features (B, 4 hz, 4 wz, entropy_width); exact in float64.
+    """h_s: inverse-gained z (B, hz, wz, c_hp) -> features (B, 4 hz, 4 wz, entropy_width).
 
         features = block2(act(d2s(up2(block1(act(d2s(up1(z)))))) + level_bias))
 
@@ -54,5 +54,5 @@ class HyperSynthesis(nn.Module):
         """`level_bias` (B, 1, 1, entropy_width) tells the network the level."""
         h = activate(depth_to_space(self.up1(z), 2))
         h = self.block1(h)
-        h = activate(depth_to_space(self.up2(h), 2) + level_bias)
-        return self.block2(h)
+        h = depth_to_space(self.up2(h), 2)
+        return self.block2(activate(h + level_bias.to(h.dtype)))

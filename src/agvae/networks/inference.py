@@ -6,23 +6,38 @@ blocks work band by band (`agvae.networks.bands`), which gives the same numbers 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
+from agvae.errors import require
 from agvae.networks import bands, kernels
 from agvae.networks.autoencoder import GainedAutoencoder
-from agvae.networks.layers import GainedBlock, Pointwise, Trunk
+from agvae.networks.integer_layers import fit_for_integers, use_integers
+from agvae.networks.layers import Block, FeedForward, GainedBlock, Pointwise, Trunk
 from agvae.progress import checkpoint
 
 
-def prepare(network: GainedAutoencoder, device: torch.device, exact_device: torch.device) -> None:
+def prepare(
+    network: GainedAutoencoder, device: torch.device, exact_device: torch.device, units: Mapping[str, Tensor]
+) -> None:
     """Have a network, in its place, code pictures and no longer learn.
 
     Args:
         device: of g_a and g_s and their gain units, in float32.
-        exact_device: of all else; the entropy model in float64.
+        exact_device: of all else.
+        units: of the inputs of the entropy model's layers, which then work in integers; without any it is in float64.
+
+    Raises:
+        ValueError: units do not fit the entropy model, or its sums would not be exact.
     """
-    network.get_submodule("entropy").to(torch.float64)
+    entropy = network.get_submodule("entropy")
+    if units:
+        require(fit_for_integers(entropy), "the entropy model is not fit for integers")
+        use_integers(entropy, units)
+    else:
+        entropy.to(torch.float64)
     network.requires_grad_(False).eval().to(exact_device)
     for name in ("analysis", "gain", "inverse_gain", "synthesis"):
         network.get_submodule(name).to(device)
@@ -36,12 +51,19 @@ class _PointwiseInBands(Pointwise):
     def forward(self, x: Tensor) -> Tensor:
         if bands.inside():
             return kernels.pointwise(x, self.weight, self.bias, one_thread=True)
-        if not _wanted(x):
+        if not bands.wanted(x):
             return super().forward(x)
-        out = x.new_empty(*x.shape[:3], self.out_features)
+        return bands.mapped(lambda rows, _: self(rows), x, self.out_features)
+
+
+class _BlockInBands(Block):
+    def forward(self, x: Tensor) -> Tensor:
+        if not bands.wanted(x):
+            return super().forward(x)
+        out = torch.empty_like(x)
 
         def work(image: slice, top: int, bottom: int) -> None:
-            out[image, top:bottom] = self(x[image, top:bottom])
+            torch.add(x[image, top:bottom], _rows(self.branch, x[image], top, bottom), out=out[image, top:bottom])
 
         bands.each_band(work, *x.shape[:2])
         return out
@@ -49,31 +71,28 @@ class _PointwiseInBands(Pointwise):
 
 class _GainedBlockInBands(GainedBlock):
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        if not _wanted(x):
+        if not bands.wanted(x):
             return super().forward(x, weights)
         gain = self.gain(weights)
         out = torch.empty_like(x)
-        height = x.shape[1]
 
         def work(image: slice, top: int, bottom: int) -> None:
-            first = max(top - 1, 0)
-            branch = self.branch(x[image, first : min(bottom + 1, height)], slice(top - first, bottom - first))
+            branch = _rows(self.branch, x[image], top, bottom)
             torch.addcmul(x[image, top:bottom], branch, gain[image], out=out[image, top:bottom])
 
         bands.each_band(work, *x.shape[:2])
         return out
 
 
-_IN_BANDS: dict[type, type] = {Pointwise: _PointwiseInBands, Trunk: _PointwiseInBands, GainedBlock: _GainedBlockInBands}
+def _rows(branch: FeedForward, x: Tensor, top: int, bottom: int) -> Tensor:
+    first = max(top - 1, 0)
+    found: Tensor = branch(x[:, first : bottom + 1], slice(top - first, bottom - first))
+    return found
 
 
-def _wanted(x: Tensor) -> bool:
-    """Whether layers should work on a map (B, H, W, C) in bands: float32 on the CPU, without autocast or gradients."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype == torch.float32
-        and x.dim() == 4
-        and not torch.is_grad_enabled()
-        and not torch.is_autocast_enabled("cpu")
-        and not bands.inside()
-    )
+_IN_BANDS: dict[type, type] = {
+    Pointwise: _PointwiseInBands,
+    Trunk: _PointwiseInBands,
+    Block: _BlockInBands,
+    GainedBlock: _GainedBlockInBands,
+}

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agvae.entropy.integers import float32_is_exact
+
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, *, one_thread: bool = False) -> Tensor:
     """x W^T + b over channels: (..., C_in) times (C_out, C_in) -> (..., C_out).
@@ -19,12 +21,10 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, *, one_thread: boo
     plain = x.dtype == torch.float32 and x.device.type == "cpu" and x.dim() == 4
     if not plain or torch.is_autocast_enabled("cpu"):
         return F.linear(x, weight, bias)
-    maps, kernel = x.permute(0, 3, 1, 2), weight[:, :, None, None]
+    kernel = weight[:, :, None, None]
     if one_thread and torch.backends.mkldnn.is_available():
-        y = torch.mkldnn_convolution(maps, kernel, bias, (0, 0), (1, 1), (1, 1), 1)
-    else:
-        y = F.conv2d(maps, kernel, bias)
-    return y.permute(0, 2, 3, 1)
+        return _onednn(x, kernel, bias)
+    return F.conv2d(x.permute(0, 3, 1, 2), kernel, bias).permute(0, 2, 3, 1)
 
 
 def depthwise(x: Tensor, weight: Tensor, bias: Tensor, border: str) -> Tensor:
@@ -42,6 +42,36 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor, border: str) -> Tensor:
     if border == "replicate":
         x, padding = _edges_repeated(x), 0
     y = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=padding, groups=x.shape[-1])
+    return y.permute(0, 2, 3, 1)
+
+
+def exact_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`pointwise` in float32 of integers and weights as in `agvae.entropy.integers`, with one result everywhere.
+
+    Where float32 would not be multiplied as such, be it that others want TF32, the same sums are made in float64.
+    """
+    if not float32_is_exact(x.device):
+        bias = None if bias is None else bias.double()
+        return F.linear(x.double(), weight.double(), bias).float()
+    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return F.linear(x, weight, bias)
+    return _onednn(x, weight[:, :, None, None], bias)
+
+
+def exact_depthwise(x: Tensor, weight: Tensor, bias: Tensor, border: str) -> Tensor:
+    """`depthwise` in float32, exact as `exact_pointwise`; never by Winograd's or Fourier's sums, which round."""
+    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available() or not float32_is_exact(x.device):
+        return _shifted_sum(x, weight, bias, border)
+    padding = 1
+    if border == "replicate":
+        x, padding = _edges_repeated(x), 0
+    return _onednn(x, weight, bias, padding, x.shape[-1])
+
+
+def _onednn(x: Tensor, kernel: Tensor, bias: Tensor | None, padding: int = 0, groups: int = 1) -> Tensor:
+    """A direct convolution of channels-last maps, without PyTorch's choice among other kernels."""
+    maps = x.permute(0, 3, 1, 2)
+    y = torch.mkldnn_convolution(maps, kernel, bias, (padding, padding), (1, 1), (1, 1), groups)
     return y.permute(0, 2, 3, 1)
 
 

@@ -79,7 +79,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual block of the entropy networks: x + f(x), exact in float64; (B, H, W, C) -> the same shape."""
+    """Residual block of the entropy networks: x + f(x), (B, H, W, C) -> the same shape."""
 
     def __init__(self, channels: int, border: str = "zeros") -> None:
         super().__init__()

@@ -31,10 +31,16 @@ class OfLevels(NamedTuple):
 class EntropyModel(nn.Module):
     """Everything that encoder and decoder must compute alike: z' -> features -> parameters of each step.
 
-    In float64 (after `agvae.entropy.exact.freeze`) every result is exact; in other types it trains.
+    Exact in integers (`agvae.networks.integer_layers`) or in float64, after `agvae.entropy.exact.freeze`; before, it
+    trains.
     The networks see latents at the scale of the ungained y: `context_gain` brings y-hat of any level there and
     mu back, and `prior` holds each level's marginal parameters, so one network serves all levels.
+
+    Attributes:
+        in_integers: it may work in float32, see `agvae.networks.integer_layers.fit_for_integers`.
     """
+
+    in_integers = True
 
     def __init__(self, config: EntropyShape) -> None:
         super().__init__()
@@ -65,15 +71,15 @@ class EntropyModel(nn.Module):
 
     def features(self, z_hat: Tensor, weights: Tensor, height: int, width: int) -> Tensor:
         """Inverse-gained z-hat (section 3.4) through h_s: (B, hz, wz, c_hp) -> (B, height, width, W)."""
-        z = fix(z_hat * self.inverse_hyper_gain(weights))
+        z = fix(z_hat * self.inverse_hyper_gain(weights).to(z_hat.dtype))
         bias = fix(weights @ self.level_bias.to(weights.dtype))
         return self.hyper_synthesis(z, bias[:, None, None])[:, :height, :width]
 
     def of_levels(self, weights: Tensor) -> OfLevels:
         """What depends on the levels of a batch alone."""
-        prior = fix(weights @ self.prior.to(weights.dtype)).to(weights.dtype).unflatten(-1, (self.latent, PARAMETERS))
+        prior = fix(weights @ self.prior.to(weights.dtype)).unflatten(-1, (self.latent, PARAMETERS))
         gain, inverse = (self.context_gain(weights, reciprocal=inverse)[:, 0, 0] for inverse in (False, True))
-        return OfLevels(*map(self._by_quarter, (gain, inverse, prior)))
+        return OfLevels(*(self._by_quarter(part.to(self.prior.dtype)) for part in (gain, inverse, prior)))
 
     def parameters_of_step(
         self, features: Tensor, scaled: list[Tensor], levels: OfLevels

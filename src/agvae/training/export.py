@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from agvae.entropy.exact import freeze
 from agvae.entropy.tables import asymmetric_tables, factorized_tables
 from agvae.networks import Config, GainedAutoencoder, build, config_from_dict
+from agvae.networks.integer_layers import fit_for_integers
+from agvae.training.calibrate import CROP, calibrated_units, sample
 from agvae.training.checkpoint import CHECKPOINT
 from agvae.weights.model_file import ModelFile, model_file_bytes
 from agvae.whole_file import check_target, write_whole
@@ -19,18 +23,27 @@ from agvae.whole_file import check_target, write_whole
 _CHECKPOINT_KEYS = {"options", "config", "average", "step", "elapsed", "device"}
 
 
-def model_file_of(model: GainedAutoencoder, card: dict[str, Any]) -> ModelFile:
+def model_file_of(model: GainedAutoencoder, card: dict[str, Any], pictures: Tensor | None = None) -> ModelFile:
     """What a model file holds of a network, whose entropy model is frozen for it (`agvae.entropy.exact.freeze`).
 
     The density of z, of which coding needs the tables alone, comes along so that training can go on from the file.
+
+    Args:
+        pictures: to find the units of integers with, see `agvae.training.calibrate`; without them, and if it is not
+            fit for integers, the entropy model works in float64.
     """
-    freeze(model.get_submodule("entropy"))
+    units = (
+        {}
+        if pictures is None or not fit_for_integers(model.get_submodule("entropy"))
+        else calibrated_units(model, pictures)
+    )
+    freeze(model.get_submodule("entropy"), units)
     model.get_submodule("density").float()
     tables = asymmetric_tables().to_tensors("y")
     tables |= factorized_tables(model.density, model.config.hyper_latent).to_tensors("z")
     state = {name: value.detach() for name, value in model.state_dict().items()}
     buffers = frozenset(name for name, _ in model.named_buffers()) & state.keys()
-    return ModelFile(model.config, state, tables, card, buffers=buffers)
+    return ModelFile(model.config, state, tables, card, buffers=buffers, units=units)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -77,7 +90,13 @@ def check_model_path(path: Path) -> None:
 
 
 def export_checkpoint(
-    checkpoint: Path, output: Path, name: str, card: dict[str, Any] | None = None, *, replace: bool = False
+    checkpoint: Path,
+    output: Path,
+    name: str,
+    card: dict[str, Any] | None = None,
+    *,
+    replace: bool = False,
+    calibrate: Sequence[str] | Tensor | None = None,
 ) -> None:
     """Write the averaged weights of a checkpoint as a safetensors model file with tables and model card.
 
@@ -87,11 +106,15 @@ def export_checkpoint(
         name: the model's name in the registry.
         card: entries to add to the model card.
         replace: whether a file that is there may be replaced; files coded with it can then be decoded no more.
+        calibrate: what to find the units of the entropy model's integers with: pictures (N, 3, H, W) in [0, 1] with
+            sides that are multiples of 64, or data as for training; by default the data that the network was trained
+            with. If these have no name, its entropy model works in float64, which takes five times as long.
 
     Raises:
-        ValueError: the output has another extension than .safetensors, the file is no checkpoint, or its network is
-            none that a model file may hold.
-        OSError: it cannot be read, or the output cannot be written, or is there and must not be replaced.
+        ValueError: the output has another extension than .safetensors, the file is no checkpoint, its network is
+            none that a model file may hold, or there is no picture in the data to calibrate with.
+        OSError: it cannot be read, or the output cannot be written, or is there and must not be replaced; or data
+            cannot be read.
     """
     check_model_path(output)
     check_target(output, replace=replace)
@@ -106,10 +129,27 @@ def export_checkpoint(
         "device": state["device"],
         **(card or {}),
     }
+    integers = fit_for_integers(model.get_submodule("entropy"))
+    pictures = _pictures(calibrate, state["options"]) if integers else None
     card["options"] = {k: v for k, v in card["options"].items() if k not in ("data", "valid", "output")}
     try:
-        data = model_file_bytes(model_file_of(model, card))
+        data = model_file_bytes(model_file_of(model, card, pictures))
     except ValueError as error:
         msg = f"{checkpoint} gives no model that can be loaded: {error}"
         raise ValueError(msg) from error
     write_whole(output, data, replace=replace)
+
+
+def _pictures(calibrate: Sequence[str] | Tensor | None, options: dict[str, Any]) -> Tensor | None:
+    if isinstance(calibrate, Tensor):
+        return calibrate
+    data = options["data"] if calibrate is None else calibrate
+    if not data:
+        return None
+    try:
+        return sample([data] if isinstance(data, str) else data, options.get("crop", CROP))
+    except (OSError, ValueError) as error:
+        if calibrate is not None:
+            raise
+        msg = f"data that the network was trained with cannot be read ({error}): name others to calibrate with"
+        raise ValueError(msg) from error

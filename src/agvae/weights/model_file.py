@@ -5,7 +5,9 @@ the kind of network and who has it, absent from older files; `entropy_bits` and 
 there are none.  Of its tensors
 
 - those named "tables.*" are tables of the entropy coder,
-- those named "entropy.*" are integers and count units of 2^-k, k being their entry in `entropy_bits`,
+- "units.LAYER.inputs" and "units.LAYER.sums" are exponents e and k of a layer of the entropy model: its inputs count
+  units of 2^-e, those of its weights and biases, "entropy.LAYER.*", for such inputs 2^-k (`agvae.entropy.integers`),
+- the others named "entropy.*" are integers and count units of 2^-k, k being their entry in `entropy_bits`,
 - those that `buffers` names are as they are, but for those of the entropy model with an entry in `entropy_bits`,
 - the others are float32, or float16 that stand for float32.
 """
@@ -35,7 +37,7 @@ MAX_MODEL, MAX_HEADER = 2**28, 2**20
 MALFORMED = (OSError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What reading foreign values in JSON and tensors may raise."""
 
-_TABLES, _ENTROPY = "tables.", "entropy."
+_TABLES, _ENTROPY, _UNITS = "tables.", "entropy.", "units."
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,13 @@ class ModelFile:
 
     Attributes:
         config: shape of the network.
-        state: the entries of the network's `state_dict()` needed for coding: those of the entropy model float64 on a
-            dyadic grid, others float32, buffers of any type.
+        state: the entries of the network's `state_dict()` needed for coding: those of the entropy model float64 and
+            exact, others float32, buffers of any type.
         tables: integer tables of the entropy coder, by name without the prefix "tables.".
         card: the model card.
         sha256: of the file, 64 hexadecimal digits; "" of what is no file yet.
         buffers: the names in `state` of what is no parameter.
+        units: e of the inputs of the entropy model's layers, int8 each, by name; none if it works in float64.
     """
 
     config: Config
@@ -58,6 +61,7 @@ class ModelFile:
     card: dict[str, Any]
     sha256: str = ""
     buffers: frozenset[str] = field(default_factory=frozenset)
+    units: dict[str, Tensor] = field(default_factory=dict)
 
 
 def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
@@ -99,7 +103,11 @@ def model_file_bytes(model: ModelFile) -> bytes:
     architecture_of(model.config)
     tensors = {_TABLES + name: table for name, table in model.tables.items()}
     bits: dict[str, int] = {}
+    for layer, inputs in model.units.items():
+        tensors |= _layer_in_integers(layer, inputs, model.state)
     for name, value in model.state.items():
+        if name in tensors:
+            continue
         if name.startswith(_ENTROPY) and value.is_floating_point():
             bits[name] = grid_bits(value)
             tensors[name] = (value * 2.0 ** bits[name]).round().to(torch.int16)
@@ -146,7 +154,13 @@ def _content(data: bytes, purpose: str) -> ModelFile:
     state: dict[str, Tensor] = {}
     tables: dict[str, Tensor] = {}
     with memory_errors(purpose), torch.device("cpu"):
-        for name, tensor in safetensors.torch.load(data).items():
+        tensors = safetensors.torch.load(data)
+        units = _units(tensors)
+        for layer, inputs in units.items():
+            state |= _layer_from_integers(layer, inputs, tensors)
+        for name, tensor in tensors.items():
+            if name in state or name.startswith(_UNITS):
+                continue
             if name.startswith(_TABLES):
                 tables[name.removeprefix(_TABLES)] = tensor
             elif name.startswith(_ENTROPY) and (name in bits or name not in buffers):
@@ -157,7 +171,66 @@ def _content(data: bytes, purpose: str) -> ModelFile:
     weights, least = sum(tensor.numel() for tensor in state.values()), config.least_weights()
     require(least <= weights, f"its network would have {least} weights or more, but the file has {weights} in all")
     held = frozenset(buffers) & state.keys()
-    return ModelFile(config, state, tables, card, hashlib.sha256(data).hexdigest(), held)
+    return ModelFile(config, state, tables, card, hashlib.sha256(data).hexdigest(), held, units)
+
+
+def _layer_in_integers(layer: str, inputs: Tensor, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a layer that works in integers.
+
+    Raises:
+        ValueError: its sums would not be exact.
+    """
+    import torch
+
+    from agvae.entropy.integers import power_of_two, row_units, to_units
+
+    weight, bias = (state.get(f"{_ENTROPY}{layer}.{part}") for part in ("weight", "bias"))
+    require(weight is not None, f"there is no layer {layer!r}")
+    assert weight is not None
+    sums = row_units(weight, bias, inputs)
+    scale = power_of_two(sums)
+    found = {
+        f"{_UNITS}{layer}.inputs": inputs,
+        f"{_UNITS}{layer}.sums": sums.to(torch.int8),
+        f"{_ENTROPY}{layer}.weight": (to_units(weight, inputs) * _along_rows(scale, weight)).to(torch.int16),
+    }
+    if bias is not None:
+        found[f"{_ENTROPY}{layer}.bias"] = (bias * scale).to(torch.int32)
+    return found
+
+
+def _units(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    import torch
+
+    from agvae.entropy.integers import UNIT_LIMIT
+
+    found = {name: tensor for name, tensor in tensors.items() if name.startswith(_UNITS)}
+    for name, tensor in found.items():
+        good = tensor.dtype == torch.int8 and tensor.dim() == 1 and name.endswith((".inputs", ".sums"))
+        require(good and tensor.int().abs().amax() <= UNIT_LIMIT, f"{name!r} are no units")
+    return {name[len(_UNITS) : -len(".inputs")]: units for name, units in found.items() if name.endswith(".inputs")}
+
+
+def _layer_from_integers(layer: str, inputs: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The parameters of a layer, float64, exactly."""
+    import torch
+
+    from agvae.entropy.integers import from_units, power_of_two
+
+    names = {part: f"{_ENTROPY}{layer}.{part}" for part in ("weight", "bias")}
+    scale = power_of_two(-tensors[f"{_UNITS}{layer}.sums"].int())
+    weight = tensors[names["weight"]]
+    require(weight.dtype == torch.int16, f"tensor {names['weight']!r} must be int16")
+    found = {names["weight"]: from_units(weight * _along_rows(scale, weight), inputs)}
+    if (bias := tensors.get(names["bias"])) is not None:
+        require(bias.dtype == torch.int32, f"tensor {names['bias']!r} must be int32")
+        found[names["bias"]] = bias * scale
+    return found
+
+
+def _along_rows(scale: Tensor, weight: Tensor) -> Tensor:
+    """In the shape of `agvae.entropy.integers.to_units`."""
+    return scale.view(*weight.shape[: 1 if weight.dim() == 4 else -1], *[1] * (3 if weight.dim() == 4 else 1))
 
 
 def _from_integers(name: str, tensor: Tensor, bits: object) -> Tensor:
