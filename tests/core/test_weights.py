@@ -610,6 +610,7 @@ def test_model_file_restores_tensors(tmp_path: Path) -> None:
         "betas": (0.1, 0.2),
         "asymmetric": True,
         "border": "zeros",
+        "context_blocks": 1,
     }
     assert model.card == {"data": "none"}
     assert model.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
