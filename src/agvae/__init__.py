@@ -1,6 +1,7 @@
 """AG-VAE image codec: `encode` and `decode` between pixels and .agv files, `read_info` about one.
 
-`encode_batch` and `decode_batch` do the same for many images at once, which is faster for small ones.
+`encode_batch` and `decode_batch` do the same for many images at once, which is faster for small ones; `agvae.batch`
+does it with thousands of files.
 
 `Metadata` is what a file can hold besides pixels, `AgvError` (an `OSError`) what is raised for a file that is
 none, is damaged, or needs weights that are not here (its kinds are in `agvae.errors`), `options` are the settings of
@@ -11,6 +12,7 @@ Importing this package imports neither NumPy nor PyTorch; the first use of a fun
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from agvae import runtime as runtime  # it prepares what an exit handler could not
@@ -19,13 +21,14 @@ from agvae.settings import options
 from agvae.shortage import loading
 
 if TYPE_CHECKING:
+    from agvae import batch
     from agvae.api import decode, decode_batch, encode, encode_batch
     from agvae.container import Metadata
     from agvae.file.info import read_info
 
     __version__: str
 
-__all__ = ["AgvError", "Metadata", "decode", "decode_batch", "encode", "encode_batch", "options", "read_info"]
+__all__ = ["AgvError", "Metadata", "batch", "decode", "decode_batch", "encode", "encode_batch", "options", "read_info"]
 
 
 def __getattr__(name: str) -> Any:
@@ -44,6 +47,8 @@ def __getattr__(name: str) -> Any:
         from agvae.file.info import read_info
 
         return read_info
+    if name == "batch":
+        return importlib.import_module("agvae.batch")
     if name in __all__:
         with loading():
             from agvae import api

@@ -372,6 +372,17 @@ class TestInBetween:
         assert self.work(come, monkeypatch, job).status == "skipped"
         assert job.target.read_bytes() == b"theirs"
 
+    @posix
+    def test_a_target_that_is_a_pipe_or_a_folder(self, tmp_path: Path) -> None:
+        pictures(tmp_path / "in", ["a.png", "b.png"])
+        (tmp_path / "out" / "b.agv").mkdir(parents=True)
+        os.mkfifo(tmp_path / "out" / "a.agv")
+        results = lossless([tmp_path / "in"], tmp_path / "out")
+        assert [result.error for result in results] == [
+            f"{tmp_path / 'out' / 'a.agv'}: is a pipe",
+            f"{tmp_path / 'out' / 'b.agv'}: Is a directory",
+        ]
+
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
     def test_a_full_disk_ends_the_batch(self, tmp_path: Path) -> None:
         pictures(tmp_path / "in", [f"{number}.png" for number in range(5)])
@@ -530,6 +541,16 @@ class TestEnds:
             assert b" not tried, in " in out
             assert list((work / "out").rglob(".*")) == []
         assert 5 <= self.sound(work) < self.COUNT
+
+    def test_two_at_once(self, work: Path) -> None:
+        arguments = ["encode", "in", "--out", "out", "--lossless", "-j1", "--log"]
+        children = [started(*arguments, f"log{number}", folder=work) for number in range(2)]
+        for child in children:
+            _, error = child.communicate()
+            assert (child.returncode, error) == (0, b"")
+        lines = [json.loads(line) for path in work.glob("log*") for line in path.read_text().splitlines()]
+        assert len([line for line in lines if line["status"] == "done"]) == self.sound(work) == self.COUNT
+        assert len(lines) == 2 * self.COUNT
 
     def test_interrupted_while_processes_start(self, work: Path) -> None:
         child = started("encode", "in", "--out", "out", "--lossless", "-j2", folder=work)

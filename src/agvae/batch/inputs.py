@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import glob
 import os
 from collections import Counter
@@ -101,8 +100,8 @@ class Search:
     def _is_apart(self, path: Path) -> bool:
         try:
             return path.samefile(self.apart)
-        except OSError as error:
-            return error.errno == errno.ELOOP
+        except OSError:
+            return False
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -125,19 +125,20 @@ class Work:
         with about(job.source):
             check_regular(job.source)
             before = job.source.stat()
-        if not self.force and is_up_to_date(before, job.target):
-            return _skipped(job, before)
         with about(job.target):
-            replaced = self._may_replace(job)
+            there = _status(job.target)
+            if not self.force and _is_up_to_date(there, before):
+                return _skipped(job, before)
+            replaced = self._may_replace(there)
             if job.target.parent.exists():
-                check_target(job.target, replace=replaced)
+                check_target(job.target)
         data, lost, bpp = self._converted(job)
         with about(job.target):
             make_folder(job.target.parent)
             try:
                 lost += self._write(job, data, before, replaced)
             except FileExistsError:
-                if is_up_to_date(before, job.target):  # someone else has done it meanwhile
+                if _is_up_to_date(_status(job.target), before):  # someone else has done it meanwhile
                     return _skipped(job, before)
                 raise
         return Result(job.source, job.target, "done", before.st_size, len(data), bpp, warnings=tuple(lost))
@@ -182,39 +183,47 @@ class Work:
             file.write(data)
         return lost
 
-    def _may_replace(self, job: Job) -> bool:
+    def _may_replace(self, there: os.stat_result | None) -> bool:
         """Whether what is at the target may go: an .agv file older than its source is what that was before.
 
         Of other formats, such a file may well be the original that the .agv file was made of.
 
         Raises:
-            FileExistsError: it may not.
+            OSError: it may not.
         """
-        try:
-            size = job.target.stat().st_size
-        except FileNotFoundError:
+        if there is None:
             return False
-        if self.force or self._to_agv or size == 0:
+        if stat.S_ISFIFO(there.st_mode):
+            raise OSError(errno.EINVAL, "is a pipe")
+        if self.force or self._to_agv or there.st_size == 0:
             return True
-        raise FileExistsError(errno.EEXIST, "is there, is older, and may be the original: it stays", str(job.target))
-
-
-def is_up_to_date(source: os.stat_result, target: Path) -> bool:
-    """Whether a target is there and not older than its source; an empty file is what a crash may leave."""
-    try:
-        there = target.stat()
-    except OSError:
-        return False
-    return stat.S_ISREG(there.st_mode) and there.st_size > 0 and there.st_mtime_ns >= source.st_mtime_ns
+        raise FileExistsError(errno.EEXIST, "is there, is older, and may be the original: it stays")
 
 
 def skipped(job: Job, *, force: bool) -> Result | None:
     """The result of a job that need not be done; None if it must be, or if that is not known."""
     try:
         source = job.source.stat()
-        return _skipped(job, source) if not force and is_up_to_date(source, job.target) else None
+        return _skipped(job, source) if not force and _is_up_to_date(_status(job.target), source) else None
     except OSError:
         return None
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _is_up_to_date(there: os.stat_result | None, source: os.stat_result) -> bool:
+    """Whether a target is there and not older than its source; an empty file is what a crash may leave."""
+    return (
+        there is not None
+        and stat.S_ISREG(there.st_mode)
+        and there.st_size > 0
+        and there.st_mtime_ns >= source.st_mtime_ns
+    )
 
 
 def _skipped(job: Job, source: os.stat_result) -> Result:
