@@ -63,8 +63,8 @@ def encode(
         target_psnr: instead of quality, the PSNR in dB of grey or colour over all frames, met within 0.05 dB, or
             exceeded where no quality meets it; the peak is 255, for 16 bits the range of the frame's values, and pixels
             of alpha 0 do not count.  Targets take about four times as long.
-        lossless: instead of quality, every pixel as it is, also under alpha 0; of Pillow images mode 1, and mode P of a
-            single one, too.  Neither this nor decoding such a file needs PyTorch.
+        lossless: instead of quality, every pixel as it is, also under alpha 0; of Pillow images mode 1, and mode P of
+            those of one palette, too.  Neither this nor decoding such a file needs PyTorch.
         metadata: what to store besides the pixels.
         model: name of the model to code with; the default one if not given.
         thumbnail: store a thumbnail as well, of 384 or so many pixels (16 to 1024) on its longer side and of the same

@@ -82,10 +82,9 @@ class AgvImageFile(ImageFile.ImageFile):
         header, durations = reader.header, reader.metadata.durations
         self._size, self._mode, self.palette = (header.width, header.height), header.mode, None
         if header.palette is not None:
-            self.palette, alpha = ImagePalette.raw("RGBX", header.palette), header.palette[3::4]
-            if alpha.strip(b"\xff"):
-                one = alpha.count(0) == 1 and alpha.count(255) == len(alpha) - 1
-                self.info["transparency"] = alpha.index(0) if one else alpha  # as of GIF, and as of PNG
+            self.palette = ImagePalette.raw("RGBX", header.palette)
+            if (transparency := transparency_of(header.palette)) is not None:
+                self.info["transparency"] = transparency
         self._frame, self._draft, self._pending = frame, None, True
         if durations is not None:
             time = durations[frame]
@@ -250,6 +249,14 @@ class AgvImageFile(ImageFile.ImageFile):
         if self._exclusive_fp and self.fp is not None:
             self.fp.close()
         self.fp = None
+
+
+def transparency_of(palette: bytes) -> int | bytes | None:
+    """What Pillow has in `info` for the alpha of a palette of RGBA: as of GIF or of PNG, None if all is opaque."""
+    alpha = palette[3::4]
+    if not alpha.strip(b"\xff"):
+        return None
+    return alpha.index(0) if alpha.count(0) == 1 and alpha.count(255) == len(alpha) - 1 else alpha
 
 
 def _is_own(path: str | bytes | os.PathLike[Any], format: str | None) -> bool:

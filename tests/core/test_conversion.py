@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 import agvae
+import pillow_agvae  # noqa: F401
 from agvae.cli import main
 from agvae.conversion.kept import without_place
 from agvae.conversion.targets import format_of, holds_quality
@@ -266,3 +267,58 @@ class TestPipes:
         os.utime(photo, ns=(10**18, 10**18))
         assert run("encode", photo, photo.with_suffix(".agv"), "--lossless", "--preserve", "--quiet") == 0
         assert photo.with_suffix(".agv").stat().st_mtime_ns // 10**9 == 10**9
+
+
+class TestFewColours:
+    @pytest.fixture
+    def palette(self) -> Image.Image:
+        return Image.fromarray(picture(40, 30)).quantize(40)
+
+    def decoded(self, image: Image.Image, folder: Path, suffix: str, **options: object) -> Image.Image:
+        image.save(folder / "a.agv", lossless=True, **options)
+        assert run("decode", folder / "a.agv", folder / f"b.{suffix}", "--force") == 0
+        back = Image.open(folder / f"b.{suffix}")
+        back.load()
+        return back
+
+    @pytest.mark.parametrize(
+        ("suffix", "modes"),
+        [("png", "1P"), ("tif", "1P"), ("gif", "PP"), ("bmp", "1P"), ("agv", "1P"), ("webp", None), ("jpg", None)],
+    )
+    def test_the_mode_is_kept_where_the_format_has_it(
+        self, suffix: str, modes: str | None, palette: Image.Image, tmp_path: Path
+    ) -> None:
+        for image, mode in zip((palette.convert("1"), palette), modes or ("", ""), strict=True):
+            back = self.decoded(image, tmp_path, suffix)
+            assert (back.mode == mode) if mode else back.mode in ("L", "RGB")
+            if modes:
+                assert back.convert("RGB").tobytes() == image.convert("RGB").tobytes()
+
+    @pytest.mark.parametrize(
+        ("suffix", "transparency", "mode", "off"),
+        [
+            ("png", 7, "P", 0),
+            ("png", bytes(range(100, 140)), "P", 0),
+            ("gif", 7, "P", 0),
+            ("gif", bytes(range(100, 140)), "P", 155),
+            ("tif", 7, "RGBA", 0),
+            ("webp", bytes(range(100, 140)), "RGBA", 0),
+        ],
+    )
+    def test_alpha_of_a_palette(
+        self, suffix: str, transparency: int | bytes, mode: str, off: int, palette: Image.Image, tmp_path: Path
+    ) -> None:
+        palette.info["transparency"] = transparency
+        back = self.decoded(palette, tmp_path, suffix)
+        assert back.mode == mode
+        alphas = [np.asarray(image.convert("RGBA"))[..., 3].astype(int) for image in (back, palette)]
+        assert np.abs(alphas[0] - alphas[1]).max() <= off
+
+    @pytest.mark.parametrize("suffix", ["png", "tif", "gif"])
+    def test_frames_of_one_palette(self, suffix: str, palette: Image.Image, tmp_path: Path) -> None:
+        other = palette.transpose(Image.Transpose.ROTATE_180)
+        back = self.decoded(palette, tmp_path, suffix, save_all=True, append_images=[other], duration=100)
+        assert (back.mode, getattr(back, "n_frames", 1)) == ("P", 2)
+        for number, image in enumerate((palette, other)):
+            back.seek(number)
+            assert back.convert("RGB").tobytes() == image.convert("RGB").tobytes()

@@ -159,6 +159,24 @@ def test_frames(mode: str) -> None:
         assert again.tobytes() == images[number].tobytes()
 
 
+@pytest.mark.parametrize("transparency", [None, 3, bytes([255, 0, 7])])
+def test_frames_of_one_palette(transparency: int | bytes | None) -> None:
+    palette = image_of("P")
+    images = [image_of("RGB", seed).quantize(37, palette=palette, dither=Image.Dither.NONE) for seed in range(3)]
+    for image in images:
+        image.putpalette(palette.getpalette() or [])
+        if transparency is not None:
+            image.info["transparency"] = transparency
+    again = saved(images[0], save_all=True, append_images=images[1:])
+    assert (again.mode, again.n_frames) == ("P", 3)  # type: ignore[attr-defined]
+    for number in (1, 2, 0):
+        again.seek(number)
+        assert again.tobytes() == images[number].tobytes()
+        assert again.convert("RGBA").tobytes() == images[number].convert("RGBA").tobytes()
+    array = agvae.decode(agvae.encode(images, lossless=True), frame=2)
+    np.testing.assert_array_equal(array, np.asarray(images[2].convert("RGB" if transparency is None else "RGBA")))
+
+
 def test_frames_of_different_palettes_keep_their_colours() -> None:
     first, second = image_of("P"), image_of("P", 1)
     again = saved(first, save_all=True, append_images=[second])

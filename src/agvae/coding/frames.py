@@ -36,7 +36,7 @@ class Frames:
         bounds: of parts of a larger 16-bit frame the range of that, which is taken for theirs.
         exact: leave colour under alpha 0 as it is, instead of what costs least and spoils no edge.
         once: the pictures may change after this: keep copies of them.
-        few: keep mode 1 of Pillow images, and mode P of a single one, which else become L and RGB.
+        few: keep mode 1 of Pillow images, and mode P of those of one palette, which else become L and RGB.
 
     Attributes:
         size: (width, height) of all frames.
@@ -64,6 +64,7 @@ class Frames:
     ) -> None:
         self._pictures = pictures
         self._modes: set[str] = set()
+        self._few, self._palettes = few, set[bytes]()
         self.palette: bytes | None = None
         self._copying = once or not isinstance(pictures, list | tuple)
         self.exact = exact
@@ -107,9 +108,10 @@ class Frames:
         self.mode = "I;16" if deep else ("RGB" if colour else "L") + ("A" if alpha else "")
         if few and self._modes == {"1"}:
             self.mode = "1"
-        elif few and self._modes == {"P"} and self.count == 1:
-            ((self._kept, self.palette),) = (([_indices(image)], palette_of(image)) for image in self._pictures)
+        elif few and self._modes == {"P"} and len(self._palettes) == 1:
+            (self.palette,) = self._palettes
             self.mode, colour = "P", False
+            self._kept = None if self._kept is None else list(self._source())
         self.range = (min(ranges), max(ranges)) if deep else None
         self.ranges = None if self.range is None or ranges == array("H", self.range * self.count) else ranges
         self.grey &= colour
@@ -153,9 +155,14 @@ class Frames:
 
     def _source(self) -> Iterator[Pixels]:
         for picture in self._pictures:
+            if self.palette is not None:
+                yield np.asarray(picture)[..., None]
+                continue
             few = isinstance(picture, Image.Image) and (picture.mode == "P" or not picture.has_transparency_data)
             self._modes.add(picture.mode if few and isinstance(picture, Image.Image) else "")
             bands = _bands(picture)
+            if self._few and isinstance(picture, Image.Image) and picture.mode == "P":
+                self._palettes.add(palette_of(picture))
             shown = bands if self.exact else _visible(bands)
             yield shown.copy() if self._copying and shown is bands and not isinstance(picture, Image.Image) else shown
 
@@ -198,10 +205,6 @@ def _bands(picture: Picture) -> Pixels:
         msg = "cannot write empty image"
         raise ValueError(msg)
     return pixels.reshape(shape).astype(np.uint16 if deep else np.uint8, copy=False)
-
-
-def _indices(image: Picture) -> Pixels:
-    return np.asarray(image)[..., None]
 
 
 def palette_of(image: Picture) -> bytes:

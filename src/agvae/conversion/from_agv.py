@@ -22,6 +22,7 @@ from agvae.file.header import WITHOUT_MODEL
 from agvae.file.payload import NETWORK
 from agvae.shortage import loading
 from agvae.streams import seekable
+from pillow_agvae.AgvImagePlugin import transparency_of
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,16 @@ def _frames_of(reader: Reader, options: Decoding, *, damaged_ok: bool = False) -
     header, box = reader.header, options.box
     check_size((header.width, header.height) if box is None else (box[2] - box[0], box[3] - box[1]), options.max_pixels)
     numbers = _wanted(reader, options)
-    return [Image.fromarray(decode_frame(reader, number, box, damaged_ok=damaged_ok)) for number in numbers]
+    return [_frame_of(reader, number, box, damaged_ok=damaged_ok) for number in numbers]
+
+
+def _frame_of(reader: Reader, number: int, box: Box | None, *, damaged_ok: bool) -> Image.Image:
+    image = Image.fromarray(decode_frame(reader, number, box, damaged_ok=damaged_ok, indices=True))
+    if (colours := reader.header.palette) is not None:
+        image.putpalette(colours, "RGBX")
+        if (transparency := transparency_of(colours)) is not None:
+            image.info["transparency"] = transparency
+    return image.convert("1", dither=Image.Dither.NONE) if reader.header.mode == "1" else image
 
 
 def _broken_tiles(reader: Reader, frames: Sequence[int]) -> int:

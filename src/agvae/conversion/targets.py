@@ -35,7 +35,7 @@ def fitted(
     range of all frames; a format that takes none of it gets the frames as they are.
 
     Args:
-        frames: of mode L, LA, RGB, RGBA or I;16.
+        frames: of mode L, LA, RGB, RGBA, I;16, 1 or P.
         info: `icc_profile`, `exif`, `xmp`, `comment` and `dpi`, as in `Image.info`.
         background: what transparency is put on where the format holds none, white if it is not given.
         eight_bits: make 8 bits of 16 also where the format holds these.
@@ -78,7 +78,8 @@ def format_of(text: str) -> tuple[str, str]:
 
 def holds_durations(form: str, mode: str) -> bool:
     """Whether frames of a mode have durations in a format."""
-    black, white = (Image.new(mode.removesuffix("A"), (_SIDE, _SIDE), level) for level in (0, 255))
+    plain = "L" if mode == "P" else mode.removesuffix("A")
+    black, white = (Image.new(plain, (_SIDE, _SIDE), level) for level in (0, 255))
     try:
         image = _written(black, form, {"save_all": True, "append_images": [white], "duration": 1000})
         if image is None:
@@ -108,6 +109,10 @@ def _pixels(
     frames: list[Image.Image], form: str, background: tuple[int, int, int] | None
 ) -> tuple[list[Image.Image], list[str]]:
     """Frames in a mode of the format, and what is lost by it."""
+    if frames[0].mode in ("1", "P"):
+        if _holds_few_colours(form, frames):
+            return frames, []
+        frames = [_of_any_colours(frame) for frame in frames]
     mode = frames[0].mode
     for same in SAME[mode]:
         if _holds_pixels(form, same):
@@ -136,6 +141,36 @@ def _pixels(
 
 def _converted(frame: Image.Image, mode: str) -> Image.Image:
     return frame if frame.mode == mode else frame.convert(mode)
+
+
+def _of_any_colours(frame: Image.Image) -> Image.Image:
+    if frame.mode == "1":
+        return frame.convert("L")
+    return frame.convert("RGBA" if frame.has_transparency_data else "RGB")
+
+
+def _holds_few_colours(form: str, frames: Sequence[Image.Image]) -> bool:
+    """Whether the colours of frames of mode 1 or P come back in that mode.
+
+    Those of several frames with transparency do not: what Pillow's writers make of that depends on the frame before.
+    """
+    first = frames[0]
+    if len(frames) > 1 and first.has_transparency_data:
+        return False
+    used = {value for frame in frames for _, value in frame.getcolors(256) or ()}
+    stripes = Image.fromarray(np.resize(np.array(sorted(used), np.uint8), (_SIDE, _SIDE)))
+    picture = stripes.convert("1") if first.mode == "1" else first.crop((0, 0, _SIDE, _SIDE))
+    if first.mode == "P":
+        picture.frombytes(stripes.tobytes())
+    try:
+        image = _written(picture, form, {})
+        return image is not None and image.mode == first.mode and _same_colours(image, picture)
+    except Exception:  # whatever Pillow's writers raise at what they cannot store
+        return False
+
+
+def _same_colours(image: Image.Image, other: Image.Image) -> bool:
+    return image.convert("RGBA").tobytes() == other.convert("RGBA").tobytes()
 
 
 def _eight_bits(frames: Sequence[Image.Image]) -> tuple[list[Image.Image], tuple[int, int]]:
