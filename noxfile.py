@@ -48,7 +48,11 @@ LIBRARIES = [
 def tests(session: nox.Session) -> None:
     """The library, the Pillow plugin, the command line, and what of the napari plugin needs no napari."""
     session.install(*PACKAGES["tests"])
-    session.run("pytest", *session.posargs)
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.run("pytest", "-m", "not timing", "--cov", "--cov-report=term:skip-covered")
+    session.run("pytest", "-m", "timing")  # with nothing that looks on
 
 
 @nox.session(tags=["plain"])

@@ -1,6 +1,6 @@
 """What a change of the code can spoil unnoticed, in one source tree or in several beside each other.
 
-    python benchmarks/trees.py [NAME=FOLDER ...] [--rounds 9] [--json]
+    python benchmarks/trees.py [NAME=FOLDER ...] [--rounds 9] [--only TEXT] [--json]
 
     git worktree add --detach ../before COMMIT && python benchmarks/trees.py before=../before now=.
 
@@ -99,17 +99,17 @@ def measure(tree: Path, name: str, file: Path) -> float:
     return 1000 * (time.perf_counter() - start)
 
 
-def compare(trees: dict[str, Path], rounds: int) -> dict[str, dict[str, list[float]]]:
+def compare(trees: dict[str, Path], figures: list[str], rounds: int) -> dict[str, dict[str, list[float]]]:
     """The figures of every round, by figure and tree."""
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder, f"{number}.agv") for number, name in enumerate(trees)}
         for name, tree in trees.items():
             assert str(tree.resolve()) in run(tree, "-c", "import agvae; print(agvae.__file__)"), tree
             run(tree, "-c", WRITE, files[name])
-        found: dict[str, dict[str, list[float]]] = {figure: {name: [] for name in trees} for figure in NAMES}
+        found: dict[str, dict[str, list[float]]] = {figure: {name: [] for name in trees} for figure in figures}
         for number in range(-1, rounds):  # the first leaves its bytecode, and counts for nothing
             order = list(trees)[number % len(trees) :] + list(trees)[: number % len(trees)]
-            for figure in NAMES:
+            for figure in figures:
                 for name in order:
                     value = measure(trees[name], figure, files[name])
                     if number >= 0:
@@ -133,10 +133,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trees", nargs="*", default=["now=."], metavar="NAME=FOLDER")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", default="", metavar="TEXT", help="figures with this in their names")
     parser.add_argument("--json", action="store_true", help="print the figures of every round in place of the table")
     options = parser.parse_args()
     trees = {name: Path(folder) for name, _, folder in (tree.partition("=") for tree in options.trees)}
-    found = compare(trees, options.rounds)
+    found = compare(trees, [name for name in NAMES if options.only in name], options.rounds)
     print(json.dumps(found, indent=1) if options.json else table(found))
 
 

@@ -251,6 +251,7 @@ def test_a_slice_of_a_stack_is_read_once_and_alone() -> None:
     np.testing.assert_array_equal(canvas.pixels, before)  # still on view, where its slice is
 
 
+@pytest.mark.timing
 def test_stopping_takes_little_time_and_shows_nothing_more() -> None:
     shown: list[Shown] = []
     live = Live(shown.append, lambda _: None)

@@ -153,6 +153,7 @@ def test_a_codec_error_is_told_once_and_the_next_move_works(
     assert not dock.status.text()
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("job", ["preview", "save", "find", "re-encode"])
 def test_cancelling_takes_less_than_300_ms(
     viewer: Any, dock: Any, until: Until, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str
@@ -197,6 +198,7 @@ def test_cancelling_takes_less_than_300_ms(
     until(whole(dock))
 
 
+@pytest.mark.timing
 def test_closing_while_a_preview_runs_is_quick_and_asks_nothing(
     make_napari_viewer: Any, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,7 @@ def test_files_open_in_the_background(
     assert layer.metadata["agv"]["quality"] == 2
 
 
+@pytest.mark.timing
 def test_opening_shows_its_progress_and_can_be_cancelled(
     viewer: Any, until: Until, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
