@@ -89,6 +89,7 @@ class TestUsage:
             (["decode", "a.agv", "b.png/."], "'b.png/.' is the name of a folder"),
             (["info", "-"], "standard input and output cannot be used"),
             (["encode", "-", "--out", "d"], "what comes from standard input has no name in DIR"),
+            (["encode", ".", "b.agv"], ". is a folder, whose files need --out DIR"),
             (["encode", "a.png", "b.agv", "--jobs", "2"], "--jobs is for many files, which need --out DIR"),
             (["encode", "a.png", "b.agv", "-q", "3", "--lossless"], "not allowed with argument"),
             (["encode", "a.png", "b.agv", "--metadata", "gps"], "'gps' is not all, none, or some of icc,exif"),

@@ -85,7 +85,10 @@ def in_processes(jobs: Iterable[J], work: Work[J, R], count: int) -> Iterator[tu
                     workers.remove(worker)
                     failures = 0 if was_ready else failures + 1
                     if failures == _MOST_STARTS:
-                        msg = f"worker processes end before they begin, with status {end.status}"
+                        msg = (
+                            f"worker processes end before they begin, with status {end.status}: a script that calls "
+                            'this needs `if __name__ == "__main__":` around its work'
+                        )
                         raise RuntimeError(msg) from None
                     answer = Death(end.status)
                 if its_job is not None:

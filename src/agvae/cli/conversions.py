@@ -103,6 +103,8 @@ def check_usage(args: argparse.Namespace) -> None:
         args.usage_error("the following arguments are required: OUT, or --out DIR")
     if len(args.paths) > 2:
         args.usage_error(f"one IN and one OUT are needed, not {len(args.paths)} files; many files need --out DIR")
+    if Path(args.paths[0]).is_dir():
+        args.usage_error(f"{args.paths[0]} is a folder, whose files need --out DIR")
     try:
         args.input, args.output = map(file_or_standard, args.paths)
     except argparse.ArgumentTypeError as error:
