@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 
 from agvae.runtime import pulse
 
 _local = threading.local()
+_INTERVAL = 0.05
+"""Seconds between two checkpoints while work is done in another thread."""
 
 
 @contextmanager
@@ -36,6 +39,51 @@ def uncounted() -> Iterator[None]:
         return
     with watched(lambda _: watch(0)):
         yield
+
+
+class Apart(threading.Thread):
+    """Work in which nothing is a checkpoint, done with the options of whoever makes it.
+
+    It is a daemon, since what is not wanted any more is left to itself.
+    """
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        super().__init__(name="agvae apart", daemon=True)
+        self._work, self._context = work, copy_context()
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._context.run(self._work)
+        except BaseException as error:
+            self._error = error
+
+    @property
+    def successful(self) -> bool:
+        """Whether it is done, and raised nothing."""
+        return not self.is_alive() and self._error is None
+
+    def wait(self) -> None:
+        """Pass checkpoints until it is done; raises what it raised."""
+        while self.is_alive():
+            checkpoint()
+            self.join(_INTERVAL)
+        if self._error is not None:
+            raise self._error
+
+
+def apart(work: Callable[[], object]) -> None:
+    """Do work in which nothing is a checkpoint; whoever watches can stop waiting for it, and it goes on to its end."""
+    if getattr(_local, "watch", None) is None:
+        work()
+        return
+    thread = Apart(work)
+    try:
+        thread.start()
+    except RuntimeError:  # there are too many
+        work()
+    else:
+        thread.wait()
 
 
 def checkpoint(amount: int = 0) -> None:

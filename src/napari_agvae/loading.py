@@ -3,46 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextvars import copy_context
 from functools import partial
 from importlib import import_module
 
-from agvae.progress import checkpoint
-
-_INTERVAL = 0.05
-"""Seconds between two checkpoints."""
-
-
-class _Apart(threading.Thread):
-    """Does something with the options of whoever makes it; a daemon, since what is not wanted any more is left."""
-
-    def __init__(self, work: Callable[[], object]) -> None:
-        super().__init__(name="agvae loading", daemon=True)
-        self._work, self._context = work, copy_context()
-        self._error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self._context.run(self._work)
-        except BaseException as error:
-            self._error = error
-
-    @property
-    def successful(self) -> bool:
-        return not self.is_alive() and self._error is None
-
-    def wait(self) -> None:
-        """Pass checkpoints until it is done; raises what it raised."""
-        while self.is_alive():
-            checkpoint()
-            self.join(_INTERVAL)
-        if self._error is not None:
-            raise self._error
-
+from agvae.progress import Apart, apart
 
 _lock = threading.Lock()
-_import: _Apart | None = None
+_import: Apart | None = None
 
 
 def is_imported() -> bool:
@@ -61,7 +28,7 @@ def import_codec() -> None:
     global _import
     with _lock:
         if _import is None or not (_import.is_alive() or _import.successful):
-            _import = _Apart(partial(import_module, "agvae.coding.loaded"))
+            _import = Apart(partial(import_module, "agvae.coding.loaded"))
             _import.start()
         current = _import
     current.wait()
@@ -79,6 +46,4 @@ def load_codec(model: str | None) -> None:
     from agvae.coding.loaded import is_loaded, load_model
 
     if not is_loaded(model) and weights.locate(model or weights.registry()["default"]) is not None:
-        loading = _Apart(partial(load_model, model))
-        loading.start()
-        loading.wait()
+        apart(partial(load_model, model))

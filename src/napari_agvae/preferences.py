@@ -1,16 +1,27 @@
-"""The settings page: napari 0.9 and later have it in Preferences; before, the defaults hold."""
+"""What saving and previews do: as a layer, the dock or the settings say.
+
+napari 0.9 and later have a page of settings in Preferences; before, the defaults hold.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agvae.quality import DEFAULT_QUALITY
+from agvae.api import check_flag
+from agvae.quality import DEFAULT_QUALITY, parse_quality
 from napari_agvae.state import session
+
+if TYPE_CHECKING:
+    from agvae.coding.assemble import Level
+    from napari_agvae.io.document import LayerData
 
 PLUGIN = "agvae"
 RANGES = VALUES, CONTRAST_LIMITS = "values", "contrast limits"
+EXACT = "exact"
+"""The range of what is saved without loss, whatever the settings say."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +29,7 @@ class Settings:
     """The properties of the manifest's `configurations`, of all pages together."""
 
     quality: float = DEFAULT_QUALITY
+    lossless: bool = False
     model: str = ""
     device: str = "auto"
     value_range: str = VALUES
@@ -35,6 +47,30 @@ def plugin_settings() -> Settings:
         if hasattr(page, field.name)
     }
     return Settings(**values)
+
+
+def wanted_level(layers: Iterable[LayerData], settings: Settings) -> Level:
+    """What a layer asks for, else what the dock used last shows, the file of a layer had, or the settings say.
+
+    It is None, for no loss, where that is asked for by one of the layers, or one of the files was so.
+
+    Raises:
+        ValueError: it is no quality.
+    """
+    about = [attributes.get("metadata") or {} for _, attributes, _ in layers]
+    of_layers, of_files = (_mappings(each.get(key) for each in about) for key in ("agvae", "agv"))
+    wishes: list[list[Mapping[str, Any]]] = [of_layers, [session.choice._asdict()], of_files, [vars(settings)]]
+    for alike in wishes:
+        for each in alike:
+            files = each.get("files")  # of a stack of them
+            for one in [each, *_mappings(files if isinstance(files, list) else ())]:
+                check_flag("lossless", one.get("lossless"))
+                if one.get("lossless"):
+                    return None
+        quality = next((each["quality"] for each in alike if each.get("quality") is not None), None)
+        if quality is not None:
+            return parse_quality(quality)
+    return parse_quality()
 
 
 def wanted_model(settings: Settings) -> str | None:
@@ -58,3 +94,7 @@ def _napari_settings() -> Any:
         return get_plugin_settings(PLUGIN)
     except (ImportError, KeyError):
         return None
+
+
+def _mappings(found: Iterable[Any]) -> list[Mapping[str, Any]]:
+    return [each for each in found if isinstance(each, Mapping)]

@@ -11,6 +11,7 @@ class Choice(NamedTuple):
 
     Attributes:
         quality: 1 to 6.
+        lossless: whether nothing is to be lost, at no quality then.
         model: name of the weights, "" for the default ones.
         device: where the networks run, "auto" included.
     """
@@ -18,6 +19,7 @@ class Choice(NamedTuple):
     quality: float | None = None
     model: str | None = None
     device: str | None = None
+    lossless: bool = False
 
 
 class Session:

@@ -8,6 +8,9 @@ TOOLTIPS = {
     "settings.quality": (
         "Of saved files and new previews, from 1 (smallest) to 6 (best), unless the layer or the preview says another."
     ),
+    "settings.lossless": (
+        "Save all values as they are, at no quality, unless the layer or the preview says another; files are larger."
+    ),
     "settings.model": "Name of the weights to code with; empty for the default ones.",
     "settings.device": "Where the networks run. Files are the same on all of them.",
     "settings.value_range": (
@@ -21,6 +24,10 @@ TOOLTIPS = {
     ),
     "preview.l": (
         "The fraction of the quality, l in the paper: how far to go from the gains of the whole part to the next ones."
+    ),
+    "preview.lossless": (
+        "Every value comes back exactly as it is; the file is larger, and has neither quality nor model. "
+        "For data that you measure."
     ),
     "preview.model": "Weights to code with; the empty entry means the default ones. A file names the weights it needs.",
     "preview.device": "Where the networks run. Files are the same on all of them.",

@@ -25,6 +25,7 @@ from agvae.coding import lossless
 from agvae.container import Header, Metadata, Reader, TileData, write_container
 from agvae.errors import DamagedFileError, UnsupportedFileError
 from agvae.file.payload import WITHOUT_LOSS, WITHOUT_LOSS_16
+from agvae.progress import watched
 from tests.support.helpers import picture
 
 sides = st.integers(1, 40)
@@ -343,3 +344,35 @@ def test_mutations_are_contained(monkeypatch: pytest.MonkeyPatch) -> None:
         del changed[rng.choice([len(changed), rng.randrange(len(changed))]) :]
         with suppress(DamagedFileError):
             assert agvae.decode(file_of(header, bytes(changed), kind)).shape[:2] == (30, 40)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tile_can_be_left_while_it_is_coded(dtype: Any) -> None:
+    pixels = np.random.default_rng(0).integers(0, 200, (1024, 1024)).astype(dtype)
+    done: list[int] = []
+    with watched(done.append):
+        data = agvae.encode(pixels, lossless=True)
+    assert sum(done) == pixels.size
+    assert len(done) > 4  # of a tile that takes half a second
+
+    class Enough(Exception):
+        pass
+
+    def stop(_: int) -> None:
+        done.append(0)
+        if len(done) == 3:
+            raise Enough
+
+    done.clear()
+    with watched(stop), pytest.raises(Enough):
+        agvae.encode(pixels, lossless=True)
+    np.testing.assert_array_equal(agvae.decode(data), pixels)
+
+
+def test_what_fails_apart_is_an_error_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "save", broken)
+    with watched(lambda _: None), pytest.raises(MemoryError):
+        agvae.encode(np.zeros((4, 5), np.uint8), lossless=True)

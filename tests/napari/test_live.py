@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from agvae import metrics
 from agvae.boxes import Box
 from napari_agvae.preview.canvas import PLAIN, PreviewCanvas
 from napari_agvae.preview.latest import LatestWins, Stopped, Turn
-from napari_agvae.preview.live import Live, MissingModelError, Request, Shown
+from napari_agvae.preview.live import LOADING, Live, MissingModelError, Request, Shown
 from napari_agvae.preview.measured import described, similarity
 from napari_agvae.preview.regions import LARGEST, SMALLEST, central_box, next_side, stages, visible_box
 from tests.napari.timing import Stopwatch
@@ -390,3 +392,19 @@ def test_stopped_is_no_failure_of_the_codec() -> None:
     turn.yielding = True
     with pytest.raises(Stopped):
         turn.check()
+
+
+def test_that_torch_is_loaded_is_said_before_it_is() -> None:
+    code = """
+import sys
+import numpy as np
+from agvae.boxes import Box
+from napari_agvae.preview.latest import Turn
+from napari_agvae.preview.live import Live, Request
+said = []
+live = Live(lambda _: None, lambda text: said.append((text, "torch" in sys.modules)))
+live.work(Request((), np.zeros((40, 40), np.uint8), {}, (), 0, Box(0, 0, 40, 40), True), Turn(lambda: False))
+print(said[0])
+"""
+    found = subprocess.run([sys.executable, "-c", code], check=True, timeout=600, capture_output=True, text=True).stdout
+    assert found == f"{(LOADING, False)}\n"

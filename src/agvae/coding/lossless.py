@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -19,6 +20,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from agvae.errors import DamagedFileError, UnsupportedFileError
 from agvae.file.payload import WITHOUT_LOSS, WITHOUT_LOSS_16
+from agvae.progress import apart
 
 Pixels = NDArray[np.uint8]
 
@@ -66,9 +68,7 @@ def encode_colour(colour: Pixels, there: NDArray[np.bool_] | None = None) -> byt
     """
     _check_webp()
     pixels = colour if there is None else np.dstack((colour, np.where(there, np.uint8(255), np.uint8(0))))
-    file = BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "WEBP", lossless=True, **_EFFORT)
-    data = file.getvalue()
+    data = _saved(pixels, "WEBP", lossless=True, **_EFFORT)
     _, _, _, kind, length = _RIFF.unpack_from(data)
     if kind != b"VP8L":
         msg = f"this Pillow writes lossless WebP as {kind!r}"
@@ -100,9 +100,7 @@ def decode_colour(stream: bytes, width: int, height: int) -> tuple[Pixels, NDArr
 
 def encode_deep(values: NDArray[np.uint16]) -> bytes:
     """A PNG of (h, w) values."""
-    file = BytesIO()
-    Image.fromarray(np.ascontiguousarray(values)).save(file, "PNG", compress_level=9)
-    return file.getvalue()
+    return _saved(values, "PNG", compress_level=9)
 
 
 def decode_deep(data: bytes, width: int, height: int) -> NDArray[np.uint16]:
@@ -139,6 +137,13 @@ def _check_webp() -> None:
     if not can_code():
         msg = "pixels without loss need a Pillow with WebP"
         raise UnsupportedFileError(msg)
+
+
+def _saved(pixels: NDArray[Any], form: str, **options: Any) -> bytes:
+    """A file of one tile, which can take a second."""
+    image, file = Image.fromarray(np.ascontiguousarray(pixels)), BytesIO()
+    apart(partial(image.save, file, form, **options))
+    return file.getvalue()
 
 
 def _loaded(form: str, data: bytes) -> NDArray[Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from magicgui import widgets
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from agvae.quality import parse_quality
+from agvae.quality import level_to_quality, parse_quality
 from agvae.weights import registry
 from napari_agvae.docks.compare import Comparison, row
 from napari_agvae.docks.controls import QualityEditor, ReadOuts, Sentence, devices
@@ -17,9 +17,11 @@ from napari_agvae.docks.search import UNITS
 from napari_agvae.docks.shown_numbers import ShownNumbers
 from napari_agvae.docks.spin_boxes import settle, target_box
 from napari_agvae.preferences import Settings
+from napari_agvae.state import Choice
 from napari_agvae.texts import TOOLTIPS
 
 if TYPE_CHECKING:
+    from agvae.coding.assemble import Level
     from napari_agvae.docks.preview_layers import PreviewLayers
 
 READ_OUTS = {
@@ -44,6 +46,7 @@ class PreviewForm(Dock):
         self.source = Sentence()
         self.unsavable = Sentence()
         self.editor = QualityEditor(parse_quality(settings.quality))
+        self.lossless = widgets.CheckBox(text="without loss", value=settings.lossless)
         self.readouts = ReadOuts(READ_OUTS)
         self.numbers = ShownNumbers(self.readouts, self.unsavable)
         self.status = Sentence()
@@ -60,7 +63,7 @@ class PreviewForm(Dock):
         self.save = widgets.PushButton(text="Save as .agv …")
         self.cancel = widgets.PushButton(text="Cancel", enabled=False)
         self.get = widgets.PushButton(text="Get model", visible=False)
-        for name in ("model", "device", "target", "unit", "search", "save", "cancel", "get"):
+        for name in ("lossless", "model", "device", "target", "unit", "search", "save", "cancel", "get"):
             getattr(self, name).tooltip = TOOLTIPS[f"preview.{name}"]
         form = (
             (widgets.Label(value="target"), self.target, self.unit, self.search),
@@ -73,7 +76,16 @@ class PreviewForm(Dock):
         inside = QWidget()
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(1, 5, 1, 5)
-        for part in (self.source, self.unsavable, self.editor, self.readouts, self.status, self.get.native):
+        parts = (
+            self.source,
+            self.unsavable,
+            self.editor,
+            self.lossless.native,
+            self.readouts,
+            self.status,
+            self.get.native,
+        )
+        for part in parts:
             layout.addWidget(part)
         for line in self._rows:
             layout.addWidget(line.native)
@@ -83,6 +95,32 @@ class PreviewForm(Dock):
         outside.setContentsMargins(3, 0, 3, 5)
         outside.addWidget(Scrolled(inside, LOWEST))
         outside.addWidget(self._buttons.native)
+
+        self.lossless.changed.connect(self._leave_quality)
+        self._leave_quality()
+
+    @property
+    def level(self) -> Level:
+        """See `agvae.quality`; None for no loss."""
+        return None if self.lossless.value else self.editor.level
+
+    @property
+    def choice(self) -> Choice:
+        quality, lossless = level_to_quality(self.editor.level), bool(self.lossless.value)
+        return Choice(quality, self.model.value, self.device.value, lossless)
+
+    def set_level(self, level: Level) -> None:
+        """Show a level, without a signal."""
+        with self.lossless.changed.blocked():
+            self.lossless.value = level is None
+        if level is not None:
+            self.editor.set_level(level)
+        self._leave_quality()
+
+    def _leave_quality(self, _: Any = None) -> None:
+        """Without loss there is nothing to choose."""
+        for part in (self.editor, *(line.native for line in self._rows)):
+            part.setEnabled(not self.lossless.value)
 
     @property
     def wanted(self) -> tuple[float, str]:

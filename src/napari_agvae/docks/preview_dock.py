@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -11,27 +12,27 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QEnterEvent, QShowEvent
 
-from agvae.quality import level_to_quality
 from agvae.weights import registry
 from napari_agvae.docks.connections import Connections
 from napari_agvae.docks.failures import Failures
 from napari_agvae.docks.form import PreviewForm
 from napari_agvae.docks.preview_layers import PreviewLayers, bare
-from napari_agvae.docks.preview_request import IN_A_FILE, request_of, wished_level
+from napari_agvae.docks.preview_request import IN_A_FILE, request_of
 from napari_agvae.docks.removal import remove_later
 from napari_agvae.docks.search import Found, find_quality
 from napari_agvae.docks.task_list import GOES_ON, TaskList
 from napari_agvae.docks.tasks import get_model, save_layer
 from napari_agvae.docks.worker import Engine
 from napari_agvae.own import is_own
-from napari_agvae.preferences import plugin_settings
+from napari_agvae.preferences import plugin_settings, wanted_level
 from napari_agvae.preview.live import Live, MissingModelError, Request, Shown
 from napari_agvae.preview.on_view import MOVES
-from napari_agvae.state import Choice, session
+from napari_agvae.state import session
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
+    from agvae.coding.assemble import Level
 
 SELECT = "Select an image layer."
 SOON = 150  # ms, in which whoever goes through layers is past those not meant
@@ -58,8 +59,8 @@ class PreviewDock(PreviewForm):
     def _connect(self) -> None:
         self.destroyed.connect(self._tasks.disconnect)
         self.editor.changed.connect(self._changed)
-        self.model.changed.connect(self._options_changed)
-        self.device.changed.connect(self._options_changed)
+        for option in (self.lossless, self.model, self.device):
+            option.changed.connect(self._options_changed)
         self.search.changed.connect(self._find)
         self.target.native.lineEdit().returnPressed.connect(self._find)
         self.save.changed.connect(self._save)
@@ -87,7 +88,7 @@ class PreviewDock(PreviewForm):
 
     def _use(self) -> None:
         """Let saving do as this dock does."""
-        session.use(id(self), Choice(level_to_quality(self.editor.level), self.model.value, self.device.value))
+        session.use(id(self), self.choice)
 
     def _cancel(self) -> None:
         self._soon.stop()
@@ -99,13 +100,12 @@ class PreviewDock(PreviewForm):
         if self._layers is None:
             self._say(SELECT)
             return
-        quality, model = level_to_quality(self.editor.level), self.model.value or None
-        if task := save_layer(self, self._layers.source, quality, model):
+        if task := save_layer(self, self._layers.source, self.level, self.model.value or None):
             self._use()
             self._tasks.begin(task)
 
     def _find(self) -> None:
-        request = self._new_request(whole=True)
+        request = self._new_request(self.editor.level, whole=True)
         if request is None or self._layers is None:
             self._say(self._layers.obstacle if self._layers is not None else SELECT)
             return
@@ -117,7 +117,7 @@ class PreviewDock(PreviewForm):
     def _found(self, request: Request, found: Found) -> None:
         if found.size:
             self.numbers.learn(replace(request, level=found.level), found.size)
-        self.editor.set_level(found.level)
+        self.set_level(found.level)
         self.preview()
 
     def _get_model(self) -> None:
@@ -146,8 +146,9 @@ class PreviewDock(PreviewForm):
         self._detach()
         self._revision += 1
         self._layers = PreviewLayers(self._viewer, source)
-        if id(self) not in session.choices and (level := wished_level(source)) is not None:
-            self.editor.set_level(level)
+        if id(self) not in session.choices:
+            with suppress(TypeError, ValueError):  # of which saving will tell
+                self.set_level(wanted_level([source.as_layer_data_tuple()], plugin_settings()))
         self._followed = Connections(
             (source.events.data, self._data_changed),
             (source.events.name, self._name_source),
@@ -217,9 +218,8 @@ class PreviewDock(PreviewForm):
     def showing(self) -> bool:
         return self._layers is not None and self._layers.preview is not None
 
-    def _new_request(self, *, whole: bool) -> Request | None:
-        level, model, device = self.editor.level, self.model.value, self.device.value
-        return request_of(self._layers, (self._revision, self._look), level, model, device, whole=whole)
+    def _new_request(self, level: Level, *, whole: bool) -> Request | None:
+        return request_of(self._layers, (self._revision, self._look), level, self.choice, whole=whole)
 
     def preview(self, *, whole: bool = True) -> None:
         """Preview what the dock shows, as the user wants it."""
@@ -243,7 +243,7 @@ class PreviewDock(PreviewForm):
     def _preview_again(self, *, whole: bool = True) -> None:
         self._soon.stop()
         self._previewing = True
-        request = self._new_request(whole=whole)
+        request = self._new_request(self.level, whole=whole)
         if request is None:
             if self._layers is not None:
                 self._say(self._layers.obstacle)

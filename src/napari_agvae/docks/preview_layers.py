@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
+    from agvae.coding.assemble import Level
+
 PREVIEW, DIFFERENCE, CURTAIN = "AGVAE preview", "AGVAE difference", "AGVAE curtain"
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _NAMES = ("preview", "difference", "curtain")
@@ -64,7 +66,7 @@ class PreviewLayers(OnView):
             (viewer.layers.events.reordered, self._see_to_order),
         )
 
-    def show(self, canvas: PreviewCanvas, level: int, index: tuple[int, ...]) -> None:
+    def show(self, canvas: PreviewCanvas, level: Level, index: tuple[int, ...]) -> None:
         """Show what is on a canvas now, of the slice at an index."""
         if self.source not in self.viewer.layers:
             return  # the window closes
@@ -83,7 +85,7 @@ class PreviewLayers(OnView):
             self.preview = self._added(PREVIEW, canvas.layer_data(len(index)), self._look())
         else:
             _redraw(self.preview)
-        self.preview.metadata["agvae"] = {"quality": level_to_quality(level)}
+        self.preview.metadata["agvae"] = {"lossless": True} if level is None else {"quality": level_to_quality(level)}
         self.show_difference(self.gain)
         if self.curtain is None:
             self.show_curtain(self.share)

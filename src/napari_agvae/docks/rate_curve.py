@@ -17,9 +17,8 @@ from napari_agvae.docks.dock import Dock
 from napari_agvae.docks.plot import Plot
 from napari_agvae.docks.preview_layers import PreviewLayers, bare
 from napari_agvae.docks.worker import Engine
-from napari_agvae.io.writer import wanted_quality
 from napari_agvae.own import is_own
-from napari_agvae.preferences import plugin_settings, wanted_device, wanted_model
+from napari_agvae.preferences import plugin_settings, wanted_device, wanted_level, wanted_model
 from napari_agvae.preview.curve import Point, levels, on_line, part, to_csv, work
 from napari_agvae.preview.live import Request
 from napari_agvae.state import session
@@ -133,12 +132,12 @@ class RateCurveDock(Dock):
         self.png.enabled = self.csv.enabled = bool(self.found)
 
     @property
-    def _level_now(self) -> int:
-        """Of the preview dock that was used last, else that at which the layer would be saved."""
-        quality = session.choice.quality
-        if quality is None:
-            quality = wanted_quality([(None, {"metadata": self._metadata}, "image")], plugin_settings())
-        return parse_quality(quality)
+    def _level_now(self) -> int | None:
+        """Of the preview dock that was used last, else that at which the layer would be saved; None for no loss."""
+        choice = session.choice
+        if choice.quality is None:
+            return wanted_level([(None, {"metadata": self._metadata}, "image")], plugin_settings())
+        return None if choice.lossless else parse_quality(choice.quality)
 
     def _failed(self, error: Exception) -> None:
         from napari.utils.notifications import show_error

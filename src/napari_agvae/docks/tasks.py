@@ -21,7 +21,6 @@ from agvae import options, read_info
 from agvae.progress import checkpoint, watched
 from napari_agvae.activity import saving
 from napari_agvae.docks.controls import ask_for_file
-from napari_agvae.loading import load_codec
 from napari_agvae.preferences import plugin_settings, wanted_device
 from napari_agvae.preview.latest import Stopped
 from napari_agvae.texts import plain
@@ -29,6 +28,7 @@ from napari_agvae.texts import plain
 if TYPE_CHECKING:
     from napari.layers import Image
 
+    from agvae.coding.assemble import Level
     from napari_agvae.io.document import LayerData
 
 _INTERVAL = 100
@@ -155,11 +155,11 @@ def _agreed() -> bool:
     return any(isinstance(dialog, QDialog) and dialog.result() == QDialog.DialogCode.Accepted for dialog in dialogs)
 
 
-def save_layer(parent: QWidget, layer: Image, quality: float, model: str | None) -> Task | None:
+def save_layer(parent: QWidget, layer: Image, level: Level, model: str | None) -> Task | None:
     """Ask for a path and save a layer there; None if the user thinks better of it."""
     name = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", layer.name)
     path = ask_for_file(parent, "Save as .agv", f"{name.removesuffix('.agv')}.agv", "AGVAE images", ".agv", _in_use)
-    return writing(layer, path, quality, model) if path else None
+    return writing(layer, path, level, model) if path else None
 
 
 def _in_use(path: Path) -> str:
@@ -176,9 +176,9 @@ def _same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
 
-def writing(layer: Image, path: Path, quality: float, model: str | None) -> Task:
+def writing(layer: Image, path: Path, level: Level, model: str | None) -> Task:
     """The task of saving a layer, in place of a file that is there when it is begun."""
-    from napari_agvae.io.writer import write_agv
+    from napari_agvae.io.writer import save_at
 
     data, attributes, kind = layer.as_layer_data_tuple()
     settings = plugin_settings()
@@ -187,9 +187,8 @@ def writing(layer: Image, path: Path, quality: float, model: str | None) -> Task
 
     def work() -> str:
         with options.using(device=device):
-            load_codec(model)
             given = [(data, attributes, kind)]
-            return write_agv(path, given, quality, model=model, value_range=value_range, replace=asked)
+            return save_at(level, path, given, model=model, value_range=value_range, replace=asked)
 
     def done(written: str) -> None:
         from napari.utils.notifications import show_info
@@ -212,8 +211,9 @@ def reconstructing(layer: Image, done: Callable[[list[LayerData]], None]) -> Tas
             ((data, attributes, kind),) = viewer_layers(path)
             if not isinstance(data, np.ndarray):
                 data = data.compute(scheduler="synchronous")  # other threads than this are not watched
-        quality = attributes["metadata"]["agv"]["quality"]
-        return [(data, {**attributes, "name": f"{layer.name} · AGVAE {quality:.4g}"}, kind)]
+        info = attributes["metadata"]["agv"]
+        how = "without loss" if info["lossless"] else f"{info['quality']:.4g}"
+        return [(data, {**attributes, "name": f"{layer.name} · AGVAE {how}"}, kind)]
 
     return Task(f"Re-encoding {layer.name}", work, saving(_pixels(layer)) + _pixels(layer), done)
 

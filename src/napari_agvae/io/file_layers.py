@@ -113,9 +113,9 @@ def open_file(path: str | os.PathLike[str]) -> list[FileLayer]:
         layers = []
         for layer, first in zip(stored, firsts, strict=False):
             values, facts = layer.values, info
-            limits, dtype = _grey_range(header, first, layer.count), np.dtype(np.uint16 if header.range else np.uint8)
+            limits, dtype = _limits(header, first, layer), np.dtype(np.uint16 if header.range else np.uint8)
             if values is not None:
-                limits, facts, dtype = values.range, info | {"values": values.to_json()}, np.dtype(values[0].dtype)
+                facts, dtype = info | {"values": values.to_json()}, np.dtype(values[0].dtype)
                 if layer.bands == 4:
                     alpha_map(dtype)
             size = (header.height, header.width)
@@ -156,12 +156,14 @@ def _text(value: Any) -> str:
     return json.dumps(value, default=lambda array: array.tolist())
 
 
-def _grey_range(header: Header, first: int, count: int) -> tuple[float, float] | None:
-    """The lowest and the highest value of some frames, None for 8 bits."""
-    if header.ranges is None:
-        return header.range
-    ranges = header.ranges[2 * first : 2 * (first + count)]
-    return min(ranges), max(ranges)
+def _limits(header: Header, first: int, layer: StoredLayer) -> tuple[float, float] | None:
+    """The lowest and the highest value of a layer that begins with a frame, None for 8 bits that are not mapped."""
+    if header.range is None:
+        return None if layer.values is None else layer.values.range
+    ranges = np.array([header.range_of(first + number) for number in range(layer.count)])
+    if layer.values is not None:
+        ranges = np.array([layer.values[number].to_values(each) for number, each in enumerate(ranges)])
+    return ranges.min().item(), ranges.max().item()
 
 
 def _in_bands(pixels: NDArray[Any], bands: int) -> NDArray[Any]:

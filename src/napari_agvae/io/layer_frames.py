@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from agvae.coding.frames import computed, is_masked
 from agvae.progress import checkpoint
 from napari_agvae.activity import looked_at
-from napari_agvae.io.values import MAX_INTEGER, FrameMaps, ValueMap, alpha_map, colour_map, grey_map
-from napari_agvae.preferences import CONTRAST_LIMITS, VALUES
+from napari_agvae.io.values import MAX_INTEGER, FrameMaps, ValueMap, alpha_map, colour_map, exact_map, grey_map
+from napari_agvae.preferences import CONTRAST_LIMITS, EXACT, VALUES
 
 _REFUSED = {
-    "b": "true and false, which a lossy codec would blur: save it as labels or as TIFF",
+    "b": "true and false, which a lossy codec would blur: save it as labels or as TIFF, or as uint8 without loss",
     "c": "complex numbers: save real and imaginary part, or absolute value and phase, as layers of their own",
 }
 
@@ -94,17 +94,18 @@ class LayerFrames:
     def value_map(self, frame: NDArray[Any], value_range: str = VALUES, number: int = 0) -> ValueMap | None:
         """The map of a frame's grey or colour to codes, over its values, or in grey over the contrast limits.
 
-        None where values are codes: uint8, and grey uint16 over its values.
+        None where values are codes: uint8, and grey uint16 but over the contrast limits.
 
         Args:
             frame: as `frame` gives it.
-            value_range: `VALUES` or `CONTRAST_LIMITS`.
+            value_range: `VALUES`, `CONTRAST_LIMITS`, or `EXACT` for a map that changes no value.
             number: of the frame, for messages.
 
         Raises:
-            TypeError: a value is not finite, or too large, or no value can be within the contrast limits.
+            TypeError: a value is not finite, or too large, or no value can be within the contrast limits, or each map
+                would change one.
         """
-        if self.dtype == np.uint8 or (self.deep and self.dtype == np.uint16 and value_range == VALUES):
+        if self.dtype == np.uint8 or (self.deep and self.dtype == np.uint16 and value_range != CONTRAST_LIMITS):
             return None
         if not np.isfinite(frame).all():
             self._refuse(
@@ -112,6 +113,8 @@ class LayerFrames:
                 "as in layer.data = numpy.nan_to_num(layer.data, posinf=0, neginf=0)"
             )
         grey = frame[..., :3] if self.bands > 1 else frame
+        if value_range == EXACT:
+            return self._exact_map(grey, frame[..., 3:] if self.bands == 4 else None, number)
         low, high = grey.min().item(), grey.max().item()
         if self.bands > 1:
             return self._mapped(colour_map, low, high, number=number)
@@ -134,6 +137,18 @@ class LayerFrames:
         if self.bands == 4:
             parts.append(self._mapped(alpha_map).to_codes(frame[..., 3:]))
         return np.concatenate(parts, axis=-1).astype(np.uint8)
+
+    def _exact_map(self, values: NDArray[Any], alpha: NDArray[Any] | None, number: int) -> ValueMap:
+        found = exact_map(values, colour=self.bands > 1)
+        if alpha is not None:
+            opacity = self._mapped(alpha_map, number=number)
+            found = found if np.array_equal(opacity.to_values(opacity.to_codes(alpha)), alpha) else None
+        if found is None:
+            self._refuse(
+                f"holds {self.dtype} values{self._at(number)} that {16 if self.deep else 8} bits do not hold without "
+                "loss: save it with loss, or as TIFF or zarr, or round it, as in layer.data = numpy.rint(layer.data)"
+            )
+        return found
 
     def _mapped(self, make: Any, *bounds: float, number: int = 0) -> ValueMap:
         try:

@@ -83,7 +83,7 @@ def _layers(path: Source | Sequence[Source], *, for_viewer: bool) -> list[LayerD
     if len(files) > 1 and not _why_apart(files):
         return [_stacked(files, for_viewer, Path(path).name)]
     layers = [layer for of_file in files for layer in of_file]
-    if for_viewer and not all(layer.stored.shape for layer in layers):
+    if for_viewer and not all(layer.stored.shape or layer.info["lossless"] for layer in layers):
         import_codec()
     return [_layer_data(layer, for_viewer) for layer in layers]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,6 +140,33 @@ def colour_map(dtype: np.dtype[Any], low: float, high: float) -> ValueMap:
     if dtype.kind in "iu":
         return ValueMap(dtype.name, min(0, int(low)), max(min(TOP_COLOUR, np.iinfo(dtype).max), int(high)), TOP_COLOUR)
     return ValueMap(dtype.name, min(0.0, float(low)), max(1.0, float(high)), TOP_COLOUR)
+
+
+def exact_map(values: NDArray[Any], *, colour: bool) -> ValueMap | None:
+    """A map to 16 bits, of colour to 8, from which all these values come back as they are; None if none is known.
+
+    Args:
+        values: finite.
+    """
+    low, high = values.min().item(), values.max().item()
+    make, ranges = (colour_map, [(low, high)]) if colour else (grey_map, _steps(values.dtype, low, high))
+    for bounds in ranges:
+        with suppress(ValueError):
+            found = make(values.dtype, *bounds)
+            if np.array_equal(found.to_values(found.to_codes(values)), values):
+                return found
+    return None
+
+
+def _steps(dtype: np.dtype[Any], low: float, high: float) -> list[tuple[float, float]]:
+    """Ranges whose 65535 steps are whole, or 1/255 or 1/65535 as of divided integers, or that of the values."""
+    integers = dtype.kind in "iu"
+    limits = np.iinfo(dtype) if integers else np.finfo(dtype)
+    least, most = max(int(limits.min), -MAX_INTEGER), min(int(limits.max), MAX_INTEGER)
+    span = min(TOP_GREY, most - least)
+    start = next((each for each in (0, -(2**15)) if each <= low and high <= each + span), low)
+    start = max(least, min(start, most - span))
+    return [(start, start + span)] + ([] if integers else [(0, TOP_GREY // TOP_COLOUR), (0, 1), (low, high)])
 
 
 def alpha_map(dtype: np.dtype[Any]) -> ValueMap:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,10 +12,11 @@ from typing import Any, NoReturn
 from numpy.typing import NDArray
 
 import agvae
-from agvae.api import encode_frames
+from agvae.api import encode_frames, parse_level
+from agvae.coding.assemble import Level
 from agvae.coding.frames import Frames
 from agvae.container import Metadata
-from agvae.quality import parse_quality
+from agvae.quality import level_to_quality
 from agvae.whole_file import check_target, write_whole
 from napari_agvae.activity import in_activity_dock, saving
 from napari_agvae.io.document import LayerData, describe_layer, pack_layers
@@ -23,8 +24,7 @@ from napari_agvae.io.layer_frames import LayerCodes, LayerFrames
 from napari_agvae.io.opened import keep_open
 from napari_agvae.loading import load_codec
 from napari_agvae.own import shows_preview
-from napari_agvae.preferences import RANGES, VALUES, Settings, plugin_settings, wanted_device, wanted_model
-from napari_agvae.state import session
+from napari_agvae.preferences import EXACT, RANGES, VALUES, plugin_settings, wanted_device, wanted_level, wanted_model
 
 
 def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -32,10 +32,18 @@ def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     return write_images(path, [(data, attributes, "image")])
 
 
-def write_images(path: str, layers: Sequence[LayerData]) -> list[str]:
+def write_without_loss(path: str, layers: Sequence[LayerData]) -> list[str]:
+    """As `write_images`, with all values as they are."""
+    return write_images(path, layers, lossless=True)
+
+
+def write_images(path: str, layers: Sequence[LayerData], *, lossless: bool = False) -> list[str]:
     """Save image layers in one file, as napari calls it; returns the path written.
 
     Layers that a preview made are left out, with a warning.
+
+    Args:
+        lossless: lose nothing, whatever layers, docks and settings say.
 
     Raises:
         TypeError: there are no others, or as `write_agv`.
@@ -47,27 +55,42 @@ def write_images(path: str, layers: Sequence[LayerData]) -> list[str]:
         raise TypeError(msg)
     if names:
         warnings.warn(f"{names} is not saved: it only shows a preview", stacklevel=2)
-    return save_images(path, kept)
+    return save_images(path, kept, lossless=lossless)
 
 
-def save_images(path: str, layers: Sequence[LayerData]) -> list[str]:
-    """Save image layers in one file as the docks and settings say; returns the path written."""
+def save_images(path: str, layers: Sequence[LayerData], *, lossless: bool = False) -> list[str]:
+    """Save image layers in one file as they, the docks and settings say; returns the path written."""
     settings = plugin_settings()
-    quality = wanted_quality(layers, settings)
-    model = wanted_model(settings)
     sizes = [LayerFrames(data, attributes) for data, attributes, kind in layers if kind == "image"]
     pixels = sum(frames.count * frames.height * frames.width for frames in sizes)
     try:
+        level = None if lossless else wanted_level(layers, settings)
         using = agvae.options.using(device=wanted_device(settings))
         with using, in_activity_dock(f"Saving {Path(path).name}", saving(pixels)):
-            load_codec(model)
-            return [write_agv(path, layers, quality, model=model, value_range=settings.value_range)]
+            return [save_at(level, path, layers, model=wanted_model(settings), value_range=settings.value_range)]
     except InterruptedError as error:
         msg = f"{path} was not saved: {error}"
         raise InterruptedError(msg) from error
     except ValueError as error:  # of which napari says no more than that no data were written
         msg = f"{path} was not saved: {error}"
         raise TypeError(msg) from error
+
+
+def save_at(
+    level: Level,
+    path: str | os.PathLike[str],
+    layers: Sequence[LayerData],
+    *,
+    model: str | None,
+    value_range: str,
+    replace: bool = True,
+) -> str:
+    """`write_agv` at a level, None for no loss, for which neither a model nor a range of values is needed."""
+    if level is None:
+        return write_agv(path, layers, lossless=True, replace=replace)
+    load_codec(model)
+    quality = level_to_quality(level)
+    return write_agv(path, layers, quality, model=model, value_range=value_range, replace=replace)
 
 
 def refuse_labels(path: str, layers: Sequence[LayerData]) -> NoReturn:
@@ -91,6 +114,7 @@ def write_agv(
     *,
     model: str | None = None,
     value_range: str = VALUES,
+    lossless: bool = False,
     replace: bool = True,
 ) -> str:
     """Save image layers in one file, whole or not at all; returns its path, with .agv added where it was missing.
@@ -105,21 +129,27 @@ def write_agv(
         quality: 1 to 6, or 10 to 100 on the percent scale; 3.5 if not given.
         model: name of the model to code with; the default one if not given.
         value_range: "values" maps all values of a frame, "contrast limits" what is between these in grey layers.
+        lossless: instead of a quality, a model and a range, all values as they are; needs no PyTorch.
         replace: whether a file that is there is replaced.
 
     Raises:
-        TypeError: a layer is not an image that can be coded, or layers do not fit in one file; the text says why.
-        ValueError: the quality is outside its range, there is no such range of values, or the path has no name.
+        TypeError: a layer is not an image that can be coded, or holds values that 16 bits, or 8 of colour, do not hold
+            without loss, or layers do not fit in one file; the text says why.
+        ValueError: the quality is outside its range, there is no such range of values, one of them is given with
+            lossless, or the path has no name.
         OSError: the file cannot be written, or the model is not to be had.
     """
-    rate = parse_quality(quality)
+    level = parse_level(quality, lossless=lossless)
     if value_range not in RANGES:
         msg = f"value_range must be one of {', '.join(map(repr, RANGES))}, not {value_range!r}"
         raise ValueError(msg)
+    if lossless and value_range != VALUES:
+        msg = "lossless leaves no range of values to choose: give only one of them"
+        raise ValueError(msg)
     target = _target(path)
     check_target(target, replace=replace)
-    parts = _parts(layers, value_range)
-    frames = Frames(_Pictures(parts))
+    parts = _parts(layers, EXACT if lossless else value_range)
+    frames = Frames(_Pictures(parts), exact=bool(lossless))
     document = pack_layers(
         [
             describe_layer(part.frames, attributes, part.values, alone=len(parts) == 1)
@@ -127,7 +157,7 @@ def write_agv(
         ],
         [part.frames.name for part in parts],
     )
-    data = encode_frames(frames, rate, Metadata(arrays=document), model)
+    data = encode_frames(frames, level, Metadata(arrays=document), model)
     keep_open(target)
     write_whole(target, data, replace=replace)
     return str(target)
@@ -171,14 +201,3 @@ def _parts(layers: Sequence[LayerData], value_range: str) -> list[LayerCodes]:
             )
             raise TypeError(msg)
     return parts
-
-
-def wanted_quality(layers: Sequence[LayerData], settings: Settings) -> float:
-    """What a layer asks for, else what the dock used last shows, the file of a layer had, or the settings say."""
-
-    def of(key: str) -> Any:
-        found = ((attributes.get("metadata") or {}).get(key) for _, attributes, _ in layers)
-        return next((about["quality"] for about in found if isinstance(about, Mapping) and "quality" in about), None)
-
-    wishes = (of("agvae"), session.choice.quality, of("agv"))
-    return next((wish for wish in wishes if wish is not None), settings.quality)

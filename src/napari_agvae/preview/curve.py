@@ -44,11 +44,12 @@ class Point(NamedTuple):
         return None if self.ms_ssim is None else decibels(self.ms_ssim)
 
 
-def levels(current: int) -> list[int]:
-    """The current level, then whole qualities, then those half-way."""
+def levels(current: int | None) -> list[int]:
+    """The current level, if there is one, then whole qualities, then those half-way."""
+    first = [] if current is None else [current]
     whole = list(range(0, MAX_LEVEL + 1, LEVEL_STEPS))
     between = [level + LEVEL_STEPS // 2 for level in whole[:-1]]
-    return list(dict.fromkeys([current, *whole, *between]))
+    return list(dict.fromkeys([*first, *whole, *between]))
 
 
 def part(visible: Box, size: tuple[int, int]) -> Box:
@@ -81,19 +82,20 @@ def work(request: Request, turn: Turn, tell: tuple[Callable[[Any], None], Callab
     """
     shown, status = tell
     turn.yielding = True
-    with agvae.options.using(device=request.device), watched(turn.check), few_threads():
+    with agvae.options.using(device=request.device), watched(turn.check):
         load(request.model, status)
         found = LayerSlice(request.data, request.attributes, request.index, request.value_range)
         box = request.visible
         survey = Survey(request.data, request.attributes, request.value_range)
-        for point in points(found, survey, box, levels(request.level), request.model):
-            shown((request.token, point))
+        with few_threads():
+            for point in points(found, survey, box, levels(request.level), request.model):
+                shown((request.token, point))
 
 
-def on_line(line: Iterable[tuple[int, float, float]], level: int) -> tuple[float, float] | None:
-    """Where a level is on the line through points of (level, x, y); None beyond its ends."""
+def on_line(line: Iterable[tuple[int, float, float]], level: int | None) -> tuple[float, float] | None:
+    """Where a level is on the line through points of (level, x, y); None beyond its ends, and for no level."""
     points = sorted(line)
-    if not points or not points[0][0] <= level <= points[-1][0]:
+    if level is None or not points or not points[0][0] <= level <= points[-1][0]:
         return None
     levels, xs, ys = zip(*points, strict=True)
     return float(np.interp(level, levels, xs)), float(np.interp(level, levels, ys))

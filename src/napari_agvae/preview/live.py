@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,10 @@ from napari_agvae.preview.measured import Numbers, similarity
 from napari_agvae.preview.regions import SMALLEST, next_side, stages
 from napari_agvae.preview.slices import LayerSlice
 from napari_agvae.preview.survey import Survey
+from napari_agvae.preview.without_loss import ExactPreview
+
+if TYPE_CHECKING:
+    from agvae.coding.preview import Preview
 
 LOADING = "Loading PyTorch and the model …"
 
@@ -42,7 +46,7 @@ class Request:
         token: of whoever asked.
         data, attributes: of the layer, as `LayerFrames` takes them.
         index: of the slice, one integer for each leading axis.
-        level: see `agvae.quality`.
+        level: see `agvae.quality`; None for no loss, with `EXACT` as the range of values.
         visible: the box on view, in pixels of the slice.
         whole: whether to go on to the whole slice.
         model: name of the model; the default one if None.
@@ -54,7 +58,7 @@ class Request:
     data: Any
     attributes: Mapping[str, Any]
     index: tuple[int, ...]
-    level: int
+    level: int | None
     visible: Box
     whole: bool
     model: str | None = None
@@ -109,25 +113,21 @@ class Live:
 
     def work(self, request: Request, turn: Turn) -> None:
         """Show the stages of a request; raises what coding raises, and MissingModelError."""
-        with agvae.options.using(device=request.device), watched(turn.check), few_threads():
+        with agvae.options.using(device=request.device), watched(turn.check):
             self._prepare(request, turn)
             assert self._slice is not None
             assert self._survey is not None
             shown = self._known(request, self._slice)
             if shown is None:
-                boxes = stages(request.visible, self._slice.size, self._side, whole=request.whole)
-                for number, box in enumerate(boxes):
-                    turn.yielding = number > 0
-                    turn.check()
-                    shown = self._stage(request, self._slice, self._survey, box, first=number == 0)
-            assert shown is not None
+                shown = self._stages(request, self._slice, self._survey, turn)
             turn.yielding = True
             self._survey.look()
             if self._survey.obstacle != shown.obstacle:
                 self._shown(replace(shown, obstacle=self._survey.obstacle))
 
     def _prepare(self, request: Request, turn: Turn) -> None:
-        load(request.model, self._status)
+        if request.level is not None:
+            load(request.model, self._status)
         turn.check()
         if self._key == request.key and self._slice is not None:
             return
@@ -158,17 +158,30 @@ class Live:
         self._shown(self._done)
         return self._done
 
-    def _stage(self, request: Request, source: LayerSlice, survey: Survey, box: Box, *, first: bool) -> Shown:
-        from agvae.coding.preview import Preview
+    def _stages(self, request: Request, source: LayerSlice, survey: Survey, turn: Turn) -> Shown:
+        if request.level is None:  # which changes nothing that is on view: only the size counts, of all of it
+            return self._stage(request, source, survey, Box(0, 0, *source.size))
+        boxes = stages(request.visible, source.size, self._side, whole=request.whole)
+        with few_threads():
+            for number, box in enumerate(boxes):
+                turn.yielding = number > 0
+                turn.check()
+                start = time.perf_counter()
+                shown = self._stage(request, source, survey, box, keep=number > 0)
+                if number == 0:
+                    self._side = next_side(self._side, time.perf_counter() - start, box.area)
+        return shown
 
+    def _stage(self, request: Request, source: LayerSlice, survey: Survey, box: Box, *, keep: bool = False) -> Shown:
+        """Show a box; `keep` leaves nothing else on view than what was painted before of this very box."""
         assert self._canvas is not None
         self._done = None
         start = time.perf_counter()
         codes = source.crop(box)
         decoded = np.empty_like(codes)
-        preview = Preview(survey.original(source, box), request.level, request.model)
+        preview = _coded(request, source, survey, box)
         left, top, right, bottom = box
-        if not first:
+        if keep:
             self._canvas.restore(keep=box)
         view = request.visible
         centre = (view.left + view.right) / 2 - left, (view.top + view.bottom) / 2 - top
@@ -187,10 +200,16 @@ class Live:
         self._shown(shown)
         if whole:
             self._done = shown
-        if first:
-            pixels_done = (right - left) * (bottom - top)
-            self._side = next_side(self._side, time.perf_counter() - start, pixels_done)
         return shown
+
+
+def _coded(request: Request, source: LayerSlice, survey: Survey, box: Box) -> Preview | ExactPreview:
+    """A box to be coded and decoded."""
+    if request.level is None:
+        return ExactPreview(source.crop(box))
+    from agvae.coding.preview import Preview
+
+    return Preview(survey.original(source, box), request.level, request.model)
 
 
 def _coding(request: Request) -> Hashable:

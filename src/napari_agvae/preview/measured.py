@@ -19,7 +19,7 @@ class Numbers:
     """Of one picture at one level.
 
     Attributes:
-        level: see `agvae.quality`.
+        level: see `agvae.quality`; None for no loss.
         box: what was coded, in pixels of the slice.
         whole: whether that is the whole slice.
         size: of the file in bytes.
@@ -30,7 +30,7 @@ class Numbers:
         slices: how many the layer has.
     """
 
-    level: int
+    level: int | None
     box: Box
     whole: bool
     size: int
@@ -133,7 +133,7 @@ def described(numbers: Numbers) -> dict[str, str]:
         "ratio": f"{numbers.raw / numbers.size:.3g} : 1",
         "stack": f"≈ {rounded(total)} ({numbers.slices})" if numbers.whole and numbers.slices > 1 else "-",
         "rate": f"{numbers.bpp:.3f} bpp",
-        "psnr": "∞" if math.isinf(numbers.psnr) else f"{numbers.psnr:.2f} dB",
+        "psnr": "∞, exact" if math.isinf(numbers.psnr) else f"{numbers.psnr:.2f} dB",
         "ms_ssim": "-" if numbers.ms_ssim is None else f"{numbers.ms_ssim:.4f}",
         "time": f"{numbers.seconds:.2f} s",
     }
