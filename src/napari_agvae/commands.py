@@ -1,4 +1,4 @@
-"""What napari's menus and command palette offer beside the docks; of the viewer that was used last."""
+"""What napari's menus and command palette offer beside the docks; napari gives them its viewer."""
 
 from __future__ import annotations
 
@@ -14,31 +14,30 @@ if TYPE_CHECKING:
     import napari
 
 
-def compare() -> None:
+def compare(viewer: napari.viewer.Viewer) -> None:
     """Show the original in place of the reconstruction, or the other way."""
-    dock = _dock()
+    dock = _dock(viewer)
     if dock.showing:
         dock.comparison.swap()
     else:
         dock.preview()
 
 
-def split() -> None:
+def split(viewer: napari.viewer.Viewer) -> None:
     """Show the original left of a line and the reconstruction right of it, or no longer."""
-    _switch(_dock(), "curtain")
+    _switch(_dock(viewer), "curtain")
 
 
-def difference() -> None:
+def difference(viewer: napari.viewer.Viewer) -> None:
     """Show the difference times the dock's gain, or no longer."""
-    _switch(_dock(), "difference")
+    _switch(_dock(viewer), "difference")
 
 
-def reencode() -> None:
+def reencode(viewer: napari.viewer.Viewer) -> None:
     """Add the selected image layer as saving it and opening the file would give it back."""
     from napari.layers import Image
     from napari.utils.notifications import show_warning
 
-    viewer = _viewer()
     layer = viewer.layers.selection.active
     if isinstance(layer, Image):
         reconstructing(layer, lambda layers: _add(viewer, layers)).start()
@@ -46,9 +45,8 @@ def reencode() -> None:
         show_warning("Select an image layer to re-encode.")
 
 
-def open_files() -> None:
+def open_files(viewer: napari.viewer.Viewer) -> None:
     """Open .agv files without keeping the window waiting."""
-    viewer = _viewer()
     paths, _ = QFileDialog.getOpenFileNames(None, "Open .agv", "", "AGVAE images (*.agv)")
     for path in paths:
         opening(path, lambda layers: _add(viewer, layers)).start()
@@ -61,18 +59,12 @@ def _switch(dock: PreviewDock, name: str) -> None:
         dock.preview()
 
 
-def _dock() -> PreviewDock:
+def _dock(viewer: napari.viewer.Viewer) -> PreviewDock:
     """The viewer's preview dock, opened if it is not."""
-    window = _viewer().window
+    window = viewer.window
     found = next((each for each in window.dock_widgets.values() if isinstance(each, PreviewDock)), None)
     dock: PreviewDock = found or window.add_plugin_dock_widget("agvae", "AGVAE preview")[1]
     return dock
-
-
-def _viewer() -> napari.viewer.Viewer:
-    import napari
-
-    return napari.current_viewer()
 
 
 def _add(viewer: napari.viewer.Viewer, layers: Sequence[tuple[Any, dict[str, Any], str]]) -> None:

@@ -176,7 +176,7 @@ def test_cancelling_takes_less_than_300_ms(
         begin = {
             "save": lambda: dock.save.changed.emit(True),
             "find": lambda: dock.search.changed.emit(True),
-            "re-encode": commands.reencode,
+            "re-encode": lambda: commands.reencode(viewer),
         }
         dock._cancel()  # of the preview, which would keep the processor busy
         begin[job]()

@@ -96,7 +96,7 @@ def test_what_is_previewed_is_what_is_saved(
     layer.metadata["agv"] = {"quality": 5.0}
     wrapper, dock = viewer.window.add_plugin_dock_widget("agvae", "AGVAE preview")
     assert saved(layer) == (DEFAULT, 5.0)
-    commands.split()
+    commands.split(viewer)
     until(whole(dock))
     assert saved(layer) == (DEFAULT, dock.editor.quality.value()) == (DEFAULT, 5.0)
     dock.editor.quality.setValue(2.5)
