@@ -14,6 +14,10 @@ _INTERVAL = 0.05
 """Seconds between two checkpoints while work is done in another thread."""
 
 
+class Stopped(Exception):
+    """For whoever watches, to end work that is not wanted any more; nothing here catches it."""
+
+
 @contextmanager
 def watched(watch: Callable[[int], None]) -> Iterator[None]:
     """Call `watch` often, in this thread, while the codec works or weights are downloaded for it.

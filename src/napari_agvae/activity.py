@@ -1,21 +1,21 @@
-"""Opening and saving by napari itself, which waits for it: a bar in the activity dock, with a button to cancel."""
+"""How far long work is, in napari's activity dock, with a button to cancel it."""
 
 from __future__ import annotations
 
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from agvae.progress import checkpoint, watched
+from agvae.progress import Stopped, checkpoint, watched
 from napari_agvae.texts import plain
 
 _LOOK = 16
 """So many pixels are looked at in the time in which one is coded, or some more."""
 _PATIENCE = 0.5
-"""Seconds before the bar appears."""
+"""Seconds before there is a bar of saving and opening by napari itself, which waits for it."""
 _INTERVAL = 0.05
 """Seconds between two updates, in which the window reacts to the user."""
 
@@ -30,13 +30,66 @@ def saving(pixels: int) -> int:
     return pixels + pixels // _LOOK
 
 
+class Progress:
+    """How far work is, as a bar in the activity dock with a button to cancel.
+
+    Args:
+        description: what is being done.
+        total: what is done in the end; 0 if that is not known, for a bar that stays at 0 %, since of an animation the
+            canvas is drawn for each step.
+        patience: seconds before there is a bar.
+        tell: called when it is time for `show`, which the thread of the event loop is to call.
+
+    Attributes:
+        done: so far.
+    """
+
+    def __init__(
+        self, description: str, total: int, patience: float = 0.0, tell: Callable[[], object] | None = None
+    ) -> None:
+        self._description, self._total, self._tell = description, total, tell or self.show
+        self._bar: Any = None
+        self._cancelled = False
+        self._next = time.monotonic() + patience
+        self.done = 0
+
+    def watch(self, amount: int) -> None:
+        """For `agvae.progress.watched`; raises Stopped if it was cancelled."""
+        self.done += amount
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _INTERVAL
+            self._tell()
+        if self.cancelled:
+            raise Stopped
+
+    def show(self) -> None:
+        if self._bar is None:
+            from napari.utils import cancelable_progress
+
+            self._bar = cancelable_progress(desc=plain(self._description), total=self._total or 1)
+        self._bar.update(min(self.done, self._total) - self._bar.n)
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled or (self._bar is not None and self._bar.is_canceled)
+
+    def cancel(self) -> None:
+        """End the work at its next checkpoint."""
+        self._cancelled = True
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
 @contextmanager
-def in_activity_dock(description: str, pixels: int = 0) -> Iterator[None]:
+def in_activity_dock(description: str, failure: str, pixels: int = 0) -> Iterator[None]:
     """Show how far the codec is, if it works for a window, and let the user cancel.
 
     Args:
         description: what is being done.
-        pixels: what the checkpoints sum up to; 0 if that is not known, for a bar that stays at 0 %.
+        failure: what is so if it is cancelled.
+        pixels: what the checkpoints sum up to, 0 if that is not known.
 
     Raises:
         InterruptedError: it was cancelled.
@@ -44,39 +97,15 @@ def in_activity_dock(description: str, pixels: int = 0) -> Iterator[None]:
     if not _has_window() or threading.current_thread() is not threading.main_thread():
         yield
         return
-    bar = _Bar(description, pixels)
+    progress = Progress(description, pixels, _PATIENCE)
     try:
-        with watched(bar.advance):
+        with watched(progress.watch):
             yield
+    except Stopped:
+        msg = f"{failure}: it was cancelled"
+        raise InterruptedError(msg) from None
     finally:
-        bar.close()
-
-
-class _Bar:
-    def __init__(self, description: str, pixels: int) -> None:
-        self._description, self._pixels = description, pixels
-        self._bar: Any = None
-        self._done = 0
-        self._next = time.monotonic() + _PATIENCE
-
-    def advance(self, pixels: int) -> None:
-        self._done += pixels
-        if time.monotonic() < self._next:
-            return
-        if self._bar is None:
-            from napari.utils import cancelable_progress
-
-            # No total would mean an animation, for each of whose steps the canvas is drawn.
-            self._bar = cancelable_progress(desc=plain(self._description), total=self._pixels or 1)
-        self._bar.update(min(self._done, self._pixels) - self._bar.n)
-        self._next = time.monotonic() + _INTERVAL
-        if self._bar.is_canceled:
-            msg = "it was cancelled"
-            raise InterruptedError(msg)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        progress.close()
 
 
 def _has_window() -> bool:

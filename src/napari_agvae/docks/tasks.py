@@ -14,15 +14,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QApplication, QDialog, QWidget
 
 from agvae import options, read_info
-from agvae.progress import checkpoint, watched
-from napari_agvae.activity import saving
+from agvae.progress import Stopped, checkpoint, watched
+from napari_agvae.activity import Progress, saving
 from napari_agvae.docks.controls import ask_for_file
 from napari_agvae.preferences import plugin_settings, wanted_device
-from napari_agvae.preview.latest import Stopped
 from napari_agvae.texts import plain
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from agvae.coding.assemble import Level
     from napari_agvae.io.document import LayerData
 
-_INTERVAL = 100
-"""Milliseconds between two looks at the progress."""
 _QUESTION = "ConfirmCloseDialog"
 """What napari asks before it closes a window or ends."""
 _running: set[Task] = set()
@@ -51,6 +48,7 @@ class Task(QObject):
     """
 
     ended = Signal()
+    _advanced = Signal()
 
     def __init__(
         self,
@@ -62,34 +60,29 @@ class Task(QObject):
         target: Path | None = None,
     ) -> None:
         super().__init__()
-        self.description, self._work, self._total, self._done = description, work, total, done
+        self.description, self._work, self._done = description, work, done
+        self.progress = Progress(description, total, tell=self._advanced.emit)
+        self._advanced.connect(self.progress.show)
         self.target = target
-        self._count = 0
-        self._stopped = False
         self._error: Exception | None = None
         self.over = False
         self._done_with = threading.Event()
 
     def start(self) -> None:
         from napari.qt.threading import FunctionWorker, create_worker
-        from napari.utils import cancelable_progress
 
-        lasting = self.target is not None
+        task = self
 
         class Worker(FunctionWorker):
             def quit(self) -> None:
                 """Called when napari closes the window or ends."""
-                if not lasting or _agreed():
-                    super().quit()
+                if task.target is None or _agreed():
+                    task.cancel()
 
-        # Of a total that is not known, it stays at 0: an animation would have the canvas drawn for each of its steps.
-        self._bar = cancelable_progress(desc=plain(self.description), total=100)
+        self.progress.show()
         self._worker = create_worker(self, _start_thread=False, _ignore_errors=True, _worker_class=Worker)
         self._worker.returned.connect(self._returned)
         self._worker.finished.connect(self._finished)
-        self._timer = QTimer(self)
-        self._timer.timeout.connect(self._tell)
-        self._timer.start(_INTERVAL)
         _running.add(self)
         if self.target is not None:
             atexit.register(self._done_with.wait)
@@ -97,7 +90,7 @@ class Task(QObject):
 
     def cancel(self) -> None:
         """End it at its next checkpoint."""
-        self._stopped = True
+        self.progress.cancel()
 
     def forget(self) -> None:
         """Let it end without telling anyone of its result."""
@@ -110,35 +103,23 @@ class Task(QObject):
     def __call__(self) -> Any:
         """The work, for napari's worker."""
         try:
-            with watched(self._watch):
+            with watched(self.progress.watch):
                 checkpoint()
                 return self._work()
         except Stopped:
-            self._stopped = True
+            self.cancel()
         except Exception as error:  # whether napari tells differs between its versions and Qt bindings
-            self._stopped, self._error = True, error
+            self._error = error
         finally:
             self._done_with.set()
         return None
 
-    def _watch(self, amount: int) -> None:
-        self._count += amount
-        if self._stopped or self._bar.is_canceled or self._worker.abort_requested:
-            raise Stopped
-
-    def _tell(self) -> None:
-        if self._total:
-            share = min(100, 100 * self._count // self._total)
-            if share > self._bar.n:
-                self._bar.update(share - self._bar.n)
-
     def _returned(self, result: Any) -> None:
-        if not self._stopped and self._done is not None:
+        if not self.progress.cancelled and self._error is None and self._done is not None:
             self._done(result)
 
     def _finished(self) -> None:
-        self._timer.stop()
-        self._bar.close()
+        self.progress.close()
         self.over = True
         _running.discard(self)
         atexit.unregister(self._done_with.wait)

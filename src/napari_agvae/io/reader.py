@@ -41,8 +41,8 @@ def get_reader(path: Source | Sequence[Source]) -> Callable[[Source | Sequence[S
 
 
 def _read(path: Source | Sequence[Source]) -> list[LayerData]:
-    name = Path(path).name if isinstance(path, str | os.PathLike) else f"{len(path)} files"
-    with in_activity_dock(f"Opening {name}"):
+    what = os.fspath(path) if isinstance(path, str | os.PathLike) else f"{len(path)} files"
+    with in_activity_dock(f"Opening {Path(what).name}", f"{what} cannot be opened"):
         return viewer_layers(path)
 
 

@@ -66,11 +66,8 @@ def save_images(path: str, layers: Sequence[LayerData], *, lossless: bool = Fals
     try:
         level = None if lossless else wanted_level(layers, settings)
         using = agvae.options.using(device=wanted_device(settings))
-        with using, in_activity_dock(f"Saving {Path(path).name}", saving(pixels)):
+        with using, in_activity_dock(f"Saving {Path(path).name}", f"{path} was not saved", saving(pixels)):
             return [save_at(level, path, layers, model=wanted_model(settings), value_range=settings.value_range)]
-    except InterruptedError as error:
-        msg = f"{path} was not saved: {error}"
-        raise InterruptedError(msg) from error
     except ValueError as error:  # of which napari says no more than that no data were written
         msg = f"{path} was not saved: {error}"
         raise TypeError(msg) from error

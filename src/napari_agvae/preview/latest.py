@@ -6,11 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from agvae.progress import Stopped
+
 T = TypeVar("T")
-
-
-class Stopped(Exception):
-    """The work is not wanted any more."""
 
 
 class Turn:

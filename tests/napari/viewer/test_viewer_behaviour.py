@@ -181,7 +181,7 @@ def test_cancelling_takes_less_than_300_ms(
         dock._cancel()  # of the preview, which would keep the processor busy
         begin[job]()
         (task,) = tasks._running
-        until(lambda: task._count > 0)
+        until(lambda: task.progress.done > 0)
         (bar,) = progress._all_instances
         with Stopwatch() as watch:
             if job == "re-encode":
@@ -271,7 +271,7 @@ def test_a_save_goes_on_when_its_window_closes_before_another(
     dock.destroyed.connect(gone.append)
     dock.save.changed.emit(True)
     (task,) = tasks._running
-    until(lambda: task._count > 0)
+    until(lambda: task.progress.done > 0)
     first.close()
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     until(lambda: gone)
@@ -322,7 +322,7 @@ ASKED = WAY == "asked"
 viewer = napari.Viewer()
 layer = viewer.add_image(picture(1200, 1000), name="large")
 get_settings().application.confirm_close_window = WAY != "not asked"
-task = writing(layer, Path(sys.argv[1]), 3.5, None)
+task = writing(layer, Path(sys.argv[1]), 10240, None)
 asked = []
 
 def answer():
@@ -334,7 +334,7 @@ def answer():
         dialog.accept()
 
 def leave():
-    if task._count == 0:
+    if task.progress.done == 0:
         QTimer.singleShot(20, leave)
     else:
         QTimer.singleShot(20, answer)
@@ -347,7 +347,7 @@ task.start()
 leave()
 napari.run()
 assert task._done_with.wait(60)
-assert bool(asked) == task._stopped == ASKED
+assert bool(asked) == task.progress.cancelled == ASKED
 print("left")
 """
 

@@ -205,7 +205,7 @@ def test_a_window_that_stays_open_keeps_preview_and_save(
     assert dock.showing
     assert session.choice.quality == 1.5
     (task,) = tasks._running
-    assert not task._stopped
+    assert not task.progress.cancelled
     gate.set()
     until(lambda: not tasks._running)
     assert agvae.read_info(tmp_path / "a.agv")["quality"] == 1.5
@@ -252,7 +252,7 @@ def test_a_file_that_came_meanwhile_is_not_replaced(
     path = tmp_path / "a.agv"
     choose(path)
     dock.save.changed.emit(True)
-    until(lambda: dock._tasks[0]._count > 0)
+    until(lambda: dock._tasks[0].progress.done > 0)
     path.write_bytes(b"precious")
     gate.set()
     until(lambda: not dock._tasks)

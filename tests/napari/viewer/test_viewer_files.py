@@ -156,7 +156,7 @@ def test_what_is_done_while_a_quality_is_looked_for_counts(viewer: Any, dock: An
     dock.editor.quality.setValue(2)
     dock.target.value, dock.unit.value = 46, "dB"
     dock.search.changed.emit(True)
-    until(lambda: dock._tasks[0]._count > 0)
+    until(lambda: dock._tasks[0].progress.done > 0)
     if what == "layer":
         viewer.layers.selection.active = other
     elif what == "slider":

@@ -128,7 +128,7 @@ def test_it_can_be_cancelled_at_once(
         dock._cancel()
         dock.save.changed.emit(True)
         (task,) = dock._tasks
-        until(lambda: task._count > 0)
+        until(lambda: task.progress.done > 0)
     else:
         until(lambda: dock._engine is not None and dock._engine.busy and dock._engine._latest._turn is not None)
     with Stopwatch() as watch:
