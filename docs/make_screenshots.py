@@ -60,18 +60,18 @@ def main() -> None:
     dock.editor.quality.setValue(1.0)
     dock.readouts.show_words({})
     until(coded)
-    dock.comparison.curtain.value = True
+    dock.comparison.curtain.setChecked(True)
     shoot(viewer, "compare")
-    dock.comparison.curtain.value = False
-    dock.comparison.difference.value = True
+    dock.comparison.curtain.setChecked(False)
+    dock.comparison.difference.setChecked(True)
     shoot(viewer, "difference")
-    dock.comparison.difference.value = False
+    dock.comparison.difference.setChecked(False)
     viewer.window.remove_dock_widget(tab)
 
     curve = RateCurveDock(viewer)
     viewer.window.add_dock_widget(curve, name="Rate curve")
     curve.start()
-    until(lambda: not curve.stop.enabled)
+    until(lambda: not curve.stop.isEnabled())
     shoot(viewer, "curve")
     viewer.close()
 
