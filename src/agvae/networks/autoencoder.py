@@ -54,6 +54,9 @@ class GainedAutoencoder(nn.Module):
         entropy: from z-hat to the parameters of y; whatever coding must compute exactly is in there.
     """
 
+    residual_bits = staticmethod(asymmetric.bits)
+    """Code lengths of the residuals y - mu in training."""
+
     centre = 0.5
     """What is subtracted from pixels before g_a and added after g_s."""
 
@@ -104,7 +107,7 @@ class GainedAutoencoder(nn.Module):
             nonlocal y_bits
             target = next(targets)
             residual = target - p.mu
-            bits = asymmetric.bits(self._noisy(residual, noise), p.log2_sigma, p.asymmetry)
+            bits = self.residual_bits(self._noisy(residual, noise), p.log2_sigma, p.asymmetry)
             y_bits = y_bits + bits.flatten(1).sum(1)
             return target + (residual.round() - residual).detach()
 

@@ -68,7 +68,8 @@ class ParameterHead(nn.Module):
 
     def products(self, classes: Tensor, weight: Tensor) -> Tensor:
         """Of each class (4, B, h, w, W) with its matrix (4, 3 M/4, W) -> (4, B, h, w, 3 M/4)."""
-        out = torch.bmm(classes.flatten(1, 3), weight.transpose(1, 2))
+        with torch.autocast(classes.device.type, enabled=False):  # as in the trunk
+            out = torch.bmm(classes.flatten(1, 3).to(weight.dtype), weight.transpose(1, 2))
         return out.reshape(*classes.shape[:4], -1)
 
 
@@ -82,7 +83,7 @@ class ContextModel(nn.Module):
         super().__init__()
         width, latent = config.entropy_width, config.latent
         self.first = ParameterHead(width, latent)
-        self.adapt = nn.ModuleList(Pointwise(width + latent, width) for _ in range(STEPS - 1))
+        self.adapt = nn.ModuleList(Pointwise(width + latent, width, trunk=True) for _ in range(STEPS - 1))
         self.block = Block(width, config.border)
         self.later_blocks = nn.ModuleList(Block(width, config.border) for _ in range(config.context_blocks - 1))
         self.head = ParameterHead(width, latent)

@@ -29,6 +29,12 @@ def level_weights(q: Tensor, levels: int) -> Tensor:
     return (1 - (q[:, None] - positions).abs()).clamp(min=0)
 
 
+def interpolated(weights: Tensor, vectors: Tensor) -> Tensor:
+    """What levels between vectors get of them, (B, n) times (n, c) -> (B, c); not in bfloat16 under autocast."""
+    with torch.autocast(weights.device.type, enabled=False):
+        return weights @ vectors.to(weights.dtype)
+
+
 class GainUnit(nn.Module):
     """A gain matrix M in R^{n x c} as log2 gains (equations 2, 3 and 8)."""
 
@@ -46,6 +52,6 @@ class GainUnit(nn.Module):
             (B, 1, 1, c), to multiply channels-last maps with.  On the exact path (float64) 2^x comes from an
             integer table, not from the platform's exp2.
         """
-        log_gain = (weights @ self.log2.to(weights.dtype))[:, None, None, :]
+        log_gain = interpolated(weights, self.log2)[:, None, None, :]
         log_gain = -log_gain if reciprocal else log_gain
         return exact_exp2(log_gain) if log_gain.dtype == torch.float64 else torch.exp2(log_gain)

@@ -45,9 +45,9 @@ class HyperSynthesis(nn.Module):
     def __init__(self, config: EntropyShape) -> None:
         super().__init__()
         width = config.entropy_width
-        self.up1 = Pointwise(config.hyper_latent, 4 * width)
+        self.up1 = Pointwise(config.hyper_latent, 4 * width, trunk=True)
         self.block1 = Block(width, config.border)
-        self.up2 = Pointwise(width, 4 * width)
+        self.up2 = Pointwise(width, 4 * width, trunk=True)
         self.block2 = Block(width, config.border)
 
     def forward(self, z: Tensor, level_bias: Tensor) -> Tensor:

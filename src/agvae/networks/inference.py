@@ -15,7 +15,7 @@ from agvae.errors import require
 from agvae.networks import bands, kernels
 from agvae.networks.autoencoder import GainedAutoencoder
 from agvae.networks.integer_layers import fit_for_integers, use_integers
-from agvae.networks.layers import Block, FeedForward, GainedBlock, Pointwise, Trunk
+from agvae.networks.layers import Block, FeedForward, GainedBlock, Pointwise
 from agvae.progress import checkpoint
 
 
@@ -92,7 +92,6 @@ def _rows(branch: FeedForward, x: Tensor, top: int, bottom: int) -> Tensor:
 
 _IN_BANDS: dict[type, type] = {
     Pointwise: _PointwiseInBands,
-    Trunk: _PointwiseInBands,
     Block: _BlockInBands,
     GainedBlock: _GainedBlockInBands,
 }

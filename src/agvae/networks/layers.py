@@ -19,22 +19,22 @@ _ALL = slice(None)
 
 
 class Pointwise(nn.Linear):
-    """1 x 1 convolution: y = W x + b at each position, (..., C_in) -> (..., C_out)."""
+    """1 x 1 convolution: y = W x + b at each position, (..., C_in) -> (..., C_out).
 
-    def forward(self, x: Tensor) -> Tensor:
-        return fix(kernels.pointwise(x, self.weight, self.bias))
-
-
-class Trunk(Pointwise):
-    """The same where it lies on the way that all of a picture goes, outside of residual branches; in float32 under
-    autocast, too.
-
-    In bfloat16 it would round the values that it passes on by up to 0.4 %, more than quantization does at high rates.
+    Args:
+        trunk: it lies on the way that all of a picture goes, outside of residual branches.  Autocast leaves it in
+            float32: in bfloat16 it would round what it passes on by up to 0.4 %, more than quantization at high rates.
     """
 
+    def __init__(self, inputs: int, outputs: int, *, trunk: bool = False) -> None:
+        super().__init__(inputs, outputs)
+        self.trunk = trunk
+
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            return super().forward(x.float() if x.dtype == torch.bfloat16 else x)
+        if self.trunk and torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
+                return kernels.pointwise(x.float(), self.weight, self.bias)
+        return fix(kernels.pointwise(x, self.weight, self.bias))
 
 
 class Depthwise(nn.Module):
@@ -96,7 +96,7 @@ class GainedBlock(nn.Module):
 
     The branch gain lets one transform act as strongly as each rate needs, as the gains inside the transforms of
     DCVC-RT do (Jia et al. 2025); it starts at 0.1 for every level.  The sum is in float32 under autocast, too, as
-    layers of `Trunk` are.
+    layers of the trunk are.
     """
 
     def __init__(self, channels: int, levels: int, border: str = "zeros") -> None:

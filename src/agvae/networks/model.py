@@ -15,7 +15,7 @@ from agvae.networks.autoencoder import GainedAutoencoder
 from agvae.networks.configs import ModelConfig
 from agvae.networks.context import PARAMETERS, STEPS, ContextModel, join_steps, of_step, split_steps
 from agvae.networks.contract import EntropyShape, StepParameters, Walk
-from agvae.networks.gain import GainUnit
+from agvae.networks.gain import GainUnit, interpolated
 from agvae.networks.hyperprior import HyperAnalysis, HyperSynthesis
 from agvae.networks.transforms import AnalysisTransform, SynthesisTransform, dct_start
 
@@ -72,12 +72,12 @@ class EntropyModel(nn.Module):
     def features(self, z_hat: Tensor, weights: Tensor, height: int, width: int) -> Tensor:
         """Inverse-gained z-hat (section 3.4) through h_s: (B, hz, wz, c_hp) -> (B, height, width, W)."""
         z = fix(z_hat * self.inverse_hyper_gain(weights).to(z_hat.dtype))
-        bias = fix(weights @ self.level_bias.to(weights.dtype))
+        bias = fix(interpolated(weights, self.level_bias))
         return self.hyper_synthesis(z, bias[:, None, None])[:, :height, :width]
 
     def of_levels(self, weights: Tensor) -> OfLevels:
         """What depends on the levels of a batch alone."""
-        prior = fix(weights @ self.prior.to(weights.dtype)).unflatten(-1, (self.latent, PARAMETERS))
+        prior = fix(interpolated(weights, self.prior)).unflatten(-1, (self.latent, PARAMETERS))
         gain, inverse = (self.context_gain(weights, reciprocal=inverse)[:, 0, 0] for inverse in (False, True))
         return OfLevels(*(self._by_quarter(part.to(self.prior.dtype)) for part in (gain, inverse, prior)))
 

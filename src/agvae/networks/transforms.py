@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from agvae.networks.configs import ModelConfig
-from agvae.networks.layers import GainedBlock, Trunk, depth_to_space, space_to_depth
+from agvae.networks.layers import GainedBlock, Pointwise, depth_to_space, space_to_depth
 
 PATCH = 8
 STRIDE = 16
@@ -31,11 +31,11 @@ class AnalysisTransform(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         c8, c16 = config.width8, config.width16
-        self.embed = Trunk(3 * PATCH * PATCH, c8)
+        self.embed = Pointwise(3 * PATCH * PATCH, c8, trunk=True)
         self.blocks8 = _blocks(config.analysis8, c8, config)
-        self.down = Trunk(4 * c8, c16)
+        self.down = Pointwise(4 * c8, c16, trunk=True)
         self.blocks16 = _blocks(config.analysis16, c16, config)
-        self.head = Trunk(c16, config.latent)
+        self.head = Pointwise(c16, config.latent, trunk=True)
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         h = self.embed(space_to_depth(x, PATCH))
@@ -60,11 +60,11 @@ class SynthesisTransform(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         c8, c16 = config.width8, config.width16
-        self.embed = Trunk(config.latent, c16)
+        self.embed = Pointwise(config.latent, c16, trunk=True)
         self.blocks16 = _blocks(config.synthesis16, c16, config)
-        self.up = Trunk(c16, 4 * c8)
+        self.up = Pointwise(c16, 4 * c8, trunk=True)
         self.blocks8 = _blocks(config.synthesis8, c8, config)
-        self.head = Trunk(c8, 3 * PATCH * PATCH)
+        self.head = Pointwise(c8, 3 * PATCH * PATCH, trunk=True)
 
     def forward(self, y: Tensor, weights: Tensor) -> Tensor:
         h = self.embed(y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from agvae.networks.contract import Output
+from agvae.networks.gain import level_weights
 
 
 class Loss(Protocol):
@@ -45,9 +47,11 @@ def random_levels(count: int, levels: int, generator: torch.Generator, between: 
 
 def interpolated_betas(q: Tensor, betas: tuple[float, ...]) -> Tensor:
     """beta of real-valued levels: log-linear between the trained beta_s, (B,) -> (B,)."""
-    logs = torch.tensor(betas, device=q.device).log()
-    low = q.floor().long()
-    return torch.exp(torch.lerp(logs[low], logs[(low + 1).clamp(max=len(betas) - 1)], q - low))
+    weights = level_weights(q, len(betas)).unbind(1)
+    logs = torch.zeros_like(q)
+    for weight, beta in zip(weights, betas, strict=True):  # no tensor of betas, which a CUDA graph could not copy
+        logs = logs + weight * math.log(beta)
+    return logs.exp()
 
 
 def rate_distortion(

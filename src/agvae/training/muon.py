@@ -49,7 +49,9 @@ class Muon(torch.optim.Optimizer):
             for (_, longest), pairs in alike.items():  # one shape together, which threads share with less waiting
                 updates = orthogonalized(torch.stack([direction for _, direction in pairs]))
                 for (matrix, _), update in zip(pairs, updates, strict=True):
-                    matrix.add_(update, alpha=-0.2 * math.sqrt(longest) * group["lr"])
+                    matrix.sub_(
+                        update.to(matrix.dtype) * (0.2 * math.sqrt(longest) * group["lr"])
+                    )  # lr may be a tensor
 
 
 def _turned(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ import math
 import os
 import shlex
 import time
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from agvae.networks import Config, GainedAutoencoder, build
 from agvae.networks.architectures import signature
+from agvae.networks.contract import Noise
 from agvae.shortage import memory_errors
 from agvae.training.checkpoint import (
     BEST,
@@ -35,6 +37,7 @@ from agvae.training.export import read_checkpoint
 from agvae.training.loss import Loss, RateDistortion, random_levels
 from agvae.training.optimizers import make_optimizers
 from agvae.training.options import TrainingOptions
+from agvae.training.recorded import RecordedStep, compile_parts
 from agvae.training.signals import Interruption
 from agvae.training.start import start_from_zoo, warm_start
 from agvae.training.stream import load_data
@@ -136,6 +139,7 @@ class Trainer:
         self.optimizers = make_optimizers(self.model, options)
         self.peaks = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
         self.compute: nn.Module = self.model
+        self.recorded = self._recorded() if options.recorded else None
         if self.world > 1:
             self.compute = nn.parallel.DistributedDataParallel(self.model)
 
@@ -254,7 +258,8 @@ class Trainer:
         """
         draws = [self.draw(TRIALS + k) for k in range(math.ceil(TRIED / self.options.batch))]
         buffers = [(buffer, buffer.clone()) for n in (self.model, self.average) for buffer in n.buffers()]
-        losses = [sum(float(self._loss_of(n, *draw)) for draw in draws) for n in (self.model, self.average)]
+        with torch.compiler.set_stance("force_eager") if self.recorded else contextlib.nullcontext():
+            losses = [sum(float(self._loss_of(n, *d, self._noise)) for d in draws) for n in (self.model, self.average)]
         for buffer, before in buffers:  # what a network counts or averages is not to be that of trials
             buffer.copy_(before)
         return max(losses) / len(draws) if all(map(math.isfinite, losses)) else math.inf
@@ -288,10 +293,16 @@ class Trainer:
 
     def train_step(self) -> Tensor:
         """One step of all optimizers; returns the loss of the whole batch, detached."""
-        x, q = self.draw()
-        loss = self.loss(x, q)
+        if self.recorded:
+            loss, norm = self.recorded.gradients(self.step)
+            self.update(norm, self.recorded.step)
+            return loss
+        loss = self.loss(*self.draw())
         loss.backward()
-        self.update()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
+        self.update(norm, self._step_optimizers)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
         return self._mean(loss.detach())
 
     def draw(self, step: int | None = None) -> tuple[Tensor, Tensor]:
@@ -317,31 +328,56 @@ class Trainer:
 
     def loss(self, x: Tensor, q: Tensor) -> Tensor:
         """The loss of this process's crops at these levels."""
-        return self._loss_of(self.compute, x, q)
+        return self._loss_of(self.compute, x, q, self._noise)
 
-    def _loss_of(self, network: nn.Module, x: Tensor, q: Tensor) -> Tensor:
+    def _loss_of(self, network: nn.Module, x: Tensor, q: Tensor, noise: Noise) -> Tensor:
         o = self.options
         network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=o.precision == "bf16"):
-            output = network(x, q, self._noise)
+            output = network(x, q, noise)
         return self.objective(output, x, q)
 
-    def update(self) -> None:
-        """Clip the gradients, step unless they are not finite, and follow with the averaged weights."""
+    def _recorded(self) -> RecordedStep:
+        o = self.options
+        if self.world > 1 or self.device.type != "cuda":
+            msg = "only one process on a CUDA device can record its steps"
+            raise ValueError(msg)
+        compile_parts(self.model)
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+            group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=self.device)
+            if "capturable" in group:
+                group |= {"capturable": True, "fused": True, "foreach": False}
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+
+        def loss(x: Tensor, q: Tensor, noise: Noise) -> Tensor:
+            return self._loss_of(self.model, x, q, noise)
+
+        return RecordedStep(loss, self.draw, self._noise, parameters, o.clip, self.optimizers)
+
+    def _step_optimizers(self) -> None:
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+    def update(self, norm: Tensor, step: Callable[[], None]) -> None:
+        """Step unless the gradients are not finite, and follow with the averaged weights.
+
+        Args:
+            norm: of the gradients.
+            step: lets the optimizers step.
+        """
         factor = self._factor()
         for optimizer, peaks in zip(self.optimizers, self.peaks, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = factor * peak
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(factor * peak)
+                else:
+                    group["lr"] = factor * peak
         if bool(torch.isfinite(norm)):
-            for optimizer in self.optimizers:
-                optimizer.step()
+            step()
             self.skipped_in_row = 0
         else:
             self.skipped += 1
             self.skipped_in_row += 1
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
         self.step += 1
         self.patches += self.options.batch
         self._update_average()
