@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from napari_agvae.io.writer import write_agv, write_image, write_images, write_w
 from napari_agvae.preferences import EXACT
 from napari_agvae.preview.latest import Turn
 from napari_agvae.preview.live import Live, Request, Shown
+from napari_agvae.preview.measured import described
 from napari_agvae.preview.without_loss import ExactPreview
 from napari_agvae.state import Choice, session
 from tests.support.helpers import picture
@@ -235,6 +237,8 @@ def test_the_preview_says_what_the_file_of_one_slice_has(kind: str, path: Path) 
     write_agv(path, [(data, {"name": "a", "rgb": "RGB" in kind}, "image")], lossless=True)
     assert (numbers.whole, numbers.psnr, numbers.level) == (True, np.inf, None)
     assert numbers.size == path.stat().st_size
+    assert described(numbers)["psnr"] == "∞, exact"
+    assert described(replace(numbers, level=20480))["psnr"] == "∞"
 
 
 def test_the_preview_shows_what_the_file_gives_back() -> None:
