@@ -6,7 +6,8 @@
 dock draws after its slider has moved (with napari, and a display).  Each is done once before it is watched, so that
 imports and the model's first use count for nothing.  A climb is a call, from anywhere in a module, of one that imports
 it, directly or by others: what was handed down is called back, or what was to come is asked for.  Of a pair of modules
-it counts once.  `--route` prints the modules from the top floor down, then the climbs.
+it counts once.  Rooms are the folders of a package, and the modules that lie in none.  `--route` prints the modules
+from the top floor down, then the climbs.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from PIL import Image
 import agvae
 import pillow_agvae  # noqa: F401
 
+agvae.options.threads = 1  # else it is chance which thread is seen to do what
 SOURCE = Path(agvae.__file__).parents[1]
 MODULES = {
     str(path): ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
@@ -98,6 +100,11 @@ class Walk:
         return [(caller, module) for caller, module in self.calls if caller in below(module)]
 
 
+def room(name: str) -> str:
+    """A folder of a package, or a module that lies in none."""
+    return ".".join(name.split(".")[:2])
+
+
 def picture() -> np.ndarray:
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:512, :768].astype(float)
@@ -156,12 +163,13 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         walk = walk_slice() if options.walk == "slice" else walk_files(options.walk, Path(folder))
-    print(f"{options.walk}: {len(walk.modules)} modules, {len(walk.climbs)} climbs")
+    between = [(caller, module) for caller, module in walk.climbs if room(caller) != room(module)]
+    print(f"{options.walk}: {len(walk.modules)} modules, {len(walk.climbs)} climbs, {len(between)} between rooms")
     if options.route:
         for module in sorted(walk.modules, key=floor, reverse=True):
             print(f"{floor(module):3} {module}")
         for caller, module in walk.climbs:
-            print(f"    {caller} calls back {module}")
+            print(f"    {caller} calls back {module}{' in another room' if (caller, module) in between else ''}")
 
 
 if __name__ == "__main__":
