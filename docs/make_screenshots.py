@@ -60,18 +60,18 @@ def main() -> None:
     dock.editor.quality.setValue(1.0)
     dock.readouts.show_words({})
     until(coded)
-    dock.comparison.curtain.setChecked(True)
+    dock.comparison.curtain.value = True
     shoot(viewer, "compare")
-    dock.comparison.curtain.setChecked(False)
-    dock.comparison.difference.setChecked(True)
+    dock.comparison.curtain.value = False
+    dock.comparison.difference.value = True
     shoot(viewer, "difference")
-    dock.comparison.difference.setChecked(False)
+    dock.comparison.difference.value = False
     viewer.window.remove_dock_widget(tab)
 
     curve = RateCurveDock(viewer)
     viewer.window.add_dock_widget(curve, name="Rate curve")
     curve.start()
-    until(lambda: not curve.stop.isEnabled())
+    until(lambda: not curve.stop.enabled)
     shoot(viewer, "curve")
     viewer.close()
 

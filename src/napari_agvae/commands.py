@@ -54,7 +54,7 @@ def open_files(viewer: napari.viewer.Viewer) -> None:
 
 def _switch(dock: PreviewDock, name: str) -> None:
     control = getattr(dock.comparison, name)
-    control.setChecked(not control.isChecked() or not dock.showing)
+    control.value = not control.value or not dock.showing
     if not dock.showing:
         dock.preview()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QPushButton, QSlider, QVBoxLayout, QWidget
+from magicgui import widgets
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_agvae.docks.controls import explain, row
 from napari_agvae.docks.spin_boxes import any_notation
+from napari_agvae.texts import TOOLTIPS
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -26,30 +26,29 @@ class Comparison(QWidget):
     def __init__(self, layers: Callable[[], PreviewLayers | None]) -> None:
         super().__init__()
         self._layers = layers
-        self.toggle = QPushButton(f"Original / preview ({TOGGLE_KEY})")
-        self.curtain, self.difference = QCheckBox("curtain"), QCheckBox("difference x")
-        self.share = QSlider(Qt.Orientation.Horizontal, minimum=0, maximum=100, value=50)
-        self.gain = QDoubleSpinBox(minimum=1, maximum=64, value=8)
-        any_notation(self.gain)
-        explain(self, "preview", "toggle", "curtain", "share", "difference", "gain")
+        self.toggle = widgets.PushButton(text=f"Original / preview ({TOGGLE_KEY})")
+        self.curtain = widgets.CheckBox(text="curtain")
+        self.share = widgets.Slider(value=50, min=0, max=100, readout=False)
+        self.difference = widgets.CheckBox(text="difference x")
+        self.gain = widgets.FloatSpinBox(value=8.0, min=1.0, max=64.0, step=1.0)
+        any_notation(self.gain.native)
+        for name in ("toggle", "curtain", "share", "difference", "gain"):
+            getattr(self, name).tooltip = TOOLTIPS[f"preview.{name}"]
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.toggle)
-        layout.addLayout(row(self.curtain, self.share))
-        layout.addLayout(row(self.difference, self.gain))
-        for changed in (
-            *(self.curtain.toggled, self.difference.toggled),
-            *(self.share.valueChanged, self.gain.valueChanged),
-        ):
-            changed.connect(self.apply)
-        self.toggle.clicked.connect(self.swap)
+        self._rows = [row(self.toggle), row(self.curtain, self.share), row(self.difference, self.gain)]
+        for part in self._rows:
+            layout.addWidget(part.native)
+        for control in (self.curtain, self.share, self.difference, self.gain):
+            control.changed.connect(self.apply)
+        self.toggle.changed.connect(self.swap)
 
     def apply(self) -> None:
         """Bring the layers in line with the controls."""
         layers = self._layers()
         if layers is not None:
-            layers.show_difference(self.gain.value() if self.difference.isChecked() else None)
-            layers.show_curtain(self.share.value() / 100 if self.curtain.isChecked() else None)
+            layers.show_difference(self.gain.value if self.difference.value else None)
+            layers.show_curtain(self.share.value / 100 if self.curtain.value else None)
 
     def swap(self, _: Any = None) -> None:
         """Show the original in place of the reconstruction, or the other way."""
@@ -70,3 +69,12 @@ class Comparison(QWidget):
         if self._bound:
             viewer.bind_key(TOGGLE_KEY, None)
             self._bound = False
+
+
+def row(*parts: widgets.bases.Widget, label: str = "") -> widgets.Container:
+    """Widgets side by side, without margins."""
+    container = widgets.Container(widgets=parts, layout="horizontal", labels=False, label=label)
+    container.native.layout().setContentsMargins(0, 0, 0, 0)
+    for part in parts:
+        part.native.setMinimumWidth(0)
+    return container

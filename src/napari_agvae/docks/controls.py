@@ -13,7 +13,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QMessageBox,
     QSizePolicy,
@@ -159,20 +158,6 @@ class Sentence(QLabel):
     def say(self, text: str) -> None:
         self.setText(text)
         self.setVisible(bool(text))
-
-
-def explain(widget: QWidget, part: str, *names: str) -> None:
-    """Give controls that are attributes of a widget their tooltips."""
-    for name in names:
-        getattr(widget, name).setToolTip(TOOLTIPS[f"{part}.{name}"])
-
-
-def row(*parts: QWidget) -> QHBoxLayout:
-    """Widgets side by side."""
-    layout = QHBoxLayout()
-    for part in parts:
-        layout.addWidget(part)
-    return layout
 
 
 def ask_for_file(

@@ -32,6 +32,7 @@ from napari_agvae.state import session
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
+    from agvae.coding.assemble import Level
 
 SELECT = "Select an image layer."
 SOON = 150  # ms, in which whoever goes through layers is past those not meant
@@ -58,13 +59,13 @@ class PreviewDock(PreviewForm):
     def _connect(self) -> None:
         self.destroyed.connect(self._tasks.disconnect)
         self.editor.changed.connect(self._changed)
-        for option in (self.lossless.toggled, self.model.currentIndexChanged, self.device.currentIndexChanged):
-            option.connect(self._options_changed)
-        self.search.clicked.connect(self._find)
-        self.target.lineEdit().returnPressed.connect(self._find)
-        self.save.clicked.connect(self._save)
-        self.cancel.clicked.connect(self._cancel)
-        self.get.clicked.connect(self._get_model)
+        for option in (self.lossless, self.model, self.device):
+            option.changed.connect(self._options_changed)
+        self.search.changed.connect(self._find)
+        self.target.native.lineEdit().returnPressed.connect(self._find)
+        self.save.changed.connect(self._save)
+        self.cancel.changed.connect(self._cancel)
+        self.get.changed.connect(self._get_model)
         self._viewed = Connections(
             (self._viewer.layers.selection.events.active, self._select),
             (self._viewer.layers.events.removed, self._removed),
@@ -79,7 +80,7 @@ class PreviewDock(PreviewForm):
     def _options_changed(self) -> None:
         self._tasks.cancel_search()
         self._use()
-        self.get.setVisible(False)
+        self.get.visible = False
         self._failures.forget()
         if self._previewing:
             self._revision += 1
@@ -99,12 +100,12 @@ class PreviewDock(PreviewForm):
         if self._layers is None:
             self._say(SELECT)
             return
-        if task := save_layer(self, self._layers.source, self.level, self.model.currentData() or None):
+        if task := save_layer(self, self._layers.source, self.level, self.model.value or None):
             self._use()
             self._tasks.begin(task)
 
     def _find(self) -> None:
-        request = self._new_request(whole=True)
+        request = self._new_request(self.editor.level, whole=True)
         if request is None or self._layers is None:
             self._say(self._layers.obstacle if self._layers is not None else SELECT)
             return
@@ -116,13 +117,13 @@ class PreviewDock(PreviewForm):
     def _found(self, request: Request, found: Found) -> None:
         if found.size:
             self.numbers.learn(replace(request, level=found.level), found.size)
-        self.editor.set_level(found.level)
+        self.set_level(found.level)
         self.preview()
 
     def _get_model(self) -> None:
-        self.get.setVisible(False)
+        self.get.visible = False
         self._use()
-        self._tasks.begin(get_model(self.model.currentData() or registry()["default"], self.preview))
+        self._tasks.begin(get_model(self.model.value or registry()["default"], self.preview))
 
     def _tasks_changed(self, said: str) -> None:
         if self.status.text() == said or len(self._tasks) > said.count(GOES_ON):
@@ -168,7 +169,7 @@ class PreviewDock(PreviewForm):
             self._attach(self._layers.source)
             self._name_source()
         elif name:
-            getattr(self.comparison, name).setChecked(False)
+            getattr(self.comparison, name).value = False
 
     def _data_changed(self) -> None:
         self._tasks.cancel_search()
@@ -192,7 +193,7 @@ class PreviewDock(PreviewForm):
     def enterEvent(self, event: QEnterEvent) -> None:
         """Look whether metadata have been edited in place, of which napari tells nobody."""
         super().enterEvent(event)
-        if not (self.readouts.stale or self.cancel.isEnabled()):
+        if not (self.readouts.stale or self.cancel.enabled):
             self._again()
 
     def _detach(self, *, later: bool = True) -> None:
@@ -217,8 +218,8 @@ class PreviewDock(PreviewForm):
     def showing(self) -> bool:
         return self._layers is not None and self._layers.preview is not None
 
-    def _new_request(self, *, whole: bool) -> Request | None:
-        return request_of(self._layers, (self._revision, self._look), self.level, self.choice, whole=whole)
+    def _new_request(self, level: Level, *, whole: bool) -> Request | None:
+        return request_of(self._layers, (self._revision, self._look), level, self.choice, whole=whole)
 
     def preview(self, *, whole: bool = True) -> None:
         """Preview what the dock shows, as the user wants it."""
@@ -242,7 +243,7 @@ class PreviewDock(PreviewForm):
     def _preview_again(self, *, whole: bool = True) -> None:
         self._soon.stop()
         self._previewing = True
-        request = self._new_request(whole=whole)
+        request = self._new_request(self.level, whole=whole)
         if request is None:
             if self._layers is not None:
                 self._say(self._layers.obstacle)
@@ -251,7 +252,7 @@ class PreviewDock(PreviewForm):
         if self._engine is None:
             self._token, receivers = next(_tokens), (self._shown, self._say, self._failed, self._idle)
             self._engine = Engine(lambda *tell: Live(*tell).work, *receivers)
-        self.cancel.setEnabled(True)
+        self.cancel.enabled = True
         self.numbers.want(request)
         self._engine.submit(replace(request, token=self._token))
 
@@ -270,16 +271,16 @@ class PreviewDock(PreviewForm):
     def _failed(self, error: Exception) -> None:
         self.numbers.clear()
         self.status.say(str(error) or type(error).__name__)
-        self.get.setVisible(missing := isinstance(error, MissingModelError))
-        if not (missing or self._unasked):
+        self.get.visible = isinstance(error, MissingModelError)
+        if not (self.get.visible or self._unasked):
             self._failures.tell(self.status.text(), error)
 
     def _idle(self) -> None:
         busy = self._engine is not None and self._engine.busy
-        self.cancel.setEnabled(bool(self._tasks) or busy)
+        self.cancel.enabled = bool(self._tasks) or busy
         if not busy:
             self.numbers.rest()
-        if self.status.text().endswith(GOES_ON) and not self.cancel.isEnabled():
+        if self.status.text().endswith(GOES_ON) and not self.cancel.enabled:
             self._say()
 
     def _say(self, text: str = "") -> None:

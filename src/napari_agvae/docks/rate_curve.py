@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from magicgui import widgets
 from qtpy.QtCore import QBuffer
-from qtpy.QtWidgets import QComboBox, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QVBoxLayout
 
 from agvae.quality import parse_quality
 from agvae.whole_file import write_whole
-from napari_agvae.docks.controls import Sentence, ask_for_file, explain, row
+from napari_agvae.docks.compare import row
+from napari_agvae.docks.controls import Sentence, ask_for_file
 from napari_agvae.docks.dock import Dock
 from napari_agvae.docks.plot import Plot
 from napari_agvae.docks.preview_layers import PreviewLayers, bare
@@ -20,7 +22,7 @@ from napari_agvae.preferences import plugin_settings, wanted_device, wanted_leve
 from napari_agvae.preview.curve import Point, levels, on_line, part, to_csv, work
 from napari_agvae.preview.live import Request
 from napari_agvae.state import session
-from napari_agvae.texts import plain
+from napari_agvae.texts import TOOLTIPS, plain
 
 if TYPE_CHECKING:
     import napari
@@ -40,22 +42,24 @@ class RateCurveDock(Dock):
         self.found: list[Point] = []
         self.plot = Plot()
         self.status = Sentence()
-        self.metric = QComboBox()
-        self.metric.addItems(METRICS)
-        self.draw, self.stop = QPushButton("Draw"), QPushButton("Stop")
-        self.png, self.csv = QPushButton("PNG …"), QPushButton("CSV …")
-        self.stop.setEnabled(False)
-        explain(self, "curve", "metric", "draw", "stop", "png", "csv")
+        self.metric = widgets.ComboBox(choices=METRICS, label="metric")
+        self.draw = widgets.PushButton(text="Draw")
+        self.stop = widgets.PushButton(text="Stop", enabled=False)
+        self.png = widgets.PushButton(text="PNG …", enabled=False)
+        self.csv = widgets.PushButton(text="CSV …", enabled=False)
+        for name in ("metric", "draw", "stop", "png", "csv"):
+            getattr(self, name).tooltip = TOOLTIPS[f"curve.{name}"]
+        self._rows = [row(self.metric, self.draw, self.stop), row(self.png, self.csv)]
         layout = QVBoxLayout(self)
-        layout.addLayout(row(self.metric, self.draw, self.stop))
+        layout.addWidget(self._rows[0].native)
         layout.addWidget(self.plot, 1)
         layout.addWidget(self.status)
-        layout.addLayout(row(self.png, self.csv))
-        self.metric.currentIndexChanged.connect(self._redraw)
-        self.draw.clicked.connect(self.start)
-        self.stop.clicked.connect(self._stop)
-        self.png.clicked.connect(self._save_png)
-        self.csv.clicked.connect(self._save_csv)
+        layout.addWidget(self._rows[1].native)
+        self.metric.changed.connect(self._redraw)
+        self.draw.changed.connect(self.start)
+        self.stop.changed.connect(self._stop)
+        self.png.changed.connect(self._save_png)
+        self.csv.changed.connect(self._save_csv)
         self._redraw()
 
     def start(self) -> None:
@@ -91,7 +95,7 @@ class RateCurveDock(Dock):
         self._redraw()
         if self._redraw not in session.listeners:
             session.listeners.append(self._redraw)
-        self.stop.setEnabled(True)
+        self.stop.enabled = True
         self._about = f"{layer.name}, {box.width} x {box.height} pixels"
         self._loading("")
         if self._engine is None:
@@ -118,16 +122,14 @@ class RateCurveDock(Dock):
             self.status.say(self._about + ("" if len(self.found) == total else f": {len(self.found)} of {total}"))
             self._redraw()
 
-    def _redraw(self) -> None:
-        metric = self.metric.currentText()
-
+    def _redraw(self, _: Any = None) -> None:
         def y(point: Point) -> float:
-            return point.psnr if metric == METRICS[0] else point.ms_ssim_db or float("nan")
+            return point.psnr if self.metric.value == METRICS[0] else point.ms_ssim_db or float("nan")
 
         marked = on_line([(point.level, point.bpp, y(point)) for point in self.found], self._level_now)
-        self.plot.draw([(point.bpp, y(point)) for point in self.found], marked, ("bits per pixel", f"{metric} in dB"))
-        for button in (self.png, self.csv):
-            button.setEnabled(bool(self.found))
+        unit = "PSNR in dB" if self.metric.value == METRICS[0] else "MS-SSIM in dB"
+        self.plot.draw([(point.bpp, y(point)) for point in self.found], marked, ("bits per pixel", unit))
+        self.png.enabled = self.csv.enabled = bool(self.found)
 
     @property
     def _level_now(self) -> int | None:
@@ -144,7 +146,7 @@ class RateCurveDock(Dock):
         show_error(plain(f"Rate curve: {self.status.text()}"))
 
     def _idle(self) -> None:
-        self.stop.setEnabled(False)
+        self.stop.enabled = False
 
     def _stop(self) -> None:
         if self._engine is not None:

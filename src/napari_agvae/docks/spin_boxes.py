@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from magicgui import widgets
 from qtpy.QtCore import QEvent, QLocale, QObject, Qt
 from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import QAbstractSpinBox, QDoubleSpinBox
@@ -45,11 +46,13 @@ def narrow(box: QAbstractSpinBox, width: int) -> None:
     box.setStyleSheet(_NARROW.format(width))
 
 
-def target_box() -> QDoubleSpinBox:
+def target_box() -> widgets.FloatSpinBox:
     """For kB, bits per pixel or dB."""
-    box = QDoubleSpinBox(decimals=DECIMALS, minimum=10**-DECIMALS, maximum=1e9, value=100)
-    any_notation(box)
-    narrow(box, 44)
+    box = widgets.FloatSpinBox(value=100.0, max=1e9, step=1.0)
+    box.native.setDecimals(DECIMALS)
+    box.min = 0.001  # which two decimals would make 0
+    any_notation(box.native)
+    narrow(box.native, 44)
     return box
 
 

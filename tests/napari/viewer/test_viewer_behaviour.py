@@ -145,7 +145,7 @@ def test_a_codec_error_is_told_once_and_the_next_move_works(
         for level in (3000, 4000):
             dock.editor.slider.setValue(level)
             until(lambda: msg in dock.status.text() and not dock._engine.busy)
-            until(lambda: not dock.cancel.isEnabled())
+            until(lambda: not dock.cancel.enabled)
     (told,) = notification_manager.records[before:]
     assert told.message == f"AGVAE preview: {msg}; move the slider to try again"
     dock.editor.slider.setValue(3000)
@@ -169,13 +169,13 @@ def test_cancelling_takes_less_than_300_ms(
         dock.editor.slider.setValue(3000)
         until(lambda: len(viewer.layers) == 3)
         with Stopwatch() as watch:
-            dock.cancel.click()
+            dock.cancel.changed.emit(True)
             until(lambda: not dock._engine.busy)
     else:
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "large.agv"), ""))
         begin = {
-            "save": lambda: dock.save.click(),
-            "find": lambda: dock.search.click(),
+            "save": lambda: dock.save.changed.emit(True),
+            "find": lambda: dock.search.changed.emit(True),
             "re-encode": lambda: commands.reencode(viewer),
         }
         dock._cancel()  # of the preview, which would keep the processor busy
@@ -187,7 +187,7 @@ def test_cancelling_takes_less_than_300_ms(
             if job == "re-encode":
                 bar.cancel()
             else:
-                dock.cancel.click()
+                dock.cancel.changed.emit(True)
             until(lambda: not tasks._running)
         assert not progress._all_instances
     assert watch.seconds < 0.3
@@ -269,7 +269,7 @@ def test_a_save_goes_on_when_its_window_closes_before_another(
     _, dock = first.window.add_plugin_dock_widget("agvae", "AGVAE preview")
     gone: list[object] = []
     dock.destroyed.connect(gone.append)
-    dock.save.click()
+    dock.save.changed.emit(True)
     (task,) = tasks._running
     until(lambda: task.progress.done > 0)
     first.close()

@@ -87,7 +87,7 @@ def test_numbers_are_typed_with_point_or_comma_in_any_locale(make_napari_viewer:
     try:
         viewer = make_napari_viewer(show=True)
         _, dock = viewer.window.add_plugin_dock_widget("agvae", "AGVAE preview")
-        for box in (dock.editor.quality, dock.target, dock.comparison.gain):
+        for box in (dock.editor.quality, dock.target.native, dock.comparison.gain.native):
             for typed in ("4.25", "4,25"):
                 box.setValue(1)
                 box.selectAll()
@@ -109,15 +109,14 @@ def test_names_are_shown_as_they_are(viewer: Any, dock: Any, until: Until, tmp_p
     assert dock.source.text() == "<b>bold</b>"
     assert dock.source.textFormat() == dock.status.textFormat() == Qt.TextFormat.PlainText
     choose(tmp_path / "<i>x<>.agv")
-    dock.save.click()
+    dock.save.changed.emit(True)
     assert str(dock._tasks[0]) == "Saving &lt;i&gt;x&lt;&gt;.agv"
     until(lambda: not dock._tasks)
     assert "&lt;i&gt;x" in notification_manager.records[-1].message
 
 
 def test_the_layers_follow_the_name_of_their_source(viewer: Any, dock: Any, until: Until) -> None:
-    for box in (dock.comparison.difference, dock.comparison.curtain):
-        box.setChecked(True)
+    dock.comparison.difference.value = dock.comparison.curtain.value = True
     until(fresh(dock))
     viewer.layers["photo · AGVAE curtain"].name = "mine"
     viewer.layers["photo"].name = "cat"
@@ -127,18 +126,17 @@ def test_the_layers_follow_the_name_of_their_source(viewer: Any, dock: Any, unti
 
 @pytest.mark.parametrize("kind", ["difference", "curtain"])
 def test_a_comparison_that_is_deleted_stays_away(viewer: Any, dock: Any, until: Until, kind: str) -> None:
-    getattr(dock.comparison, kind).setChecked(True)
+    getattr(dock.comparison, kind).value = True
     until(fresh(dock))
     viewer.layers.remove(f"photo · AGVAE {kind}")
-    assert not getattr(dock.comparison, kind).isChecked()
+    assert not getattr(dock.comparison, kind).value
     dock.editor.quality.setValue(2)
     until(fresh(dock))
     assert [layer.name for layer in viewer.layers] == ["photo", "photo · AGVAE preview"]
 
 
 def test_the_key_shows_the_original_under_all_comparisons(viewer: Any, dock: Any, until: Until) -> None:
-    for box in (dock.comparison.difference, dock.comparison.curtain):
-        box.setChecked(True)
+    dock.comparison.difference.value = dock.comparison.curtain.value = True
     until(fresh(dock))
     dock.comparison.swap()
     assert [layer.visible for layer in viewer.layers] == [True, False, False, False]
@@ -150,10 +148,10 @@ def test_enter_in_the_target_finds_it(dock: Any, until: Until) -> None:
     from qtpy.QtCore import Qt
     from qtpy.QtTest import QTest
 
-    dock.unit.setCurrentText("bpp")
-    dock.target.selectAll()
-    QTest.keyClicks(dock.target, "2.5")
-    QTest.keyClick(dock.target, Qt.Key.Key_Return)
+    dock.unit.value = "bpp"
+    dock.target.native.selectAll()
+    QTest.keyClicks(dock.target.native, "2.5")
+    QTest.keyClick(dock.target.native, Qt.Key.Key_Return)
     assert dock.status.text() == "Looking for 2.5 bpp …"
     dock._cancel()
     until(lambda: not dock._tasks)
@@ -181,7 +179,7 @@ def test_cancel_does_not_wait_for_an_import(dock: Any, until: Until, monkeypatch
     monkeypatch.setattr(loading, "import_module", lambda _: goes_on.wait(20))
     dock.editor.quality.setValue(2)
     until(lambda: "Loading" in dock.status.text())
-    dock.cancel.click()
+    dock.cancel.changed.emit(True)
     until(lambda: not dock._engine.busy and not dock.status.text(), 2)
     assert loading._import is not None
     assert loading._import.is_alive()
@@ -199,7 +197,7 @@ def test_a_window_that_stays_open_keeps_preview_and_save(
     dock.editor.quality.setValue(1.5)
     until(fresh(dock))
     choose(tmp_path / "a.agv")
-    dock.save.click()
+    dock.save.changed.emit(True)
     window = viewer.window._qt_window
     window.closeEvent = lambda event: event.ignore()  # what napari does where the user thinks better of it
     window.close()
@@ -221,7 +219,7 @@ def test_a_closed_dock_leaves_its_saves_to_end(
     viewer.add_image(IMAGE, name="photo")
     wrapper, dock = viewer.window.add_plugin_dock_widget("agvae", "AGVAE preview")
     choose(tmp_path / "a.agv")
-    dock.save.click()
+    dock.save.changed.emit(True)
     viewer.window.remove_dock_widget(wrapper)
     gate.set()
     until(lambda: not tasks._running)
@@ -236,8 +234,8 @@ def test_two_saves_run_side_by_side_but_not_to_one_file(
     said: list[str] = []
     monkeypatch.setattr(QMessageBox, "exec", lambda box: said.append(box.text()))
     choose(tmp_path / "a.agv", tmp_path / "a.agv", tmp_path / "b.agv")
-    dock.save.click()
-    dock.save.click()
+    dock.save.changed.emit(True)
+    dock.save.changed.emit(True)
     assert len(said) == 1
     assert "a.agv is being saved just now" in said[0]
     assert dock.status.text() == "Saving a.agv …\nSaving b.agv …"
@@ -253,7 +251,7 @@ def test_a_file_that_came_meanwhile_is_not_replaced(
 
     path = tmp_path / "a.agv"
     choose(path)
-    dock.save.click()
+    dock.save.changed.emit(True)
     until(lambda: dock._tasks[0].progress.done > 0)
     path.write_bytes(b"precious")
     gate.set()
@@ -288,7 +286,7 @@ def test_a_lazy_layer_saved_where_it_is_read_stays_as_it_is(
         else:
             viewer.layers.selection.active = saved
             choose(path)
-            dock.save.click()
+            dock.save.changed.emit(True)
             until(lambda: not dock._tasks)
         for layer, values in before.items():
             np.testing.assert_array_equal(np.asarray(layer.data), values)

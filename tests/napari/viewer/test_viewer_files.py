@@ -42,9 +42,9 @@ def settled(dock: Any) -> Callable[[], bool]:
 
 
 def find(dock: Any, until: Until, value: float, unit: str) -> None:
-    dock.target.setValue(value)
-    dock.unit.setCurrentText(unit)
-    dock.search.click()
+    dock.target.value = value
+    dock.unit.value = unit
+    dock.search.changed.emit(True)
     until(lambda: not dock._tasks, 60)
     until(settled(dock))
 
@@ -88,8 +88,8 @@ def test_the_size_of_a_large_stack_is_told_from_some_slices(
     assert {3, 9} < set(computed) <= {0, 3, 5, 9}  # also what is on view
     assert dock.readouts.labels["stack"].text().startswith("≈ ")
     assert 17_000 < len(saved(layer, tmp_path / "a.agv")) < 23_000
-    dock.target.setValue(0.5)
-    dock.search.click()
+    dock.target.value = 0.5
+    dock.search.changed.emit(True)
     until(lambda: not dock._tasks)
     from napari.utils.notifications import notification_manager
 
@@ -154,9 +154,8 @@ def test_what_is_done_while_a_quality_is_looked_for_counts(viewer: Any, dock: An
     viewer.layers.selection.active = first
     until(lambda: dock.source.text() == "first" and settled(dock)())
     dock.editor.quality.setValue(2)
-    dock.target.setValue(46)
-    dock.unit.setCurrentText("dB")
-    dock.search.click()
+    dock.target.value, dock.unit.value = 46, "dB"
+    dock.search.changed.emit(True)
     until(lambda: dock._tasks[0].progress.done > 0)
     if what == "layer":
         viewer.layers.selection.active = other
@@ -165,7 +164,7 @@ def test_what_is_done_while_a_quality_is_looked_for_counts(viewer: Any, dock: An
     elif what == "data":
         first.data = first.data // 2
     else:
-        dock.model.setCurrentIndex(1)
+        dock.model.value = dock.model.choices[1]
     until(lambda: not dock._tasks)
     until(settled(dock))
     assert dock.editor.quality.value() == (1.5 if what == "slider" else 2)
@@ -219,8 +218,7 @@ def test_layers_of_the_preview_are_not_saved_with_all_layers(
     viewer: Any, dock: Any, until: Until, tmp_path: Path
 ) -> None:
     layer = viewer.add_image(STACK[0], name="photo")
-    for box in (dock.comparison.difference, dock.comparison.curtain):
-        box.setChecked(True)
+    dock.comparison.difference.value = dock.comparison.curtain.value = True
     until(settled(dock))
     assert len(viewer.layers) == 4
     with pytest.warns(UserWarning, match="'photo · AGVAE preview', .* is not saved: it only shows a preview"):
@@ -266,7 +264,7 @@ def test_numbers_count_however_they_are_written(dock: Any, written: str, number:
     from qtpy.QtTest import QTest
     from qtpy.QtWidgets import QApplication
 
-    box = dock.target
+    box = dock.target.native
     box.selectAll()
     if way == "typed":
         QTest.keyClicks(box, written)
@@ -284,5 +282,5 @@ def test_numbers_count_however_they_are_written(dock: Any, written: str, number:
 
 def test_every_box_shows_its_number(viewer: Any, dock: Any, until: Until) -> None:
     until(lambda: True)
-    for box in (dock.editor.quality, dock.editor.s, dock.editor.l, dock.target, dock.comparison.gain):
+    for box in (dock.editor.quality, dock.editor.s, dock.editor.l, dock.target.native, dock.comparison.gain.native):
         assert box.fontMetrics().horizontalAdvance(box.text()) + 4 <= box.lineEdit().width()

@@ -23,8 +23,7 @@ def names(viewer: Any) -> list[str]:
 @pytest.fixture
 def compared(viewer: Any, dock: Any, until: Until) -> Any:
     """The dock with all its layers."""
-    for box in (dock.comparison.difference, dock.comparison.curtain):
-        box.setChecked(True)
+    dock.comparison.difference.value = dock.comparison.curtain.value = True
     dock.editor.slider.setValue(3000)
     until(whole(dock))
     assert names(viewer) == NAMES
@@ -34,7 +33,7 @@ def compared(viewer: Any, dock: Any, until: Until) -> Any:
 def test_the_difference_of_a_slice_of_more_than_a_megapixel(viewer: Any, dock: Any, until: Until) -> None:
     image = picture(1100, 1100)[..., 0]
     viewer.add_image(image, name="large")
-    dock.comparison.difference.setChecked(True)
+    dock.comparison.difference.value = True
     dock.editor.slider.setValue(3000)
     until(whole(dock), 60)
     difference, preview = viewer.layers["large · AGVAE difference"], viewer.layers["large · AGVAE preview"]
@@ -77,7 +76,7 @@ def test_a_preview_deleted_by_hand_goes_with_all_that_belongs_to_it(viewer: Any,
     until(lambda: names(viewer) == ["photo"])
     assert compared.readouts.labels["psnr"].text() == "-"
     compared.comparison.swap()
-    compared.comparison.gain.setValue(4)
+    compared.comparison.gain.value = 4
     assert names(viewer) == ["photo"]
     compared.editor.slider.setValue(4000)
     until(whole(compared))
@@ -107,16 +106,16 @@ def test_what_goes_on_is_told_when_the_source_is_gone(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
     viewer.add_image(picture(1500, 1200), name="large")
     if saving:
-        dock.save.click()
+        dock.save.changed.emit(True)
     dock.preview()
     until(lambda: "large · AGVAE preview" in names(viewer))
-    assert dock.cancel.isEnabled()
+    assert dock.cancel.enabled
     viewer.layers.remove("large")
     until(lambda: names(viewer) == ["photo"])
-    assert dock.cancel.isEnabled() == saving
+    assert dock.cancel.enabled == saving
     assert dock.status.text() == ("Saving large.agv …" if saving else "")
     until(lambda: not dock._tasks, 60)
-    assert not dock.cancel.isEnabled()
+    assert not dock.cancel.enabled
     assert not dock.status.text()
     assert target.exists() == saving
 
@@ -155,11 +154,11 @@ def test_contrast_limits_redo_the_preview_where_they_are_coded(
 
 
 def test_targets_have_three_decimals(dock: Any) -> None:
-    dock.target.setValue(0.125)
-    assert dock.target.value() == 0.125
-    assert dock.target.minimum() == 0.001
-    dock.target.setValue(0.001)
-    assert dock.target.value() == 0.001
+    dock.target.value = 0.125
+    assert dock.target.value == 0.125
+    assert dock.target.min == 0.001
+    dock.target.value = 0.001
+    assert dock.target.value == 0.001
 
 
 def test_the_slice_is_the_one_that_napari_shows_whatever_the_units(viewer: Any, dock: Any, until: Until) -> None:
@@ -201,9 +200,9 @@ def test_in_a_composite_the_preview_takes_the_place_of_its_source(viewer: Any, d
     preview = viewer.layers["source · AGVAE preview"]
     assert (preview.blending, preview.opacity, viewer.layers.index(preview)) == ("additive", 0.5, 2)
     assert np.abs(np.subtract(centre(), before)).max() <= 3
-    dock.comparison.curtain.setChecked(True)
+    dock.comparison.curtain.value = True
     assert np.abs(np.subtract(centre(), before)).max() <= 3
-    dock.comparison.curtain.setChecked(False)
+    dock.comparison.curtain.value = False
     assert (source.visible, other.visible) == (False, True)
 
     viewer.dims.set_point(0, 1)  # before its preview is made, the slice itself is seen
@@ -252,7 +251,7 @@ def test_the_only_stack_can_be_deleted_while_its_preview_is_on_view(viewer: Any,
 
 def test_the_preview_of_a_hidden_layer_is_hidden(viewer: Any, dock: Any, until: Until) -> None:
     hidden = viewer.add_image(IMAGE[..., 0], name="hidden", visible=False)
-    dock.comparison.difference.setChecked(True)
+    dock.comparison.difference.value = True
     until(lambda: dock.source.text() == "hidden" and whole(dock)() and len(viewer.layers) == 4)
     assert [layer.visible for layer in viewer.layers] == [True, False, False, False]
     hidden.visible = True

@@ -78,28 +78,28 @@ def test_the_canvas_shows_it_with_toggle_curtain_and_difference(viewer: Any, doc
     coded = canvas()
     assert coded.std() > 10
 
-    dock.comparison.toggle.click()
+    dock.comparison.toggle.changed.emit(True)
     np.testing.assert_array_equal(canvas(), original)
     dock.comparison.swap()
     np.testing.assert_array_equal(canvas(), coded)
 
-    dock.comparison.curtain.setChecked(True)
-    dock.comparison.share.setValue(50)
+    dock.comparison.curtain.value = True
+    dock.comparison.share.value = 50
     split = canvas()
     middle = split.shape[1] // 2
     left, right = np.s_[:, : middle - 4], np.s_[:, middle + 4 :]
     assert (split[left] != original[left]).mean() < 0.01  # two textures may be sampled a pixel apart
     assert (split[right] != coded[right]).mean() < 0.01
     assert (coded[left] != original[left]).mean() > 0.2
-    dock.comparison.curtain.setChecked(False)
+    dock.comparison.curtain.value = False
 
-    dock.comparison.difference.setChecked(True)
+    dock.comparison.difference.value = True
     difference = viewer.layers[2]
     assert difference.name == "photo · AGVAE difference"
     a, b = IMAGE.astype(int), np.asarray(viewer.layers[1].data).astype(int)
     np.testing.assert_array_equal(np.asarray(difference.data), np.minimum(np.abs(a - b) * 8, 255))
     assert np.abs(canvas() - coded).mean() > 5
-    dock.comparison.difference.setChecked(False)
+    dock.comparison.difference.value = False
     assert len(viewer.layers) == 2
 
 
@@ -236,15 +236,15 @@ def test_a_save_shows_its_progress_and_can_be_cancelled(
     target = tmp_path / "large.agv"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
     viewer.add_image(picture(2300, 1500), name="large")
-    dock.save.click()
+    dock.save.changed.emit(True)
     until(lambda: any(bar.n > 0 for bar in progress._all_instances))
-    dock.cancel.click()
+    dock.cancel.changed.emit(True)
     until(lambda: not dock._tasks, 2)
     assert not list(tmp_path.iterdir())
     assert not progress._all_instances
 
     viewer.layers.selection.active = viewer.layers["photo"]
-    dock.save.click()
+    dock.save.changed.emit(True)
     until(lambda: not dock._tasks)
     assert target.exists()
     np.testing.assert_array_equal(agvae.decode(target), agvae.decode(agvae.encode(IMAGE, dock.editor.quality.value())))
@@ -277,9 +277,9 @@ def test_a_name_without_its_suffix_overwrites_nothing_unasked(
 
 
 def test_a_target_moves_the_slider(viewer: Any, dock: Any, until: Until) -> None:
-    dock.target.setValue(1.0)
-    dock.unit.setCurrentText("bpp")
-    dock.search.click()
+    dock.target.value = 1.0
+    dock.unit.value = "bpp"
+    dock.search.changed.emit(True)
     assert dock.status.text() == "Looking for 1 bpp …"
     until(lambda: not dock._tasks and whole(dock)(), 60)
     assert not dock.status.text()
@@ -298,11 +298,11 @@ def test_weights_that_are_not_here_are_offered_not_fetched(
         patch.setattr(places, "_download", lambda name: pytest.fail("not without being asked"))
         dock.editor.slider.setValue(3000)
         until(lambda: "not on this computer" in dock.status.text())
-        assert dock.get.isVisible()
+        assert dock.get.visible
         assert len(viewer.layers) == 1
-    dock.get.click()
+    dock.get.changed.emit(True)
     until(whole(dock))
-    assert not dock.get.isVisible()
+    assert not dock.get.visible
 
 
 def test_at_250_pixels_all_read_outs_are_whole(viewer: Any, dock: Any, until: Until) -> None:
@@ -320,7 +320,7 @@ def test_at_250_pixels_all_read_outs_are_whole(viewer: Any, dock: Any, until: Un
     for label in dock.readouts.labels.values():
         assert label.fontMetrics().horizontalAdvance(label.text()) <= label.width()
         assert label.mapTo(dock, label.rect().topRight()).x() < 250
-    for box in (dock.editor.quality, dock.editor.s, dock.editor.l, dock.target):
+    for box in (dock.editor.quality, dock.editor.s, dock.editor.l, dock.target.native):
         assert box.fontMetrics().horizontalAdvance(box.text()) + 4 <= box.lineEdit().width()
     picture_of = dock.grab().toImage()
     colours = {picture_of.pixel(x, y) for x in range(0, 250, 3) for y in range(0, picture_of.height(), 3)}

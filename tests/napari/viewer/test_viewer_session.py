@@ -59,10 +59,10 @@ def test_each_way_of_saving_takes_the_model_that_the_dock_shows(
     settings_page.coding.model = OTHER
     layer = viewer.add_image(IMAGE[:64, :64], name="photo")
     _, dock = viewer.window.add_plugin_dock_widget("agvae", "AGVAE preview")
-    assert dock.model.currentData() == OTHER
+    assert dock.model.value == OTHER
     for model in (OTHER, DEFAULT):
-        dock.model.setCurrentIndex(dock.model.findData("" if model == DEFAULT else model))
-        dock.save.click()
+        dock.model.value = "" if model == DEFAULT else model
+        dock.save.changed.emit(True)
         until(lambda: not dock._tasks)
         assert agvae.read_info(target)["model"] == model
         assert saved(layer)[0] == model
@@ -76,12 +76,12 @@ def test_a_model_that_is_not_known_fails_alike_in_preview_and_saving(
     settings_page.coding.model = "nonsense-1"
     layer = viewer.add_image(IMAGE[:64, :64], name="photo")
     _, dock = viewer.window.add_plugin_dock_widget("agvae", "AGVAE preview")
-    assert dock.model.currentData() == "nonsense-1"
+    assert dock.model.value == "nonsense-1"
     with pytest.raises(OSError, match="nonsense-1") as error:
         saved(layer)
     dock.preview()
     until(lambda: dock.status.text() == str(error.value))
-    dock.model.setCurrentIndex(0)
+    dock.model.value = ""
     dock.preview()
     until(whole(dock))
     dock.shut_down()
