@@ -118,7 +118,7 @@ def model_file_bytes(model: ModelFile) -> bytes:
     metadata = {
         "format": FILE_FORMAT,
         "config": json.dumps(model.config.to_dict()),
-        "entropy_bits": json.dumps(bits),
+        "entropy_bits": json.dumps(bits, sort_keys=True),
         "card": json.dumps(model.card),
         **signature(model.config),
     }
@@ -128,9 +128,18 @@ def model_file_bytes(model: ModelFile) -> bytes:
         {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()},
         metadata,
     )
+    data = _in_order(data)
     require(len(data) <= MAX_MODEL, f"it would have {len(data)} bytes, more than {MAX_MODEL}")
     _content(data, "to check a model file")
     return data
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same file with a sorted header: safetensors puts its metadata in any order, and the SHA-256 would differ."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]), sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[end:]
 
 
 def _content(data: bytes, purpose: str) -> ModelFile:
