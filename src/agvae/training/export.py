@@ -143,7 +143,7 @@ def export_checkpoint(
 def _pictures(calibrate: Sequence[str] | Tensor | None, options: dict[str, Any]) -> Tensor | None:
     if isinstance(calibrate, Tensor):
         return calibrate
-    data = options["data"] if calibrate is None else calibrate
+    data = options.get("data") if calibrate is None else calibrate
     if not data:
         return None
     try:
