@@ -33,18 +33,31 @@ def drawn() -> dict[str, Image.Image]:
     photograph = Image.open(PHOTOGRAPH).convert("RGB")
     art = rng.integers(0, 256, (8, 3))[rng.integers(0, 8, (32, 32))].astype(np.uint8)
     mosaic = np.dstack([(rows % 2 == a) & (columns % 2 == b) for a, b in ((0, 0), (0, 1), (1, 1))])
+    gradients = np.dstack((columns, rows, 255 - rows)).astype(np.uint8)
     page = _text(768, 1024)
     page.paste(photograph, (150, 640))
     return {
         "checkers of 1 pixel": Image.fromarray(((rows + columns) % 2 * 255).astype(np.uint8)).convert("RGB"),
         "colour mosaic of 1 pixel": Image.fromarray((255 * mosaic).astype(np.uint8)),
+        "gradients across": Image.fromarray(gradients),
+        "gradient, diagonal": Image.fromarray((rows + columns >> 1).astype(np.uint8)).convert("RGB"),
         "pixel art": Image.fromarray(art).resize((256, 256), Image.Resampling.NEAREST),
         "dithered photograph": photograph.convert("1").convert("RGB"),
+        "photograph in an ordered dither": _ordered(photograph),
         "photograph in 64 colours": photograph.quantize(64).convert("RGB"),
+        "photograph in 256 colours, as of GIF": photograph.quantize(256).convert("RGB"),
         "coloured text": _text(768, 512),
         "page of text and a photograph": page,
         "photograph": photograph,
     }
+
+
+def _ordered(image: Image.Image) -> Image.Image:
+    """In three shades a band, by a pattern of 4 x 4 thresholds."""
+    rows, columns = np.mgrid[: image.height, : image.width]
+    pattern = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]])[rows % 4, columns % 4]
+    shades = np.floor(np.asarray(image) / 127.5 + (pattern[..., None] + 0.5) / 16).clip(0, 2)
+    return Image.fromarray((shades * 127.5).astype(np.uint8))
 
 
 def _text(width: int, height: int) -> Image.Image:

@@ -56,12 +56,22 @@ def in_colours(count: int) -> NDArray[np.uint8]:
     return np.asarray(image.quantize(count, palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB"))
 
 
+def sensor_mosaic() -> NDArray[np.uint8]:
+    """A photograph of which each pixel has the one colour that it had in a camera."""
+    image, found = photograph(160, 96), np.zeros((96, 160, 3), np.uint8)
+    for row, column, band in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
+        found[row::2, column::2, band] = image[row::2, column::2, band]
+    return found
+
+
 GRAPHICS: dict[str, Callable[[], NDArray[np.uint8]]] = {
     "checkers": lambda: coloured((ROWS + COLUMNS) % 2 * 255),
     "stripes": lambda: coloured(COLUMNS % 2 * 255),
     "mosaic": lambda: (
         np.dstack([(a == ROWS % 2) & (b == COLUMNS % 2) for a, b in ((0, 0), (0, 1), (1, 1))]) * np.uint8(255)
     ),
+    "mosaic of a sensor": sensor_mosaic,
+    "noise": lambda: np.random.default_rng(0).integers(0, 256, (96, 160, 3), np.uint8),
     "dither": lambda: np.asarray(Image.fromarray(picture(160, 96)).convert("1").convert("RGB")),
     "photograph in 16 colours": lambda: in_colours(16),
     "photograph in 128 colours": lambda: in_colours(128),

@@ -38,7 +38,7 @@ from agvae.quality import MAX_LEVEL
 _WEIGHT = 3.0
 """Of an error in a graphic: halos around letters and lines are seen sooner than as much error in a texture."""
 _PALETTE_WEIGHT = 32.0
-"""Of an error in a picture of few colours, which somebody chose: from quality 3.5 on nearly all of them stay exact."""
+"""Of an error in a picture of few colours, which somebody chose, from quality 3.5 on: nearly all of them stay exact."""
 _GAIN = (0.15, 6.0)
 """What graphics must promise to be tried, as a share of the model's bits, at the lowest and highest level: less is
 promised by photographs, too, since the promise is from above and the more so the higher the rate."""
@@ -147,7 +147,7 @@ def look_at(image: Seen) -> Blocks | None:
     if image.bounds is None and (image.colour.dtype != np.uint8 or not can_code()):
         return None
     blocks = graphics.look_at(image.exact)
-    return blocks if blocks.graphic.any() else None
+    return blocks if blocks.tried.any() else None
 
 
 class _Picture:
@@ -185,7 +185,7 @@ class _Picture:
     def take(self, number: int, packed: Packed) -> None:
         """A tile as the model codes it; latents are kept where they may be needed."""
         self._coded[number] = packed.payload, packed.estimated_bits
-        if self._look is not None and (self._deep or self._look.graphic[_blocks(self.boxes[number])].any()):
+        if self._look is not None and (self._deep or self._look.tried[_blocks(self.boxes[number])].any()):
             self._latents[number] = packed.y_hat
 
     def encoded(self) -> EncodedImage:
@@ -205,9 +205,9 @@ class _Picture:
             return {}, everything
         rate = self._rates(look.graphic.shape)
         beta = self.model.beta(self.level)
-        weight = beta * np.where(look.graphic, _PALETTE_WEIGHT if look.palette else _WEIGHT, 1.0)
+        weight = beta * np.where(look.graphic, _palette_weight(self.level) if look.palette else _WEIGHT, 1.0)
         gain = 2 * rate + weight * _roughness(self._seen) - look.bits - _SIDE_BITS
-        promising = look.graphic & (gain > 0)
+        promising = look.tried & (gain > 0)
         if gain[promising].sum() < _least_gain(self.level) * by_model:
             return self._coded, None
         error = weight * self._errors(everything if self._deep else promising, self._latents)
@@ -341,8 +341,16 @@ class _Option(NamedTuple):
 
 
 def _least_gain(level: int) -> float:
-    low, high = _GAIN
-    return float(low * (high / low) ** (level / MAX_LEVEL))
+    return _between(_GAIN, level / MAX_LEVEL)
+
+
+def _palette_weight(level: int) -> float:
+    return _between((_WEIGHT, _PALETTE_WEIGHT), min(2 * level / MAX_LEVEL, 1))
+
+
+def _between(ends: tuple[float, float], share: float) -> float:
+    low, high = ends
+    return float(low * (high / low) ** share)
 
 
 def _blocks(box: Box) -> tuple[slice, slice]:

@@ -19,10 +19,15 @@ _FEW = 48
 """Most colours of a block that may be one without repeating its neighbours: dither, mosaics, pixel art."""
 _BITS = 9.0
 """Of a pixel without loss that does not follow from its neighbours, roughly."""
+_ROUGH = 2500.0
+"""Mean square of the steps between pixels, over 2, from which a block is no texture of a photograph: mosaics of a
+sensor, interlaced frames, white noise."""
 _PALETTE, _GREYS = 256, 64
 """Most colours, or shades of grey, of a picture whose colours somebody chose; photographs of grey have more."""
 _PIXELS_OF_COLOUR = 8
 """Pixels for each colour of such a picture, at the least: any small picture has few."""
+_ROWS = 4
+"""Every how many rows are enough to see that a block is rough."""
 _SAMPLED = 8
 """Every how many rows and columns are enough to see that most photographs have more."""
 
@@ -34,14 +39,21 @@ class Blocks(NamedTuple):
     """What is known of a picture's blocks.
 
     Attributes:
-        graphic: which may be worth it.
+        graphic: which look like graphics.
+        rough: which are rougher than photographs, so that a model may fail on them.
         bits: of each without loss, roughly, (rows, columns) float.
         palette: the picture as a whole has few colours, which are not those of a photograph.
     """
 
     graphic: Map
+    rough: Map
     bits: NDArray[np.float64]
     palette: bool
+
+    @property
+    def tried(self) -> Map:
+        """Which may be worth it."""
+        return self.graphic | self.rough
 
 
 def look_at(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Blocks:
@@ -58,12 +70,13 @@ def look_at(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Blocks:
     rough = np.minimum(_BITS * news, sizes * np.log2(colours + 1))
     few = np.minimum(_FEW, sizes / 8)  # small ones at the edge have few in any case
     palette = pixels.ndim == 3 and _is_of_palette(pixels)
-    return Blocks((news <= (1 - _FORESEEN) * sizes) | (colours <= few) | palette, rough, palette)
+    graphic = (news <= (1 - _FORESEEN) * sizes) | (colours <= few) | palette
+    return Blocks(graphic, _roughness(pixels) > _ROUGH * sizes, rough, palette)
 
 
-def sums(plane: NDArray[Any], side: int = BLOCK) -> NDArray[np.float64]:
-    """Of each square of a plane (H, W), those of blocks if no other side is given."""
-    rows = np.add.reduceat(plane, np.arange(0, plane.shape[0], side), axis=0, dtype=np.float64)
+def sums(plane: NDArray[Any], side: int = BLOCK, height: int | None = None) -> NDArray[np.float64]:
+    """Of each square of a plane (H, W), or box of another height, those of blocks if no other side is given."""
+    rows = np.add.reduceat(plane, np.arange(0, plane.shape[0], height or side), axis=0, dtype=np.float64)
     total: NDArray[np.float64] = np.add.reduceat(rows, np.arange(0, plane.shape[1], side), axis=1)
     return total
 
@@ -88,6 +101,16 @@ def _packed(pixels: NDArray[Any]) -> NDArray[np.uint32]:
         values <<= np.uint32(8)
         values |= bands[..., band]
     return values
+
+
+def _roughness(pixels: NDArray[Any]) -> NDArray[np.float64]:
+    """Of each block, the squares of the steps from pixel to pixel over 2, of 8 bits: from one row of a few."""
+    band = pixels[..., 1] if pixels.ndim == 3 else pixels * np.float32(255 / max(int(pixels.max()), 1))
+    rows, below = band[::_ROWS].astype(np.float32), band[1::_ROWS].astype(np.float32)
+    total = np.zeros(rows.shape, np.float32)
+    total[:, 1:] = np.square(np.diff(rows, axis=1))
+    total[: len(below)] += np.square(below - rows[: len(below)])
+    return sums(total, height=BLOCK // _ROWS) * (_ROWS / 4)
 
 
 def _colours(values: NDArray[np.uint32]) -> NDArray[np.float64]:
