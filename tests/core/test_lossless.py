@@ -187,6 +187,35 @@ def test_frames_of_different_palettes_keep_their_colours() -> None:
         assert again.tobytes() == image.convert("RGB").tobytes()
 
 
+MODES = {"1": 1, "L": 1, "LA": 2, "P": 1, "RGB": 3, "RGBA": 4, "I;16": 1}
+
+
+@st.composite
+def frames_of_a_mode(draw: st.DrawFn) -> list[Image.Image]:
+    mode, count = draw(st.sampled_from(sorted(MODES))), draw(st.integers(1, 3))
+    shape = draw(sides), draw(sides), MODES[mode]
+    colours = draw(st.binary(min_size=768, max_size=768))
+    images = []
+    for _ in range(count):
+        pixels = draw(hnp.arrays(np.uint16 if mode == "I;16" else np.uint8, shape))
+        image = Image.fromarray(pixels[..., 0] if shape[2] == 1 else pixels).convert(mode if mode == "1" else None)
+        if mode == "P":
+            image.putpalette(colours)
+        images.append(image)
+    return images
+
+
+@settings(max_examples=80)
+@given(frames_of_a_mode())
+def test_frames_of_every_mode_come_back(images: list[Image.Image]) -> None:
+    again = saved(images[0], save_all=True, append_images=images[1:])
+    assert (again.mode, again.n_frames) == (images[0].mode, len(images))  # type: ignore[attr-defined]
+    for number, image in reversed(list(enumerate(images))):
+        again.seek(number)
+        assert again.tobytes() == image.tobytes()
+        assert again.getpalette() == image.getpalette()
+
+
 def test_colour_under_alpha_0_is_kept() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 4), np.uint8)
     pixels[..., 3] = 0

@@ -125,16 +125,21 @@ def encode_images(
     for chunk in chunks(pairs, lambda pair: padded(_frame(pair[0].colour)).area, loaded):
         for attempt in attempts(loaded):
             with attempt:
-                pictures = [
-                    _Picture(attempt.model, attempt.limits, image, tile_size, level, wanted, choosing=choosing)
-                    for image, wanted in chunk
-                ]
-                encoded = _encode(attempt.model, attempt.limits, pictures, level)
+                encoded = _encode(attempt.model, attempt.limits, chunk, tile_size, level, choosing=choosing)
         yield from encoded
 
 
-def _encode(model: Model, limits: Limits, pictures: Sequence[_Picture], level: int) -> list[EncodedImage]:
+def _encode(
+    model: Model,
+    limits: Limits,
+    images: Sequence[tuple[Seen, Map | None]],
+    tile_size: int,
+    level: int,
+    *,
+    choosing: bool,
+) -> list[EncodedImage]:
     """All by the model, as batches; then those with graphics once more, each by itself."""
+    pictures = [_Picture(model, limits, *image, tile_size, level, choosing=choosing) for image in images]
     tiles = [(picture, number) for picture in pictures for number in picture.by_model]
     for k, packed in encode_tiles(model, limits, [(picture.image, picture.boxes[n]) for picture, n in tiles], level):
         picture, number = tiles[k]
@@ -163,7 +168,7 @@ class _Picture:
     """
 
     def __init__(
-        self, model: Model, limits: Limits, seen: Seen, tile_size: int, level: int, laid: Map | None, *, choosing: bool
+        self, model: Model, limits: Limits, seen: Seen, laid: Map | None, tile_size: int, level: int, *, choosing: bool
     ) -> None:
         self.model, self.limits, self.level = model, limits, level
         self._seen, self._laid = seen, laid
