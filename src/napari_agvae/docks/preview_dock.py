@@ -32,6 +32,7 @@ from napari_agvae.state import session
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
+
     from agvae.coding.assemble import Level
 
 SELECT = "Select an image layer."
