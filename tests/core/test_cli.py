@@ -1066,7 +1066,7 @@ def test_train_resume_and_export(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_info_of_a_model_and_of_a_preset(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["info", "--model", "light-1", "--json"]) == 0
+    assert main(["info", "--model", "light-2", "--json"]) == 0
     model = json.loads(capsys.readouterr().out)
     assert main(["info", "--model", "light", "--json"]) == 0
     preset = json.loads(capsys.readouterr().out)
@@ -1077,7 +1077,7 @@ def test_info_of_a_model_and_of_a_preset(capsys: pytest.CaptureFixture[str]) -> 
     assert sum(part["parameters"] for part in parts) == costs["all"]["parameters"]
     # the last layer of g_s: 192 x 192 multiplications for each 8 x 8 pixels
     assert costs["g_s"]["kmac_per_pixel"] > 192 * 192 / 64 / 1000
-    assert main(["info", "--model", "light-1"]) == 0
+    assert main(["info", "--model", "light-2"]) == 0
     assert "kMAC/pixel" in capsys.readouterr().out
     assert main(["info", "--model", "no-such"]) == 1
     assert "no-such" in capsys.readouterr().err

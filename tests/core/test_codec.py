@@ -222,7 +222,7 @@ def test_requests_of_several_levels_and_models(tiny_weights_folder: Path, monkey
     pixels = picture(96, 64)
     wanted = [
         request(pixels, level, next(encode_images([pixels], level, model=model)))
-        for model, level in (("light-1", 0), ("light-1", 20480), ("tiny", 20480), ("light-1", 9999))
+        for model, level in (("light-2", 0), ("light-2", 20480), ("tiny", 20480), ("light-2", 9999))
     ]
     for one, batched in zip(wanted, decode_images(wanted), strict=True):
         np.testing.assert_allclose(decode(one).astype(int), batched, atol=1)

@@ -110,6 +110,33 @@ def test_a_resumed_run_is_the_uninterrupted_run(options: TrainingOptions, tmp_pa
     check_that_a_resumed_run_is_the_uninterrupted_run(options, tmp_path, steps=6)
 
 
+def test_a_checkpoint_of_recorded_steps_goes_on_in_eager_ones(options: TrainingOptions, tmp_path: Path) -> None:
+    first = Trainer(options)
+    first.train_step()
+    plain = [group.copy() for optimizer in first.optimizers for group in optimizer.param_groups]
+    first.save(tmp_path / "eager.pt")
+    for group in (group for optimizer in first.optimizers for group in optimizer.param_groups):
+        group |= {"lr": torch.tensor(group["lr"]), "capturable": True, "fused": True}
+    first.save(tmp_path / "recorded.pt")
+    losses = []
+    for name in ("eager", "recorded"):
+        trainer = Trainer(replace(options, output=str(tmp_path / name)))
+        trainer.resume(tmp_path / f"{name}.pt")
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                assert type(group["lr"]) is float
+                assert not group.get("fused")
+        trainer.train_step()
+        losses.append(float(trainer.train_step()))
+    assert plain[0]["lr"] == pytest.approx(float(first.optimizers[0].param_groups[0]["lr"]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_only_one_process_with_cuda_records_its_steps(options: TrainingOptions) -> None:
+    with pytest.raises(ValueError, match="CUDA"):
+        Trainer(replace(options, recorded=1, device="cpu"))
+
+
 def test_equal_seeds_give_equal_runs_and_others_do_not(options: TrainingOptions) -> None:
     def loss(seed: int) -> float:
         trainer = Trainer(replace(options, seed=seed))

@@ -343,16 +343,22 @@ class Trainer:
             msg = "only one process on a CUDA device can record its steps"
             raise ValueError(msg)
         compile_parts(self.model)
-        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
-            group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=self.device)
-            if "capturable" in group:
-                group |= {"capturable": True, "fused": True, "foreach": False}
+        self._ready_optimizers()
         parameters = [p for p in self.model.parameters() if p.requires_grad]
 
         def loss(x: Tensor, q: Tensor, noise: Noise) -> Tensor:
             return self._loss_of(self.model, x, q, noise)
 
         return RecordedStep(loss, self.draw, self._noise, parameters, o.clip, self.optimizers)
+
+    def _ready_optimizers(self) -> None:
+        """Give the optimizers what recorded steps want of them, or eager ones, whichever a checkpoint was of."""
+        recorded = bool(self.options.recorded)
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+            rate = float(group["lr"])
+            group["lr"] = torch.tensor(rate, device=self.device) if recorded else rate
+            if "capturable" in group:
+                group |= {"capturable": recorded, "fused": recorded or None, "foreach": None}
 
     def _step_optimizers(self) -> None:
         for optimizer in self.optimizers:
@@ -482,6 +488,7 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(values)
+        self._ready_optimizers()
         before = TrainingOptions(**state["options"])
         self.step, self.elapsed = state["step"], state["elapsed"]
         self.patches = state.get("patches", self.step * before.batch)
