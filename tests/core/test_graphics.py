@@ -232,7 +232,7 @@ def test_a_photograph_with_a_caption_stays_one(quality: float) -> None:
     image[-32:] = text(320, 32)
     data = agvae.encode(image, quality)
     assert kinds(data) in ([NETWORK], [MIXED])
-    assert len(data) < 0.3 * len(agvae.encode(image, lossless=True))
+    assert len(data) < 0.5 * len(agvae.encode(image, lossless=True))
 
 
 @pytest.mark.parametrize("make", [text, pixel_art])
@@ -285,12 +285,12 @@ def test_sizes_are_met_where_more_becomes_worth_keeping(share: float) -> None:
     assert 0.99 * size <= len(agvae.encode(image, target_size=size)) <= size
 
 
-@pytest.mark.parametrize("target", [{"target_size": 6000}, {"target_psnr": 36}])
+@pytest.mark.parametrize("target", [{"target_size": 8000}, {"target_psnr": 36}])
 def test_targets(target: dict[str, float]) -> None:
     image = page()[:, 1000:]
     data = agvae.encode(image, **target)  # type: ignore[arg-type]
     if "target_size" in target:
-        assert len(data) <= 6000
+        assert len(data) <= 8000
     else:
         assert psnr(agvae.decode(data), image) >= 35.9
 
