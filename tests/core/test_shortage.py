@@ -25,7 +25,7 @@ from agvae.coding.loaded import load_model
 from tests.support.helpers import picture
 from tests.support.sandbox import limit_memory
 
-path, pixels = weights.find("light-2"), picture(600, 500)
+path, pixels = weights.find("base-1"), picture(600, 500)
 _, hard = resource.getrlimit(resource.RLIMIT_AS)
 messages = set()
 
@@ -39,8 +39,8 @@ def run(work, *megabytes):
         finally:
             resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
-run(lambda: weights.read_model_file(path), 2, 12, 16, 34)
-run(load_model, *range(10, 60, 2))
+run(lambda: weights.read_model_file(path), 2, 30, 60, 120)
+run(load_model, *range(30, 200, 8))
 data = agvae.encode(pixels[:64, :64], 1)
 run(lambda: agvae.encode(pixels, 1), 5, 10, 20, 40, 60)
 print("|".join(sorted(messages)))
@@ -59,7 +59,7 @@ def test_short_memory_is_a_memory_error() -> None:
     for purpose in ("for this image", "to read model file"):
         assert any(message.startswith(f"not enough memory {purpose}") for message in messages)
     # Whether there is a limit with which the file can be read and the model not be made is a matter of luck.
-    known = re.compile("not enough memory (for this image|for model 'light-2'|to read model file)")
+    known = re.compile("not enough memory (for this image|for model 'base-1'|to read model file)")
     assert all(map(known.match, messages))
 
 
