@@ -20,8 +20,6 @@ from contextvars import ContextVar
 from numbers import Integral
 from typing import Any
 
-from agvae.addresses import public
-
 DTYPES = ("float32", "bfloat16", "float16")
 
 _HERE: ContextVar[Mapping[str, Any]] = ContextVar("agvae.options", default={})  # noqa: B039 - never changed
@@ -113,6 +111,8 @@ class Options:
         return f"Options({', '.join(f'{name}={self._shown(name)}' for name in _CHECKS)})"
 
     def _shown(self, name: str) -> str:
+        from agvae.addresses import public  # here, as every import of agvae would pay for it
+
         try:
             value = getattr(self, name)
         except ValueError as error:
