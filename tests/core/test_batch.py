@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -461,11 +462,18 @@ class TestProcesses:
 
 
 def started(*arguments: str | Path, folder: Path, **options: object) -> subprocess.Popen[bytes]:
-    """The command in a session of its own, as a terminal has it."""
+    """The command in a session of its own, as a terminal has it, whatever signals the tests were started to ignore."""
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     command = [sys.executable, "-m", "agvae", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **pipes)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        command,
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        **pipes,
+    )
 
 
 def until(condition: object, seconds: float = 60) -> None:
