@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -296,11 +297,14 @@ def test_targets(target: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"\0\0\0\xff", b"\0\0\0\x04abcd", b"\0\0\0\0"])
-def test_nonsense_in_a_mixed_tile_is_damage(payload: bytes) -> None:
+def test_nonsense_in_a_mixed_tile_is_damage(payload: bytes, tmp_path: Path) -> None:
     reader = Reader(io.BytesIO(agvae.encode(page()[:, 1024:])))
     data = write_container(reader.header, Metadata(), [TileData(payload, kind=MIXED)])
     with pytest.raises(DamagedFileError):
         agvae.decode(data)
+    (tmp_path / "mixed.agv").write_bytes(data)
+    with pytest.raises(DamagedFileError, match=r"mixed\.agv"):
+        agvae.decode(tmp_path / "mixed.agv")
     assert agvae.decode(data, damaged_ok=True).shape == (320, 376, 3)
 
 

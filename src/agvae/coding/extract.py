@@ -80,7 +80,8 @@ def _by_model(wanted: Iterable[_Wanted], damaged_ok: bool) -> Iterator[tuple[_Wa
     def requests() -> Iterator[DecodeRequest]:
         for one in wanted:
             waiting.append(one)
-            coded = dict(_coded_by_model(one.tiles, damaged_ok))
+            with about(one.filename):
+                coded = dict(_coded_by_model(one.tiles, damaged_ok))
             yield DecodeRequest(one.header, coded, one.box, one.filename)
 
     for colour in decode_images(requests(), damaged_ok=damaged_ok):
