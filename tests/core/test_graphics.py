@@ -286,6 +286,14 @@ def test_sizes_are_met_where_more_becomes_worth_keeping(share: float) -> None:
     assert 0.99 * size <= len(agvae.encode(image, target_size=size)) <= size
 
 
+def test_a_photograph_beside_text_is_not_kept_whole_where_the_text_alone_is_enough() -> None:
+    """Though all without loss are fewer bytes than all by the model."""
+    image = np.hstack((photograph(256, 256), text(768, 256)))
+    data = agvae.encode(image, 6)
+    assert MIXED in kinds(data)
+    assert len(data) < 0.8 * len(agvae.encode(image, lossless=True))
+
+
 @pytest.mark.parametrize("target", [{"target_size": 8000}, {"target_psnr": 36}])
 def test_targets(target: dict[str, float]) -> None:
     image = page()[:, 1000:]

@@ -206,7 +206,8 @@ class _Picture:
     def _chosen(self, look: Blocks) -> tuple[Coded, Map | None]:
         """What the model codes, and the blocks without loss: none, all, or some."""
         by_model, everything = self._bits(self._coded, None), np.ones_like(look.graphic)
-        if look.bits.sum() < by_model and self._bits({}, everything) <= by_model:
+        whole = look.palette or bool(look.tried.all())  # of others some blocks without loss may be fewer bytes than all
+        if whole and look.bits.sum() < by_model and self._bits({}, everything) <= by_model:
             return {}, everything
         rate = self._rates(look.graphic.shape)
         beta = self.model.beta(self.level)
