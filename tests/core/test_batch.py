@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import multiprocessing
 import os
@@ -120,6 +121,30 @@ class TestInputs:
         (tmp_path / "closed").mkdir(mode=0)
         (source,) = Search(lambda _: True, Path("none"))([tmp_path])
         assert source.error == "Permission denied"
+
+    @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+    def test_names_that_cannot_be_looked_at(self, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As links into closed folders, or those of a share that is gone: each is one failure, the others go on."""
+        pictures(tmp_path, ["in/a.png", "in/z.png"])
+        (tmp_path / "in" / "closed").mkdir()
+        look = os.stat
+
+        def refused(path: str | Path, **options: bool) -> os.stat_result:
+            if not isinstance(path, int) and PurePath(os.fspath(path)).name == "closed":
+                raise OSError(number, os.strerror(number), os.fspath(path))
+            return look(path, **options)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "stat", refused)
+            for given in ([tmp_path / "in"], sorted((tmp_path / "in").iterdir()), [tmp_path / "in" / "*"]):
+                sources = list(Search(lambda _: True, Path("none"))(given))
+                assert [(source.path.name, source.error) for source in sources] == [
+                    ("a.png", None),
+                    ("closed", os.strerror(number)),
+                    ("z.png", None),
+                ]
+            batch = agvae.batch.encode([tmp_path / "in"], tmp_path / "out", lossless=True, jobs=1)
+        assert sorted(result.status for result in batch) == ["done", "done", "failed"]
 
     def test_deep_folders(self, tmp_path: Path) -> None:
         deep = tmp_path.joinpath(*["d"] * 300)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -51,10 +53,8 @@ class Search:
             text = os.fspath(given)
             if not os.path.lexists(text) and glob.has_magic(text):
                 yield from self._matches(text)
-            elif Path(text).is_dir():
-                yield from self._folder(Path(text), PurePath())
             else:
-                yield Source(Path(text), PurePath())
+                yield from self._file_or_folder(Path(text), PurePath(), PurePath())
 
     def _matches(self, pattern: str) -> Iterator[Source]:
         parts = Path(pattern).parts
@@ -65,10 +65,19 @@ class Search:
             yield Source(Path(pattern), PurePath(), "matches no file")
         for path in map(Path, found):
             below = path.relative_to(base)
-            if not path.is_dir():
-                yield Source(path, below.parent)
-            elif "**" not in parts:  # which has the files of folders, too
-                yield from self._folder(path, below)
+            yield from self._file_or_folder(path, below.parent, None if "**" in parts else below)
+
+    def _file_or_folder(self, path: Path, of_file: PurePath, of_folder: PurePath | None) -> Iterator[Source]:
+        """What a name stands for, below these folders; nothing for a folder that has none, as its files have names."""
+        try:
+            is_folder = _is_folder(path)
+        except OSError as error:
+            yield Source(path, of_file, error.strerror or text_of(error))
+            return
+        if not is_folder:
+            yield Source(path, of_file)
+        elif of_folder is not None:
+            yield from self._folder(path, of_folder)
 
     def _folder(self, top: Path, below: PurePath) -> Iterator[Source]:
         todo: list[tuple[Path, PurePath, frozenset[tuple[int, int]]]] = [(top, below, frozenset())]
@@ -88,7 +97,13 @@ class Search:
                 path = folder / name
                 if name.startswith("."):
                     self.left_out["hidden"] += 1
-                elif path.is_dir():
+                    continue
+                try:
+                    is_folder = _is_folder(path)
+                except OSError as error:
+                    yield Source(path, below, error.strerror or text_of(error))
+                    continue
+                if is_folder:
                     if not self._is_apart(path):
                         inner.append((path, below / name, around | {here}))
                 elif self.wanted(path):
@@ -102,6 +117,22 @@ class Search:
             return path.samefile(self.apart)
         except OSError:
             return False
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a name is that of a folder; no, if there is nothing.
+
+    Raises:
+        OSError: that is not to be known.
+    """
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except ValueError:  # no name can be so
+        return False
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return False
+        raise
 
 
 def _identity(path: Path) -> tuple[int, int]:
