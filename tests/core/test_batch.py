@@ -279,11 +279,27 @@ class TestEncode:
             ({"name": "{stem}.png"}, "has the extension .agv"),
             ({"name": "{x}.agv"}, "a pattern of names has the fields"),
             ({"model": "none-such"}, "none-such"),
+            ({"metadata": ["foo"]}, "some of icc, exif, xmp, comment, dpi, not 'foo'"),
+            ({"metadata": "icc,exif"}, "not 'icc,exif'"),
+            ({"jobs": 0}, "jobs must be a positive number, not 0"),
+            ({"jobs": -1}, "jobs must be a positive number, not -1"),
+            ({"threads": 0}, "threads must be a positive number"),
+            ({"max_pixels": -1}, "max_pixels must be a positive number"),
         ],
     )
     def test_bad_options_before_any_work(self, options: dict[str, object], message: str, tmp_path: Path) -> None:
         with pytest.raises((ValueError, agvae.AgvError), match=message):
             agvae.batch.encode([tmp_path], tmp_path / "out", **options)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        ("metadata", "found"),
+        [("dpi", ["dpi"]), (["comment"], ["comment"]), ("all", ["comment", "dpi"]), ("none", []), ([], [])],
+    )
+    def test_metadata_by_name(self, metadata: str | list[str], found: list[str], tmp_path: Path) -> None:
+        Image.fromarray(picture(24, 24, 0)).save(tmp_path / "a.jpg", dpi=(72, 72), comment="text")
+        (result,) = lossless([tmp_path / "a.jpg"], tmp_path, metadata=metadata)
+        assert result.target is not None
+        assert sorted(agvae.read_info(result.target)["metadata"]) == found
 
     def test_many_bad_files_among_good_ones(self, tmp_path: Path) -> None:
         pictures(tmp_path / "in", [f"{number}.png" for number in range(20)])
@@ -355,6 +371,8 @@ class TestDecode:
             ({"format": "png", "quality": 5}, "PNG has no quality"),
             ({"background": "no colour"}, "unknown color"),
             ({"name": "{stem}.jpg"}, "this is no name for PNG"),
+            ({"metadata": "foo"}, "not 'foo'"),
+            ({"jobs": 0}, "jobs must be"),
         ):
             with pytest.raises(ValueError, match=message):
                 agvae.batch.decode([tmp_path], tmp_path / "out", **options)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import os
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import index
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from agvae.batch.plan import Job, Refused, check_pattern, planned
 from agvae.batch.processes import Death, in_processes
 from agvae.batch.work import FULL, Result, Work, skipped
 from agvae.conversion.from_agv import Decoding, decoding
-from agvae.conversion.kept import KINDS
+from agvae.conversion.kept import KINDS, kinds_of
 from agvae.conversion.targets import format_of
 from agvae.conversion.to_agv import Encoding
 from agvae.images import is_image_name, register_readers
@@ -127,7 +128,7 @@ def encode(
     thumbnail: bool | int = False,
     exact: bool = False,
     tile_size: int | None = None,
-    metadata: Sequence[str] = KINDS,
+    metadata: str | Sequence[str] = KINDS,
     place: bool = True,
     name: str = "{stem}.agv",
     preserve: bool = False,
@@ -145,7 +146,7 @@ def encode(
         folder: for the targets; it is made if need be.
         quality, target_size, target_bpp, target_psnr, lossless, model, thumbnail, exact: as `agvae.encode` takes them.
         tile_size: side of the tiles in pixels, a multiple of 64 up to 1024.
-        metadata: the kinds to keep, of icc, exif, xmp, comment and dpi.
+        metadata: the kinds to keep, of icc, exif, xmp, comment and dpi; or one of them, "all" or "none".
         place: whether they may say where a picture was taken.
         name: of a target, with the fields {stem}, {name} and {suffix} of its source.
         preserve: give targets the times and permissions of their sources.
@@ -169,7 +170,7 @@ def encode(
     if not lossless:
         _check_model(model)
     register_readers()
-    conversion = Encoding(rate, model, exact, thumbnail, tile_size, tuple(metadata), place, max_pixels)
+    conversion = Encoding(rate, model, exact, thumbnail, tile_size, kinds_of(metadata), place, max_pixels)
 
     def wanted(path: PurePath) -> bool:
         return path.suffix.lower() != ".agv" and is_image_name(path)
@@ -191,7 +192,7 @@ def decode(
     background: str | None = None,
     eight_bits: bool = False,
     damaged_ok: bool = False,
-    metadata: Sequence[str] = KINDS,
+    metadata: str | Sequence[str] = KINDS,
     place: bool = True,
     name: str | None = None,
     preserve: bool = False,
@@ -229,7 +230,7 @@ def decode(
         frame=frame,
         eight_bits=eight_bits,
         damaged_ok=damaged_ok,
-        metadata=tuple(metadata),
+        metadata=kinds_of(metadata),
         place=place,
         max_pixels=max_pixels,
     )
@@ -260,6 +261,10 @@ def _batch(
         sources = [sources]
     out = Path(folder)
     check_pattern(pattern)
+    for option, value in (("jobs", jobs), ("threads", threads), ("max_pixels", conversion.max_pixels)):
+        if value is not None and index(value) < 1:
+            msg = f"{option} must be a positive number, not {value}"
+            raise ValueError(msg)
     if scheduler is not None and jobs is not None:
         msg = "a cluster has its own processes: give only one of jobs and scheduler"
         raise ValueError(msg)

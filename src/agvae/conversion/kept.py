@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from PIL import ExifTags, Image
@@ -19,6 +19,20 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 """Bytes of a value of each type of TIFF."""
 _PLACES = re.compile(rb"gps|location|photoshop:(city|state|country)", re.IGNORECASE)
 """What names of XMP that tell a place have in them."""
+
+
+def kinds_of(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Kinds by their names, which are checked; a string is one of them, "all" or "none".
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    found = {"all": KINDS, "none": ()}.get(names, (names,)) if isinstance(names, str) else tuple(names)
+    for name in found:
+        if name not in KINDS:
+            msg = f"metadata are all, none, or some of {', '.join(KINDS)}, not {name!r}"
+            raise ValueError(msg)
+    return found
 
 
 def kept(info: dict[str, Any], kinds: Sequence[str], *, place: bool = True) -> tuple[dict[str, Any], list[str]]:
