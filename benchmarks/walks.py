@@ -36,6 +36,7 @@ MODULES = {
     str(path): ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
     for package in ("agvae", "pillow_agvae", "napari_agvae")
     for path in (SOURCE / package).rglob("*.py")
+    if path.name != "lazy.py"  # which stands between an attribute and its function, as functools would
 }
 PATHS = {name: path for path, name in MODULES.items()}
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -32,6 +31,7 @@ from agvae.coding.tiles import Colour, encode_tiles, synthesise
 from agvae.coding.windows import STRIDE, padded
 from agvae.file.header import TILE_SIZE, Header
 from agvae.file.payload import MIXED, NETWORK, join_mixed
+from agvae.lazy import lazy
 from agvae.progress import uncounted
 from agvae.quality import MAX_LEVEL
 
@@ -58,13 +58,13 @@ class Seen:
     visible: NDArray[np.bool_] | None = None
     bounds: tuple[int, int] | None = None
 
-    @cached_property
+    @lazy
     def exact(self) -> NDArray[Any]:
         """What to code without loss, as `encode_exact` takes it: where it is not seen, what takes the fewest bits."""
         values = exact_values(self.colour, self.bounds)
         return values if self.visible is None else values * self.visible[..., None]
 
-    @cached_property
+    @lazy
     def look(self) -> Blocks | None:
         """What `look_at` says."""
         return look_at(self)

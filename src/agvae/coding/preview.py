@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from io import BytesIO
 
 from agvae.boxes import Box, grid
@@ -20,6 +19,7 @@ from agvae.file.header import TILE_SIZE
 from agvae.file.layout import Reader, write_container
 from agvae.file.metadata import Metadata
 from agvae.file.payload import NETWORK, TileData
+from agvae.lazy import lazy
 from agvae.progress import checkpoint
 
 
@@ -44,7 +44,7 @@ class Original:
         self.seen = Seen(self.colour, visible, self.frames.range)
         self.boxes = grid(*self.frames.size, TILE_SIZE)
 
-    @cached_property
+    @lazy
     def coded_alpha(self) -> list[bytes | None]:
         """The alpha of every tile."""
         return [self._coded_alpha(box) for box in self.boxes]

@@ -6,13 +6,12 @@ every group is a concrete categorical model.  Integer arithmetic only.
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import constriction
 import numpy as np
 from numpy.typing import NDArray
 
 from agvae.entropy.tables import TOTAL, Tables
+from agvae.lazy import lazy
 
 ESCAPE_OFFSET = 1 << 15
 SYMBOL_LIMIT = ESCAPE_OFFSET - 1
@@ -33,12 +32,12 @@ class TableCoder:
         self._counts = tables.counts
         self._models: dict[int, constriction.stream.model.Categorical] = {}
 
-    @cached_property
+    @lazy
     def skipped(self) -> NDArray[np.bool_]:
         """(T,): tables that code nothing, their symbols being zero."""
         return self.sizes == 1
 
-    @cached_property
+    @lazy
     def _costs(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         costs = [-np.log2(c / TOTAL) + 16.0 * (np.arange(len(c)) == len(c) - 1) * (len(c) > 1) for c in self._counts]
         return np.concatenate(costs), np.cumsum([0, *self.sizes[:-1]])

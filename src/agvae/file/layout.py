@@ -9,7 +9,6 @@ import struct
 from array import array
 from collections.abc import Iterable, Iterator
 from copy import copy
-from functools import cached_property
 from io import BytesIO
 from itertools import accumulate
 from typing import IO, Any
@@ -30,6 +29,7 @@ from agvae.file.header import (
 )
 from agvae.file.metadata import MAX_METADATA, NAMES, Metadata, pack_metadata, unpack_metadata
 from agvae.file.payload import ALL_KINDS, MAX_TILE, TileData, kinds, pack_tile, unpack_tile
+from agvae.lazy import lazy
 
 SIGNATURE = b"\xe1AGV\r\n\x1a\n"
 
@@ -117,7 +117,7 @@ class Reader:
             error.filename = self.filename
             return TileData(None, None, error)
 
-    @cached_property
+    @lazy
     def _starts(self) -> array[int]:
         """Payload bytes before each tile."""
         return array("Q", accumulate(self._lengths, initial=0))
@@ -145,7 +145,7 @@ class Reader:
         frame, the same mode, and not larger."""
         return self._thumbnail
 
-    @cached_property
+    @lazy
     def _thumbnail(self) -> Reader | None:
         if self.metadata.thumbnail is None:
             return None
