@@ -667,6 +667,31 @@ class TestCommand:
         assert run(*arguments, "--quiet") == 0
         assert capsys.readouterr() == ("", "")
 
+    def test_what_is_lost_is_counted_and_fails_without_loss(
+        self, tiny_weights_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        pictures(tmp_path / "in", ["a.png"])
+        (tmp_path / "in" / "bits.ppm").write_bytes(b"P6 4 4 1023\n" + bytes(range(96)))
+        first, second = Image.new("RGB", (9, 8)), Image.new("RGB", (8, 9))
+        first.save(tmp_path / "in" / "pages.tif", save_all=True, append_images=[second])
+        arguments = ["encode", tmp_path / "in", "--out", tmp_path / "out", "-j1"]
+        assert run(*arguments, "--lossless") == 1
+        out, error = capsys.readouterr()
+        assert names(tmp_path / "out") == ["a.agv"]
+        assert out.startswith("1 encoded (")
+        assert "2 failed, in " in out
+        assert sorted(error.splitlines()) == [
+            f"agvae: error: {tmp_path / 'in' / 'bits.ppm'}: cannot be kept without loss: "
+            "8 of its 10 bits are kept, as Pillow reads it so",
+            f"agvae: error: {tmp_path / 'in' / 'pages.tif'}: cannot be kept without loss: "
+            "only the first picture, without 1 of its 2 pictures, as they are not of one size",
+        ]
+        with agvae.options.using(weights=tiny_weights_folder, offline=True):
+            assert run(*arguments, "--model", "tiny") == 0
+        out, error = capsys.readouterr()
+        assert "1 skipped, which are there and newer, 2 with warnings, in " in out
+        assert error.count("agvae: warning: ") == 2
+
     def test_a_log_is_added_to_logs_alone(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         pictures(tmp_path, ["a.png"])
         before = (tmp_path / "a.png").read_bytes()

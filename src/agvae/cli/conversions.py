@@ -189,7 +189,7 @@ class _Tally:
     def __init__(self, done: str) -> None:
         self._done, self._start = done, time.monotonic()
         self.count: Counter[str] = Counter()
-        self.before = self.after = self.left = 0
+        self.before = self.after = self.warned = self.left = 0
 
     @property
     def seen(self) -> int:
@@ -197,6 +197,7 @@ class _Tally:
 
     def add(self, result: Result) -> None:
         self.count[result.status] += 1
+        self.warned += bool(result.warnings)
         if result.status == "done":
             self.before += result.bytes_before or 0
             self.after += result.bytes_after or 0
@@ -210,6 +211,8 @@ class _Tally:
             parts.append(f"{self.count['skipped']} skipped, which are there and newer")
         if self.count["failed"]:
             parts.append(f"{self.count['failed']} failed")
+        if self.warned:
+            parts.append(f"{self.warned} with warnings")
         if self.left:
             parts.append(f"{self.left} not tried")
         return f"{', '.join(parts)}, in {_time(seconds)}"

@@ -44,12 +44,17 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
     """The bytes of an .agv file of a picture's file, and a sentence about each thing that is lost.
 
     Raises:
+        ValueError: the rate is lossless, and an .agv file cannot have all bits and pictures of it.
         Exception: whatever Pillow's readers raise at what they do not know.
     """
     with limited(options.max_pixels), _opened(source) as image:
         arrays = image.format == OWN and "arrays" in read_info(source)["metadata"]
         check_size(image.size, options.max_pixels)
-        lost, all_frames = parts_lost(image, lossless="lossless" in options.rate)
+        lossless = bool(options.rate.get("lossless"))
+        lost, all_frames = parts_lost(image, lossless=lossless)
+        if lossless and lost:
+            msg = f"cannot be kept without loss: {', '.join(lost)}"
+            raise ValueError(msg)
         image.load()
         lost += metadata_lost(image) + [NO_ARRAYS] * arrays
         found = metadata_of(image)
