@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,3 +144,12 @@ def test_no_scheduler(source: Path, tmp_path: Path) -> None:
             list(batch)
     with pytest.raises(ValueError, match="only one of jobs and scheduler"):
         agvae.batch.encode([source], tmp_path / "out", jobs=2, scheduler="tcp://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("address", ["foo", "none://foo:1", "tcp://foo"])
+def test_a_bad_address_ends_the_process(address: str, tmp_path: Path) -> None:
+    Image.fromarray(picture(8, 8, 0)).save(tmp_path / "a.png")
+    command = [sys.executable, "-m", "agvae", "encode", tmp_path / "a.png", "--out", tmp_path / "out", "--lossless"]
+    done = subprocess.run([*command, "--scheduler", address], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("agvae: error: ")

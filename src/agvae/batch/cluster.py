@@ -40,10 +40,14 @@ def on_cluster(
     Raises:
         ModuleNotFoundError: Dask is missing.
         OSError: there is no scheduler.
+        ValueError: that is no address.
         RuntimeError: it is gone, or its workers cannot do such work.
     """
     from distributed import Client
+    from distributed.comm import resolve_address
 
+    if isinstance(scheduler, str):
+        resolve_address(scheduler)  # a client that fails at it leaves a thread that keeps the process from ending
     own = isinstance(scheduler, str)
     client = Client(scheduler, set_as_default=False) if isinstance(scheduler, str) else scheduler
     with closing(client) if own else nullcontext():
