@@ -1,6 +1,6 @@
 """What a change of the code can spoil unnoticed, in one source tree or in several beside each other.
 
-    python benchmarks/trees.py [NAME=FOLDER ...] [--rounds 9] [--only TEXT] [--json]
+    python benchmarks/trees.py [NAME=FOLDER ...] [--rounds 9] [--only TEXT] [--model NAME] [--json]
 
     git worktree add --detach ../before COMMIT && python benchmarks/trees.py before=../before now=.
 
@@ -25,7 +25,10 @@ from pathlib import Path
 
 ONE_THREAD = {"AGVAE_THREADS": "1", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 PICTURE = """
+import sys
 import numpy as np
+
+MODEL = sys.argv[2] or None
 
 def picture(width=768, height=512):
     rng = np.random.default_rng(0)
@@ -47,7 +50,7 @@ import statistics, time
 import agvae
 
 pixels = picture()
-data = agvae.encode(pixels)
+data = agvae.encode(pixels, model=MODEL)
 work = {}
 work()
 times = []
@@ -64,7 +67,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 READ = "import agvae; agvae.read_info(sys.argv[1])"
 OPEN = "from PIL import Image; import pillow_agvae; Image.open(sys.argv[1]).size"
-CODE = "import agvae; agvae.decode(agvae.encode(picture()))"
+CODE = "import agvae; agvae.decode(agvae.encode(picture(), model=MODEL))"
 IMPORTS = [f"import {name}" for name in ("agvae", "pillow_agvae", "napari_agvae")]
 PROGRAMS = {
     **{f"{line}, ms of CPU": MILLISECONDS.format(line) for line in IMPORTS},
@@ -74,46 +77,49 @@ PROGRAMS = {
     **{
         f"{name}, {unit}": PICTURE + WARM.format(f"lambda: {call}", clock, clock)
         for unit, clock in (("ms of CPU", "process_time"), ("ms with all threads", "perf_counter"))
-        for name, call in (("encode", "agvae.encode(pixels)"), ("decode", "agvae.decode(data)"))
+        for name, call in (("encode", "agvae.encode(pixels, model=MODEL)"), ("decode", "agvae.decode(data)"))
     },
     "peak memory of opening, MiB": PEAK.format(f"import sys; {OPEN}"),
     "peak memory of coding, MiB": PICTURE + PEAK.format(CODE),
-    "size, bytes": f"{PICTURE}import agvae; print(len(agvae.encode(picture())))",
+    "size, bytes": f"{PICTURE}import agvae; print(len(agvae.encode(picture(), model=MODEL)))",
 }
 """Each prints its figure."""
 COMMANDS = {"agvae --help, ms": ["--help"], "agvae info FILE, ms": ["info"]}
 """These are timed from start to end."""
-WRITE = f"{PICTURE}import pathlib, sys, agvae; pathlib.Path(sys.argv[1]).write_bytes(agvae.encode(picture()))"
+WRITE = (
+    f"{PICTURE}import pathlib, sys, agvae; pathlib.Path(sys.argv[1]).write_bytes(agvae.encode(picture(), model=MODEL))"
+)
 NAMES = [*PROGRAMS, *COMMANDS]
 
 
 def run(tree: Path, *arguments: str | Path, threads: dict[str, str] = ONE_THREAD) -> str:
     environment = {**os.environ, **threads, "PYTHONPATH": str(tree.resolve() / "src")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # sources would be compiled at every import
     command = [sys.executable, *arguments]
     return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def measure(tree: Path, name: str, file: Path) -> float:
+def measure(tree: Path, name: str, file: Path, model: str) -> float:
     if name in PROGRAMS:
-        return float(run(tree, "-c", PROGRAMS[name], file, threads={} if "all threads" in name else ONE_THREAD))
+        return float(run(tree, "-c", PROGRAMS[name], file, model, threads={} if "all threads" in name else ONE_THREAD))
     start = time.perf_counter()
     run(tree, "-m", "agvae", *COMMANDS[name], *([file] if "FILE" in name else []))
     return 1000 * (time.perf_counter() - start)
 
 
-def compare(trees: dict[str, Path], figures: list[str], rounds: int) -> dict[str, dict[str, list[float]]]:
+def compare(trees: dict[str, Path], figures: list[str], rounds: int, model: str) -> dict[str, dict[str, list[float]]]:
     """The figures of every round, by figure and tree."""
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder, f"{number}.agv") for number, name in enumerate(trees)}
         for name, tree in trees.items():
             assert str(tree.resolve()) in run(tree, "-c", "import agvae; print(agvae.__file__)"), tree
-            run(tree, "-c", WRITE, files[name])
+            run(tree, "-c", WRITE, files[name], model)
         found: dict[str, dict[str, list[float]]] = {figure: {name: [] for name in trees} for figure in figures}
         for number in range(-1, rounds):  # the first leaves its bytecode, and counts for nothing
             order = list(trees)[number % len(trees) :] + list(trees)[: number % len(trees)]
             for figure in figures:
                 for name in order:
-                    value = measure(trees[name], figure, files[name])
+                    value = measure(trees[name], figure, files[name], model)
                     if number >= 0:
                         found[figure][name].append(value)
     return found
@@ -136,10 +142,11 @@ def main() -> None:
     parser.add_argument("trees", nargs="*", default=["now=."], metavar="NAME=FOLDER")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--only", default="", metavar="TEXT", help="figures with this in their names")
+    parser.add_argument("--model", default="", help="one that all trees have; each its own default if not given")
     parser.add_argument("--json", action="store_true", help="print the figures of every round in place of the table")
     options = parser.parse_args()
     trees = {name: Path(folder) for name, _, folder in (tree.partition("=") for tree in options.trees)}
-    found = compare(trees, [name for name in NAMES if options.only in name], options.rounds)
+    found = compare(trees, [name for name in NAMES if options.only in name], options.rounds, options.model)
     print(json.dumps(found, indent=1) if options.json else table(found))
 
 
