@@ -27,14 +27,20 @@ def test_plugins_cost_little_over_pillow(module: str, limit: float) -> None:
     assert min(seconds) < limit
 
 
-def test_checkpoints_are_close() -> None:
-    """A tile of a megapixel is stopped long before it is done."""
-    image = picture(1024, 1024)
-    times = [time.perf_counter()]
-    with watched(lambda _: times.append(time.perf_counter())):
-        agvae.decode(agvae.encode(image, 6))
+def longest_gap(work: Callable[[], object]) -> float:
+    """Share of the CPU time of this work in which it cannot be stopped, at one place."""
+    times = [time.process_time()]
+    with watched(lambda _: times.append(time.process_time())):
+        work()
     gaps = np.diff(times)
-    assert gaps.max() < gaps.sum() / 8
+    return float(gaps.max() / gaps.sum())
+
+
+def test_checkpoints_are_close() -> None:
+    """A tile of a megapixel is stopped long before it is done, once the model is loaded."""
+    image = picture(1024, 1024)
+    agvae.encode(image, 6)
+    assert min(longest_gap(lambda: agvae.decode(agvae.encode(image, 6))) for _ in range(3)) < 1 / 8
 
 
 def ticks_during(work: Callable[[], object]) -> float:

@@ -113,6 +113,7 @@ def test_what_is_found_is_shown_with_loss(dock: Any, until: Until) -> None:
     assert 0.97 < float(dock.readouts.labels["rate"].text().removesuffix(" bpp")) < 1.03
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("job", ["preview", "save"])
 def test_it_can_be_cancelled_at_once(
