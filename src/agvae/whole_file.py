@@ -19,6 +19,8 @@ except ImportError:  # Windows
 
 LEFTOVERS = ".agvae-*.part"
 _LEFTOVER = re.compile(r"\.agvae-[0-9a-f]{16}\.part")
+ORIGIN = "user.agvae.source"
+"""The extended attribute in which a file says what it was made of; it is not kept when that file is replaced."""
 _COARSEST = 2 * 10**9
 """Nanoseconds to which file systems round times of files."""
 _STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/")
@@ -160,8 +162,14 @@ def take_after(path: Path, other: os.stat_result) -> None:
     """Give a file times and permissions of another; a time is never before the other's, where it is rounded."""
     path.chmod(stat.S_IMODE(other.st_mode) & 0o777)
     os.utime(path, ns=(other.st_atime_ns, other.st_mtime_ns))
-    if path.stat().st_mtime_ns < other.st_mtime_ns:
-        os.utime(path, ns=(other.st_atime_ns, other.st_mtime_ns + _COARSEST))
+    not_before(path, other)
+
+
+def not_before(path: Path, other: os.stat_result) -> None:
+    """Give a file the time of another if its own is before that, as when the other's lies in the future."""
+    for rounded in (0, _COARSEST):
+        if path.stat().st_mtime_ns < other.st_mtime_ns:
+            os.utime(path, ns=(other.st_atime_ns, other.st_mtime_ns + rounded))
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:
@@ -283,6 +291,8 @@ def _take_over(old: os.stat_result, target: Path, part: Path) -> None:
             raise PermissionError(errno.EPERM, "belongs to someone else, who would lose it", str(target)) from error
     shutil.copystat(target, part)
     os.utime(part)
+    with contextlib.suppress(AttributeError, OSError):  # where there are none, or this is none of them
+        os.removexattr(part, ORIGIN)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -37,6 +38,18 @@ from tests.support.helpers import picture
 
 SOURCE = Path(agvae.__file__).parents[1]
 posix = pytest.mark.skipif(os.name != "posix", reason="of POSIX")
+
+
+def _keeps_attributes() -> bool:
+    with TemporaryDirectory() as folder:
+        try:
+            os.setxattr(folder, "user.test", b"value")
+        except (AttributeError, OSError):
+            return False
+    return True
+
+
+attributes = pytest.mark.skipif(not _keeps_attributes(), reason="no extended attributes")
 
 
 def pictures(folder: Path, names: Sequence[str | bytes], side: int = 24) -> None:
@@ -99,16 +112,30 @@ class TestInputs:
         assert nothing.error == "matches no file"
 
     @posix
-    def test_links_and_circles(self, tmp_path: Path) -> None:
-        pictures(tmp_path, ["in/a.png", "other/b.png"])
+    def test_links_to_folders_are_followed_where_they_are_named(self, tmp_path: Path) -> None:
+        pictures(tmp_path, ["in/a.png", "in/x/b.png", "other/c.png"])
         (tmp_path / "in/link.png").symlink_to("a.png")
-        (tmp_path / "in/folder").symlink_to("../other")
-        (tmp_path / "in/circle").symlink_to(".")
-        (tmp_path / "other/up").symlink_to("../in")
-        (tmp_path / "in/self").symlink_to("self")
-        found, search = self.found(tmp_path / "in")
-        assert [Path(name).name for name, _ in found] == ["a.png", "link.png", "b.png"]
-        assert search.left_out == {"links to folders that they lie in": 2, "without suffix": 1}
+        for name, target in (("folder", "../other"), ("up", ".."), ("x/again", "../x"), ("self", "self")):
+            (tmp_path / "in" / name).symlink_to(target)
+        for given in ("in", "in/**", "in/**/*.png"):
+            found, search = self.found(tmp_path / given)
+            assert sorted(Path(name).name for name, _ in found if Path(name).suffix) == ["a.png", "b.png", "link.png"]
+            assert search.left_out["links to folders"] == 3
+        for given in ("in/folder", "in/f*"):
+            found, _ = self.found(tmp_path / given)
+            assert [Path(name).name for name, _ in found] == ["c.png"]
+
+    @posix
+    def test_diamonds_of_links(self, tmp_path: Path) -> None:
+        """Each folder has two links to the next one: 2 to the 30th ways to one file."""
+        for number in range(30):
+            (tmp_path / str(number)).mkdir()
+            for name in "ab":
+                (tmp_path / str(number) / name).symlink_to(f"../{number + 1}")
+        pictures(tmp_path, ["30/a.png"])
+        for given in (tmp_path, tmp_path / "**" / "*.png"):
+            found, _ = self.found(given)
+            assert [Path(name).name for name, _ in found] == ["a.png"]
 
     def test_the_folder_of_the_targets_is_not_searched(self, tmp_path: Path) -> None:
         pictures(tmp_path, ["in/a.png", "in/out/b.png"])
@@ -249,6 +276,69 @@ class TestEncode:
         assert statuses(lossless([tmp_path / "in"], out, force=True)) == {"a.png": "done", "b.png": "done"}
         (out / "a.agv").write_bytes(b"")  # what a crash may leave where there are no hard links
         assert statuses(lossless([tmp_path / "in"], out)) == {"a.png": "done", "b.png": "skipped"}
+
+    def test_what_is_there_and_not_whole_is_done_again(self, tmp_path: Path) -> None:
+        pictures(tmp_path / "in", ["a.png", "b.png", "c.png", "d.png"])
+        out = tmp_path / "out"
+        lossless([tmp_path / "in"], out)
+        data = (out / "a.agv").read_bytes()
+        (out / "a.agv").write_bytes(b"garbage")
+        (out / "b.agv").write_bytes(data[:-1])
+        (out / "d.agv").write_bytes((out / "d.agv").read_bytes())
+        expected = {"a.png": "done", "b.png": "done", "c.png": "skipped", "d.png": "skipped"}
+        assert statuses(lossless([tmp_path / "in"], out)) == expected
+        for suffix in ("png", "pdf"):
+            list(agvae.batch.decode([out], tmp_path / suffix, suffix, jobs=1))
+        picture_data = (tmp_path / "png" / "a.png").read_bytes()
+        (tmp_path / "png" / "a.png").write_bytes(picture_data[: len(picture_data) // 2])
+        (cut, *others) = sorted(agvae.batch.decode([out], tmp_path / "png", jobs=1), key=lambda result: result.source)
+        assert "is there, and is not what this file gives: it stays" in str(cut.error)
+        assert [result.status for result in others] == ["skipped"] * 3
+        assert {result.status for result in agvae.batch.decode([out], tmp_path / "pdf", "pdf", jobs=1)} == {"skipped"}
+
+    def test_sources_of_the_future(self, tmp_path: Path) -> None:
+        pictures(tmp_path / "in", ["a.png"])
+        os.utime(tmp_path / "in" / "a.png", (time.time() + 10**6,) * 2)
+        for status in ("done", "skipped"):
+            assert [result.status for result in lossless([tmp_path / "in"], tmp_path / "out")] == [status]
+        (agv,) = (tmp_path / "out").iterdir()
+        agv.write_bytes(agv.read_bytes())  # so that it does not say what it was made of
+        os.utime(agv, (time.time() + 10**7,) * 2)
+        for status in ("done", "skipped"):
+            (result,) = agvae.batch.decode([tmp_path / "out"], tmp_path / "back", jobs=1)
+            assert result.status == status
+
+    @attributes
+    def test_two_sources_of_one_target_in_two_calls(self, tmp_path: Path) -> None:
+        """Whichever is newer, the second neither counts as done nor replaces what the first one gave."""
+        pictures(tmp_path, ["one/a.png", "two/a.png"], side=30)
+        pictures(tmp_path, ["two/a.png"])
+        out = tmp_path / "out"
+        for seconds in (-(10**6), 10**6):
+            shutil.rmtree(out, ignore_errors=True)
+            lossless([tmp_path / "one"], out)
+            before = (out / "a.agv").read_bytes()
+            os.utime(tmp_path / "two" / "a.png", (time.time() + seconds,) * 2)
+            (result,) = lossless([tmp_path / "two"], out)
+            assert result.error == f"{out / 'a.agv'}: was made of another file, and is replaced only by force"
+            assert (out / "a.agv").read_bytes() == before
+        assert statuses(lossless([tmp_path / "one"], out)) == {"a.png": "skipped"}
+        (tmp_path / "one").rename(tmp_path / "three")
+        assert statuses(lossless([tmp_path / "three"], out)) == {"a.png": "skipped"}
+        lossless([tmp_path / "two"], tmp_path / "more")
+        list(agvae.batch.decode([out / "a.agv"], tmp_path / "back", jobs=1))
+        (result,) = agvae.batch.decode([tmp_path / "more" / "a.agv"], tmp_path / "back", jobs=1)
+        assert "was made of another file" in str(result.error)
+        assert statuses(lossless([tmp_path / "two"], out, force=True)) == {"a.png": "done"}
+
+    @attributes
+    def test_a_source_that_is_an_older_one_again(self, tmp_path: Path) -> None:
+        pictures(tmp_path, ["a.png"])
+        lossless([tmp_path / "a.png"], tmp_path / "out")
+        pictures(tmp_path, ["a.png"], side=30)
+        os.utime(tmp_path / "a.png", (1, 1))
+        assert statuses(lossless([tmp_path / "a.png"], tmp_path / "out")) == {"a.png": "done"}
+        assert agvae.decode(tmp_path / "out" / "a.agv").shape == (30, 30, 3)
 
     def test_times_and_permissions(self, tmp_path: Path) -> None:
         pictures(tmp_path, ["a.png"])
@@ -411,10 +501,11 @@ class TestInBetween:
     def test_a_target_that_comes(self, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
         def come() -> None:
             job.target.parent.mkdir()
-            job.target.write_bytes(b"theirs")
+            job.target.write_bytes(theirs)
 
+        theirs = agvae.encode(picture(8, 8, 1), lossless=True)
         assert self.work(come, monkeypatch, job).status == "skipped"
-        assert job.target.read_bytes() == b"theirs"
+        assert job.target.read_bytes() == theirs
 
     @posix
     def test_a_target_that_is_a_pipe_or_a_folder(self, tmp_path: Path) -> None:
@@ -570,7 +661,7 @@ class TestEnds:
         child = started(*arguments, folder=work)
         out, _ = child.communicate()
         assert child.returncode == 0
-        assert b"skipped, which are there and newer" in out
+        assert b"skipped, which are there already" in out
         assert self.sound(work) == self.COUNT
         assert list((work / "out").rglob(".*")) == []
         lines = (work / "log").read_text().splitlines()
@@ -689,7 +780,7 @@ class TestCommand:
         with agvae.options.using(weights=tiny_weights_folder, offline=True):
             assert run(*arguments, "--model", "tiny") == 0
         out, error = capsys.readouterr()
-        assert "1 skipped, which are there and newer, 2 with warnings, in " in out
+        assert "1 skipped, which are there already, 2 with warnings, in " in out
         assert error.count("agvae: warning: ") == 2
 
     def test_a_log_is_added_to_logs_alone(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 import agvae
-from agvae.whole_file import append_whole, check_target, csv_line, is_stream, whole_file, write_in_place, write_whole
+from agvae.whole_file import (
+    ORIGIN,
+    append_whole,
+    check_target,
+    csv_line,
+    is_stream,
+    whole_file,
+    write_in_place,
+    write_whole,
+)
 from tests.support.helpers import files_of_at_most
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
@@ -107,10 +116,12 @@ class TestReplacing:
         path.write_bytes(b"old")
         try:
             os.setxattr(path, "user.origin", b"camera")
+            os.setxattr(path, ORIGIN, b"what the old data were made of")
         except OSError:
             pytest.skip("a file system without extended attributes")
         write_whole(path, b"new")
         assert os.getxattr(path, "user.origin") == b"camera"
+        assert os.listxattr(path) == ["user.origin"]
 
     @POSIX
     def test_a_new_file_has_the_permissions_of_any_new_file(self, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import glob
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
 from agvae.conversion.reasons import text_of
@@ -34,7 +35,7 @@ class Search:
     Attributes:
         wanted: whether a file of a folder is one to read, by its name.
         apart: a folder that is not searched, though it may lie in one that is.
-        left_out: how many of each kind: suffixes, hidden names, and links to folders that they lie in.
+        left_out: how many of each kind: suffixes, hidden names, and links to folders.
     """
 
     wanted: Callable[[PurePath], bool]
@@ -44,10 +45,10 @@ class Search:
     def __call__(self, inputs: Iterable[str | os.PathLike[str]]) -> Iterator[Source]:
         """All files of these inputs.
 
-        Folders are searched with all that they hold, also behind links, but for hidden names; what has not the name of
-        a file to read is left out.  A name that is there is that file, one that is not may be a pattern, with `**` for
-        any number of folders, and is as good as the names that it stands for: its files keep the folders that they lie
-        in from the first one on that the pattern leaves open.
+        Folders are searched with all that they hold, but for hidden names and links to folders; what has not the name
+        of a file to read is left out.  A name that is there is that file, one that is not may be a pattern, with `**`
+        for any number of folders, links left out, and is as good as the names that it stands for: its files keep the
+        folders that they lie in from the first one on that the pattern leaves open.
         """
         for given in inputs:
             text = os.fspath(given)
@@ -60,12 +61,32 @@ class Search:
         parts = Path(pattern).parts
         fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
         base = Path(*parts[:fixed])
-        found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  # hidden names are none, as in a shell
-        if not found:
+        failed = list[OSError]()
+        found = sorted(self._matching(base, parts[fixed:], failed))
+        yield from (Source(Path(error.filename), PurePath(), error.strerror or text_of(error)) for error in failed)
+        if not found and not failed:
             yield Source(Path(pattern), PurePath(), "matches no file")
         for path in map(Path, found):
             below = path.relative_to(base)
             yield from self._file_or_folder(path, below.parent, None if "**" in parts else below)
+
+    def _matching(self, base: Path, pattern: Sequence[str], failed: list[OSError]) -> Iterator[Path]:
+        """What lies below a folder under names of a pattern, of which none are hidden, as in a shell."""
+        if "**" not in pattern:
+            yield from map(Path, glob.glob(str(Path(glob.escape(str(base)), *pattern))))  # noqa: PTH207
+            return
+        start = pattern.index("**")
+        for top in self._matching(base, pattern[:start], failed) if start else [base]:
+            for folder, folders, files in os.walk(top, onerror=failed.append):
+                below = Path(folder).relative_to(top).parts
+                shown = [name for name in folders if not name.startswith(".")]
+                linked = [name for name in shown if _is_link(Path(folder, name))]
+                if linked:
+                    self.left_out["links to folders"] += len(linked)
+                folders[:] = [name for name in shown if name not in linked and not self._is_apart(Path(folder, name))]
+                for name in [*folders, *files]:
+                    if not name.startswith(".") and _fits((*below, name), pattern[start:]):
+                        yield Path(folder, name)
 
     def _file_or_folder(self, path: Path, of_file: PurePath, of_folder: PurePath | None) -> Iterator[Source]:
         """What a name stands for, below these folders; nothing for a folder that has none, as its files have names."""
@@ -80,17 +101,13 @@ class Search:
             yield from self._folder(path, of_folder)
 
     def _folder(self, top: Path, below: PurePath) -> Iterator[Source]:
-        todo: list[tuple[Path, PurePath, frozenset[tuple[int, int]]]] = [(top, below, frozenset())]
+        todo = [(top, below)]
         while todo:
-            folder, below, around = todo.pop()
+            folder, below = todo.pop()
             try:
-                here = _identity(folder)
                 names = sorted(os.listdir(folder))  # noqa: PTH208
             except OSError as error:
                 yield Source(folder, below, error.strerror or text_of(error))
-                continue
-            if here in around:
-                self.left_out["links to folders that they lie in"] += 1
                 continue
             inner = []
             for name in names:
@@ -103,9 +120,11 @@ class Search:
                 except OSError as error:
                     yield Source(path, below, error.strerror or text_of(error))
                     continue
-                if is_folder:
+                if is_folder and _is_link(path):
+                    self.left_out["links to folders"] += 1
+                elif is_folder:
                     if not self._is_apart(path):
-                        inner.append((path, below / name, around | {here}))
+                        inner.append((path, below / name))
                 elif self.wanted(path):
                     yield Source(path, below)
                 else:
@@ -135,6 +154,19 @@ def _is_folder(path: Path) -> bool:
         raise
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
+def _is_link(folder: Path) -> bool:
+    """Whether a folder lies elsewhere; on Windows also by a junction."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    junction = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None)
+    return stat.S_ISLNK(status.st_mode) or (junction is not None and getattr(status, "st_reparse_tag", 0) == junction)
+
+
+def _fits(names: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern or not names:
+        return not names and all(part == "**" for part in pattern)
+    if pattern[0] == "**":
+        return _fits(names, pattern[1:]) or _fits(names[1:], pattern)
+    return fnmatchcase(os.path.normcase(names[0]), os.path.normcase(pattern[0])) and _fits(names[1:], pattern[1:])

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from agvae.batch.origin import is_current, remember
 from agvae.batch.plan import Job
 from agvae.conversion.reasons import about, text_of
-from agvae.images import check_regular
+from agvae.images import check_regular, is_image_name
 from agvae.settings import options
 from agvae.shortage import is_shortage
-from agvae.whole_file import check_target, make_folder, take_after, whole_file
+from agvae.whole_file import check_target, make_folder, not_before, take_after, whole_file
 
 if TYPE_CHECKING:
     from agvae.conversion.from_agv import Decoding
@@ -127,9 +128,9 @@ class Work:
             before = job.source.stat()
         with about(job.target):
             there = _status(job.target)
-            if not self.force and _is_up_to_date(there, before):
+            if not self.force and _is_done(job, there, before):
                 return _skipped(job, before)
-            replaced = self._may_replace(there)
+            replaced = self._may_replace(there, before)
             if job.target.parent.exists():
                 check_target(job.target)
         data, lost, bpp = self._converted(job)
@@ -138,7 +139,7 @@ class Work:
             try:
                 lost += self._write(job, data, before, replaced)
             except FileExistsError:
-                if _is_up_to_date(_status(job.target), before):  # someone else has done it meanwhile
+                if _is_done(job, _status(job.target), before):  # by someone else, meanwhile
                     return _skipped(job, before)
                 raise
         return Result(job.source, job.target, "done", before.st_size, len(data), bpp, warnings=tuple(lost))
@@ -170,6 +171,8 @@ class Work:
         def finish(part: Path) -> None:
             if self.preserve:
                 take_after(part, before)
+            not_before(part, before)
+            remember(part, job.source, before)
             try:
                 after = job.source.stat()
             except FileNotFoundError:
@@ -183,7 +186,7 @@ class Work:
             file.write(data)
         return lost
 
-    def _may_replace(self, there: os.stat_result | None) -> bool:
+    def _may_replace(self, there: os.stat_result | None, source: os.stat_result) -> bool:
         """Whether what is at the target may go: an .agv file older than its source is what that was before.
 
         Of other formats, such a file may well be the original that the .agv file was made of.
@@ -197,14 +200,19 @@ class Work:
             raise OSError(errno.EINVAL, "is a pipe")
         if self.force or self._to_agv or there.st_size == 0:
             return True
-        raise FileExistsError(errno.EEXIST, "is there, is older, and may be the original: it stays")
+        if there.st_mtime_ns < source.st_mtime_ns:
+            raise FileExistsError(errno.EEXIST, "is there, is older, and may be the original: it stays")
+        raise FileExistsError(errno.EEXIST, "is there, and is not what this file gives: it stays")
 
 
 def skipped(job: Job, *, force: bool) -> Result | None:
     """The result of a job that need not be done; None if it must be, or if that is not known."""
+    if force:
+        return None
     try:
-        source = job.source.stat()
-        return _skipped(job, source) if not force and _is_up_to_date(_status(job.target), source) else None
+        source, there = job.source.stat(), job.target.stat()
+        known = stat.S_ISREG(there.st_mode) and is_current(job.target, there.st_size, job.source, source)
+        return _skipped(job, source) if known else None
     except OSError:
         return None
 
@@ -216,14 +224,40 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _is_up_to_date(there: os.stat_result | None, source: os.stat_result) -> bool:
-    """Whether a target is there and not older than its source; an empty file is what a crash may leave."""
-    return (
-        there is not None
-        and stat.S_ISREG(there.st_mode)
-        and there.st_size > 0
-        and there.st_mtime_ns >= source.st_mtime_ns
-    )
+def _is_done(job: Job, there: os.stat_result | None, source: os.stat_result) -> bool:
+    """Whether a target is what its source gives: by what it says, else if it is whole and not older.
+
+    Raises:
+        FileExistsError: it was made of another file.
+    """
+    if there is None or not stat.S_ISREG(there.st_mode):
+        return False
+    current = is_current(job.target, there.st_size, job.source, source)
+    if current is not None:
+        return current
+    return there.st_mtime_ns >= source.st_mtime_ns and _is_whole(job.target)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file has all that its header speaks of; a crash may leave an empty one, or one that is cut."""
+    from PIL import Image, ImageSequence
+
+    from agvae.container import Reader
+
+    try:
+        if path.suffix.lower() == ".agv":
+            with path.open("rb") as file:
+                return Reader(file).end <= file.seek(0, os.SEEK_END)
+        if not is_image_name(path):  # Pillow only writes it
+            return path.stat().st_size > 0
+        with Image.open(path) as image:
+            for frame in ImageSequence.Iterator(image):
+                frame.load()
+    except Image.DecompressionBombError:
+        return True
+    except Exception:  # whatever Pillow's readers raise
+        return False
+    return True
 
 
 def _skipped(job: Job, source: os.stat_result) -> Result:

@@ -208,7 +208,7 @@ class _Tally:
         if done:
             parts[0] += f" ({_bytes(self.before)} to {_bytes(self.after)}, {done / seconds:.3g} files/s)"
         if self.count["skipped"]:
-            parts.append(f"{self.count['skipped']} skipped, which are there and newer")
+            parts.append(f"{self.count['skipped']} skipped, which are there already")
         if self.count["failed"]:
             parts.append(f"{self.count['failed']} failed")
         if self.warned:

@@ -1,0 +1,50 @@
+"""What a target says of the file that it was made of, where the file system keeps extended attributes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+from agvae.whole_file import ORIGIN
+
+
+def remember(part: Path, source: Path, status: os.stat_result) -> None:
+    """Have a complete file say what it was made of; nothing happens where that cannot be kept."""
+    if hasattr(os, "setxattr"):
+        with contextlib.suppress(OSError):
+            os.setxattr(part, ORIGIN, _said(part.stat().st_size, source, status))
+
+
+def is_current(target: Path, size: int, source: Path, status: os.stat_result) -> bool | None:
+    """Whether a target says that it was made of a source as this is now; None if it says nothing, or has changed since.
+
+    Files of the same size and time are taken for the same, wherever they lie.
+
+    Args:
+        size: of the target.
+        status: of the source.
+
+    Raises:
+        FileExistsError: it was made of another file.
+    """
+    try:
+        said = os.getxattr(target, ORIGIN).split()
+    except (AttributeError, OSError):
+        return None
+    now = _said(size, source, status).split()
+    if len(said) != len(now) or said[0] != now[0]:
+        return None
+    if said[1:3] == now[1:3]:
+        return True
+    if said[3] != now[3]:
+        raise FileExistsError(errno.EEXIST, "was made of another file, and is replaced only by force")
+    return False
+
+
+def _said(size: int, source: Path, status: os.stat_result) -> bytes:
+    """Bytes of the target; bytes, time and hashed name of the source."""
+    name = hashlib.sha256(os.fsencode(os.path.realpath(source))).hexdigest()
+    return f"{size} {status.st_size} {status.st_mtime_ns} {name}".encode()
