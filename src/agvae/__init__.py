@@ -3,6 +3,8 @@
 `encode_batch` and `decode_batch` do the same for many images at once, which is faster for small ones; `agvae.batch`
 does it with thousands of files.
 
+`compare` shows a picture by this and other codecs.
+
 `Metadata` is what a file can hold besides pixels, `AgvError` (an `OSError`) what is raised for a file that is
 none, is damaged, or needs weights that are not here (its kinds are in `agvae.errors`), `options` are the settings of
 the library.
@@ -23,12 +25,24 @@ from agvae.shortage import loading
 if TYPE_CHECKING:
     from agvae import batch
     from agvae.api import decode, decode_batch, encode, encode_batch
+    from agvae.comparison import compare
     from agvae.container import Metadata
     from agvae.file.info import read_info
 
     __version__: str
 
-__all__ = ["AgvError", "Metadata", "batch", "decode", "decode_batch", "encode", "encode_batch", "options", "read_info"]
+__all__ = [
+    "AgvError",
+    "Metadata",
+    "batch",
+    "compare",
+    "decode",
+    "decode_batch",
+    "encode",
+    "encode_batch",
+    "options",
+    "read_info",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -49,6 +63,11 @@ def __getattr__(name: str) -> Any:
         return read_info
     if name == "batch":
         return importlib.import_module("agvae.batch")
+    if name == "compare":
+        with loading():
+            from agvae.comparison import compare
+
+        return compare
     if name in __all__:
         with loading():
             from agvae import api

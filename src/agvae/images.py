@@ -133,7 +133,7 @@ def read_rgb(file: Path | IO[bytes], name: str) -> Image.Image:
     """
     try:
         with Image.open(file) as image:
-            rgb = _rgb(image)
+            rgb = as_rgb(image)
     except UnidentifiedImageError as error:
         msg = f"{name}: cannot identify image file{_hint(PurePath(name).suffix)}"
         raise OSError(msg) from error
@@ -144,17 +144,23 @@ def read_rgb(file: Path | IO[bytes], name: str) -> Image.Image:
     return rgb
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def as_rgb(image: Image.Image) -> Image.Image:
+    """An image as RGB, as `read_rgb` gives it, but for what it has in `info`."""
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        return _scaled(np.asarray(image)).convert("RGB")
+        return scaled(image).convert("RGB")
     if image.has_transparency_data:
         background = Image.new("RGBA", image.size, _BACKGROUND)
         return Image.alpha_composite(background, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
 
 
-def _scaled(values: np.ndarray) -> Image.Image:
-    """Grey from the lowest to the highest value, black if they are equal."""
+def scaled(image: Image.Image) -> Image.Image:
+    """Numbers of any depth as grey of 8 bits, from the lowest to the highest; black if they are equal.
+
+    Raises:
+        ValueError: some are no numbers.
+    """
+    values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
     if not np.isfinite((low, high)).all():
         msg = "has values that are no numbers"

@@ -22,14 +22,14 @@ GROUND = {
 }
 ROOMS = [
     GROUND,
-    {"file", "container", "entropy"},
+    {"file", "container", "entropy", "pages"},
     {"networks"},
     {"weights"},
     {"coding"},
     {"api"},
     {"training", "evaluation", "pillow_agvae", "napari_agvae"},
     {"conversion"},
-    {"batch"},
+    {"batch", "comparison"},
     {"cli"},
 ]
 """From the ground up; those of one floor do not use each other, but for those of the ground and of the topmost."""

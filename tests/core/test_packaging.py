@@ -55,7 +55,8 @@ def test_wheel_holds_all_that_is_needed(wheel: Path) -> None:
     shipped = {f"agvae/bundled/{p.name}" for p in (ROOT / "weights").iterdir() if p.is_file()}
     assert {name for name in names if name.startswith("agvae/bundled/")} == shipped
     markers = {f"{package}/py.typed" for package in ("agvae", "napari_agvae", "pillow_agvae")}
-    assert {*modules, *shipped, *markers, "napari_agvae/napari.yaml", "napari_agvae/icons/agvae.svg"} <= names
+    pages = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src/agvae/pages/files").iterdir()}
+    assert {*modules, *shipped, *markers, *pages, "napari_agvae/napari.yaml", "napari_agvae/icons/agvae.svg"} <= names
     tops = {Path(name).parts[0] for name in names}
     assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {
         "agvae",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import PurePath
 from typing import Any
 
-from agvae.cli.arguments import STANDARD
+from agvae.cli.arguments import STANDARD, box
 from agvae.cli.conversions import add_limits, add_paths, check_usage, chosen, read_one, run_batch, write_one
 from agvae.cli.telling import say
 from agvae.whole_file import is_stream
@@ -24,13 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--eight-bits", action="store_true", help="make 8 bits of 16, by the range of their values")
     parser.add_argument("--damaged-ok", action="store_true", help="leave damaged tiles grey instead of giving up")
     add_limits(parser)
-
-
-def box(text: str) -> tuple[int, ...]:
-    sides = tuple(map(int, text.split(",")))
-    if len(sides) != 4:
-        raise ValueError
-    return sides
 
 
 def frame(text: str) -> int:

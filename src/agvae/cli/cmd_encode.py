@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from agvae.cli.arguments import STANDARD, positive, quality
+from agvae.cli.arguments import STANDARD, add_rate, positive
 from agvae.cli.conversions import add_limits, add_paths, check_usage, chosen, read_one, run_batch, write_one
 from agvae.cli.telling import say
 from agvae.whole_file import is_stream
@@ -18,11 +18,7 @@ _TARGETS = ("target_size", "target_bpp", "target_psnr")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_paths(parser, "encode", "an image that Pillow reads", "the .agv file to write")
-    rate = parser.add_mutually_exclusive_group()
-    rate.add_argument("-q", "--quality", type=quality, metavar="Q", help="1 to 6, or 10 to 100 percent; default 3.5")
-    rate.add_argument("--target-size", type=float, metavar="BYTES", help="the most that a file may have")
-    rate.add_argument("--target-bpp", type=float, metavar="BITS", help="the most for each pixel of a frame")
-    rate.add_argument("--target-psnr", type=float, metavar="DB", help="to be met within 0.05 dB")
+    rate = add_rate(parser)
     rate.add_argument("--lossless", action="store_true", help="every pixel as it is")
     parser.add_argument("--model", metavar="NAME", help="weights to use; see agvae weights list")
     parser.add_argument("--exact", action="store_true", help="keep the colour of fully transparent pixels")

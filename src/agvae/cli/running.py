@@ -27,6 +27,7 @@ _COMMANDS = {
     "decode": "Decode an .agv file",
     "info": "Show what an .agv file holds, and check it",
     "weights": "List, find and download weights",
+    "compare": "Make a page that shows pictures as .agv and by other codecs",
     "evaluate": "Measure rate, quality and time on a folder of images",
     "reproduce": "Make a figure or table of the paper from trained models",
     "train": "Train a model",

@@ -74,7 +74,7 @@ def parts_lost(image: Image.Image, *, lossless: bool = False) -> tuple[list[str]
         A sentence about each, and whether all frames are to be written.
     """
     lost = []
-    bits = _bits(image)
+    bits = bits_of(image)
     if bits > 8 and not image.mode.startswith(("I", "F")):
         lost.append(f"8 of its {bits} bits are kept, as Pillow reads it so")
     if image.mode in ("1", "P", "PA") and not lossless:
@@ -99,8 +99,8 @@ def _of_one_size(image: Image.Image) -> bool:
     return len(sizes) == 1
 
 
-def _bits(image: Image.Image) -> int:
-    """Bits of a band in the file, as far as that is easily known: 16 for 9 to 16, or 8."""
+def bits_of(image: Image.Image) -> int:
+    """Bits of a band in the file of an image that is not loaded yet, as far as easily known: 16 for 9 to 16, or 8."""
     if image.format == "TIFF":
         return int(max(image.tag_v2.get(_BITS, (1,))))  # type: ignore[attr-defined]
     if image.format in ("AVIF", "JPEG2000"):

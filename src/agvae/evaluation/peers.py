@@ -19,29 +19,35 @@ class Codec:
 
     Attributes:
         name: column value in every table.
+        title: of its format, for people.
         description: settings and library version, for people.
         settings: quality ladder, rising.
-        encode: (RGB image, setting) -> the whole file's bytes, with no metadata.
-        decode: those bytes -> RGB image, with its pixels loaded.
+        encode: (RGB image, setting) -> the whole file's bytes, with no metadata.  L is taken, too, and RGBA if `alpha`.
+        decode: those bytes -> RGB image, with its pixels loaded; RGBA if they have transparency.
+        alpha: whether its files hold transparency.
     """
 
     name: str
+    title: str
     description: str
     settings: tuple[float, ...]
     encode: Callable[[Image.Image, float], bytes]
     decode: Callable[[bytes], Image.Image]
+    alpha: bool = True
 
 
 @dataclass(frozen=True)
 class _Peer:
     """How Pillow writes one peer: format name, save options, ladder, and the plugin or feature it needs."""
 
+    title: str
     label: str
     format: str
     settings: tuple[int, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     feature: str = ""
     plugin: str = ""
+    alpha: bool = True
 
     def available(self) -> bool:
         return bool(find_spec(self.plugin)) if self.plugin else self.feature in features.get_supported()
@@ -63,17 +69,32 @@ _HEIC = {"chroma": "444"}
 _X265_PSNR = {**_HEIC, "enc_params": {"preset": "slower", "tune": "psnr"}}
 _PEERS = {
     "jpeg": _Peer(
-        "JPEG 4:2:0, optimize", "JPEG", (4, 10, 20, 35, 55, 75, 88), {"optimize": True, "subsampling": "4:2:0"}, "jpg"
+        "JPEG",
+        "JPEG 4:2:0, optimize",
+        "JPEG",
+        (4, 10, 20, 35, 55, 75, 88),
+        {"optimize": True, "subsampling": "4:2:0"},
+        "jpg",
+        alpha=False,
     ),
-    "webp": _Peer("WebP, method 6", "WEBP", (1, 10, 30, 55, 75, 88), {"method": 6}, "webp"),
-    "avif": _Peer("AVIF 4:4:4, speed 6", "AVIF", _AVIF_SETTINGS, _AVIF, "avif"),
+    "webp": _Peer("WebP", "WebP, method 6", "WEBP", (1, 10, 30, 55, 75, 88), {"method": 6}, "webp"),
+    "avif": _Peer("AVIF", "AVIF 4:4:4, speed 6", "AVIF", _AVIF_SETTINGS, _AVIF, "avif"),
     "avif-psnr": _Peer(
-        "AVIF 4:4:4, speed 6, tune=psnr", "AVIF", _AVIF_SETTINGS, {**_AVIF, "advanced": {"tune": "psnr"}}, "avif"
+        "AVIF, tune=psnr",
+        "AVIF 4:4:4, speed 6, tune=psnr",
+        "AVIF",
+        _AVIF_SETTINGS,
+        {**_AVIF, "advanced": {"tune": "psnr"}},
+        "avif",
     ),
-    "heic": _Peer("HEIC 4:4:4", "HEIF", _HEIC_SETTINGS, _HEIC, plugin="pillow_heif"),
-    "heic-420": _Peer("HEIC 4:2:0", "HEIF", _HEIC_SETTINGS, {"chroma": "420"}, plugin="pillow_heif"),
-    "heic-psnr": _Peer("HEIC 4:4:4, slower, tune=psnr", "HEIF", _HEIC_SETTINGS, _X265_PSNR, plugin="pillow_heif"),
-    "jxl": _Peer("JPEG XL, effort 7", "JXL", (5, 15, 30, 45, 60, 75, 86), {"effort": 7}, plugin="pillow_jxl"),
+    "heic": _Peer("HEIC 4:4:4", "HEIC 4:4:4", "HEIF", _HEIC_SETTINGS, _HEIC, plugin="pillow_heif"),
+    "heic-420": _Peer("HEIC", "HEIC 4:2:0", "HEIF", _HEIC_SETTINGS, {"chroma": "420"}, plugin="pillow_heif"),
+    "heic-psnr": _Peer(
+        "HEIC, tune=psnr", "HEIC 4:4:4, slower, tune=psnr", "HEIF", _HEIC_SETTINGS, _X265_PSNR, plugin="pillow_heif"
+    ),
+    "jxl": _Peer(
+        "JPEG XL", "JPEG XL, effort 7", "JXL", (5, 15, 30, 45, 60, 75, 86), {"effort": 7}, plugin="pillow_jxl"
+    ),
 }
 PEER_NAMES = tuple(_PEERS)
 
@@ -115,6 +136,6 @@ def _codec(name: str, peer: _Peer) -> Codec:
 
     def decode(data: bytes) -> Image.Image:
         with Image.open(io.BytesIO(data), formats=[peer.format]) as image:
-            return image.convert("RGB")
+            return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
-    return Codec(name, f"{peer.label}; {peer.library()}", peer.settings, encode, decode)
+    return Codec(name, peer.title, f"{peer.label}; {peer.library()}", peer.settings, encode, decode, alpha=peer.alpha)

@@ -162,7 +162,7 @@ def own_codec(qualities: Sequence[float] = DEFAULT_QUALITIES, model: str | None 
         return Image.fromarray(agvae.decode(data))
 
     settings = tuple(sorted(set(map(on_scale, qualities))))
-    return Codec(OWN_NAME, f"AG-VAE; agvae {_version('agvae')}", settings, encode, decode)
+    return Codec(OWN_NAME, "AGV", f"AG-VAE; agvae {_version('agvae')}", settings, encode, decode)
 
 
 def machine() -> dict[str, Any]:

@@ -1,0 +1,139 @@
+"""What is compared of a picture: pixels of 8 bits, upright, and no more of them than one can look at."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from agvae.boxes import Box
+from agvae.conversion.originals import bits_of
+from agvae.images import opened, scaled
+from agvae.pages import printable
+
+SIDES = (1600, 1200)
+"""Longer and shorter side of what is compared of a larger picture, unless a box is given."""
+MAX_PIXELS = 16_000_000
+"""Of a box: measuring takes 500 bytes for each."""
+_PLAIN = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa")
+_SPACES = {"L": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}
+"""Kinds of colour profiles that say something of pixels of a mode."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A picture to compare.
+
+    Attributes:
+        name: of its file, with nothing in it that cannot be printed.
+        image: of mode L, RGB, or RGBA if something is transparent; without metadata.
+        profile: colour profile of these pixels, for whoever shows them.
+        facts: sizes of the picture and of its file, as a sentence.
+        notes: sentences about what is not as in the file.
+    """
+
+    name: str
+    image: Image.Image
+    profile: bytes | None
+    facts: str
+    notes: list[str] = field(default_factory=list)
+
+
+def read_subject(
+    source: str | os.PathLike[str] | Image.Image | NDArray[Any],
+    name: str | None = None,
+    box: Sequence[int] | None = None,
+    *,
+    reduce: bool = False,
+) -> Subject:
+    """The first frame of a picture, or its current one if it is open already.
+
+    Raises:
+        ValueError: the box is not within the picture, or has more than `MAX_PIXELS`; or a value is no number.
+        OSError: it cannot be read.
+    """
+    if isinstance(source, str | os.PathLike):
+        with opened(Path(source)) as image:
+            weight = f", {image.format} of {Path(source).stat().st_size:,} bytes"
+            return _subject(image, name or Path(source).name, weight, box, reduce=reduce)
+    image = source if isinstance(source, Image.Image) else Image.fromarray(np.asarray(source))
+    return _subject(image, name or "Picture", "", box, reduce=reduce)
+
+
+def _subject(image: Image.Image, name: str, weight: str, box: Sequence[int] | None, *, reduce: bool) -> Subject:
+    notes = []
+    frames, bits = getattr(image, "n_frames", 1), bits_of(image)
+    if frames > 1:
+        notes.append(f"Shown is frame {image.tell() + 1} of {frames}.")
+    upright = image
+    with contextlib.suppress(Exception):  # of an orientation that cannot be read
+        upright = ImageOps.exif_transpose(image)
+    pixels, note = _eight_bits(upright, bits)
+    notes += note
+    facts = f"{pixels.width} x {pixels.height} pixels{weight}"
+    part, note = _part(pixels, box, reduce=reduce)
+    notes += note
+    profile = image.info.get("icc_profile")
+    fits = isinstance(profile, bytes) and profile[16:20] == _SPACES[part.mode] and image.mode != "CMYK"
+    return Subject(printable(name), part, profile if fits else None, facts, notes)
+
+
+def _eight_bits(image: Image.Image, bits: int) -> tuple[Image.Image, list[str]]:
+    """The pixels in a mode that all codecs know, and what that changed."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        return scaled(image), [
+            "Its values have more than 8 bits. Here they are reduced to 8, from the lowest to the highest, "
+            "for all codecs alike; an .agv file would keep more."
+        ]
+    notes = [f"Of its {bits} bits 8 are compared."] if bits > 8 else []
+    if image.mode not in _PLAIN:
+        notes.append(f"Its mode {image.mode} is compared as RGB.")
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.has_transparency_data and np.asarray(rgba := image.convert("RGBA"))[..., 3].min() < 255:
+        return _bare(rgba), [*notes, "What is transparent is measured on white."]
+    return _bare(image.convert("L" if grey else "RGB")), notes
+
+
+def _part(image: Image.Image, box: Sequence[int] | None, *, reduce: bool) -> tuple[Image.Image, list[str]]:
+    """What is compared of an image, and what is said of that."""
+    if box is not None:
+        part = Box(*box)
+        if not (0 <= part.left < part.right <= image.width and 0 <= part.top < part.bottom <= image.height):
+            msg = f"box {tuple(box)} is not within the {image.width} x {image.height} pixels of the picture"
+            raise ValueError(msg)
+        if part.area > MAX_PIXELS:
+            msg = f"box {tuple(box)} has more than {MAX_PIXELS} pixels"
+            raise ValueError(msg)
+        return image.crop(part), [_told(part, "a part")]
+    long, short = SIDES
+    sides = (long, short) if image.width >= image.height else (short, long)
+    if image.width <= sides[0] and image.height <= sides[1]:
+        return image, []
+    if reduce:
+        smaller = image.copy()
+        smaller.thumbnail(sides, Image.Resampling.LANCZOS)
+        size = f"{smaller.width} x {smaller.height}"
+        return smaller, [f"Compared is the picture reduced to {size} pixels; all numbers are of that."]
+    width, height = min(image.width, sides[0]), min(image.height, sides[1])
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    middle = Box(left, top, left + width, top + height)
+    return image.crop(middle), [_told(middle, "the middle")]
+
+
+def _told(box: Box, what: str) -> str:
+    size = f"{box.width} x {box.height}"
+    return f"Compared is {what}, {size} pixels from ({box.left}, {box.top}); all numbers are of this part alone."
+
+
+def _bare(image: Image.Image) -> Image.Image:
+    """Without metadata, of which writers would take some."""
+    bare = image.copy()
+    bare.info = {}
+    return bare
