@@ -1,15 +1,16 @@
-"""AG-VAE image codec: `encode` and `decode` between pixels and .agv files, `read_info` about one.
+"""AG-VAE image codec: `encode` and `decode` between pixels and .agv files, `read_info` and `read_metadata` about one.
 
-`encode_batch` and `decode_batch` do the same for many images at once, which is faster for small ones; `agvae.batch`
-does it with thousands of files.
-
-`compare` shows a picture by this and other codecs.
+`encode_batch` and `decode_batch` do the same for many images at once, which is faster for small ones, `encode_iter`
+and `decode_iter` for any number of them, one after the other; `agvae.batch` does it with thousands of files.
+`decode_tensor` and `decode_tensors` give tensors of PyTorch, on the device that decodes.  `compare` shows a picture by
+this and other codecs.
 
 `Metadata` is what a file can hold besides pixels, `AgvError` (an `OSError`) what is raised for a file that is
 none, is damaged, or needs weights that are not here (its kinds are in `agvae.errors`), `options` are the settings of
 the library.
 
-Importing this package imports neither NumPy nor PyTorch; the first use of a function other than `read_info` does.
+Importing this package imports neither NumPy nor PyTorch; the first use of a function other than `read_info` and
+`read_metadata` does.
 """
 
 from __future__ import annotations
@@ -24,10 +25,19 @@ from agvae.shortage import loading
 
 if TYPE_CHECKING:
     from agvae import batch
-    from agvae.api import decode, decode_batch, encode, encode_batch
+    from agvae.api import (
+        decode,
+        decode_batch,
+        decode_iter,
+        decode_tensor,
+        decode_tensors,
+        encode,
+        encode_batch,
+        encode_iter,
+    )
     from agvae.comparison import compare
     from agvae.container import Metadata
-    from agvae.file.info import read_info
+    from agvae.file.info import read_info, read_metadata
 
     __version__: str
 
@@ -38,10 +48,15 @@ __all__ = [
     "compare",
     "decode",
     "decode_batch",
+    "decode_iter",
+    "decode_tensor",
+    "decode_tensors",
     "encode",
     "encode_batch",
+    "encode_iter",
     "options",
     "read_info",
+    "read_metadata",
 ]
 
 
@@ -57,10 +72,10 @@ def __getattr__(name: str) -> Any:
         from agvae.container import Metadata
 
         return Metadata
-    if name == "read_info":
-        from agvae.file.info import read_info
+    if name in ("read_info", "read_metadata"):
+        from agvae.file import info
 
-        return read_info
+        return getattr(info, name)
     if name == "batch":
         return importlib.import_module("agvae.batch")
     if name == "compare":

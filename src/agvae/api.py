@@ -6,11 +6,12 @@ The codec, and torch, are loaded when a function is first called.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import repeat
 from numbers import Real
-from typing import cast
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 import numpy as np
 from PIL import Image
@@ -20,16 +21,24 @@ from agvae.coding.frames import Frames, Picture, Pixels
 from agvae.coding.graphics import Map
 from agvae.coding.rate_control import Target, encode_to_psnr, encode_to_size
 from agvae.container import Box, Metadata, Reader, check_model_name
+from agvae.errors import Failures
 from agvae.file.header import TILE_SIZE, check_tile_size
 from agvae.quality import parse_quality
 from agvae.shortage import loading
 from agvae.streams import Source, opened
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from agvae.coding.extract import Part
 
 THUMBNAIL_SIDE = 384
 THUMBNAIL_SIDES = (16, 1024)
 """Longer side of a thumbnail in pixels, unless another within these bounds is asked for."""
 MAX_TARGET = 1e15
 """Bytes, bits per pixel or dB."""
+_OF_ONE: Failures = (OSError, ValueError, TypeError, MemoryError, Image.DecompressionBombError)
+"""What is wrong with one of many images or files."""
 
 
 def encode(
@@ -86,6 +95,34 @@ def encode(
     return encode_frames(frames, rate, metadata, model, thumbnail=thumbnail, tile_size=tile_size)
 
 
+@overload
+def encode_batch(
+    images: Iterable[Picture | Sequence[Picture]],
+    quality: float | None = ...,
+    *,
+    s: int | None = ...,
+    l: float | None = ...,  # noqa: E741
+    lossless: bool = ...,
+    metadata: Metadata | None = ...,
+    model: str | None = ...,
+    thumbnail: bool | int = ...,
+    exact: bool = ...,
+    return_exceptions: Literal[False] = ...,
+) -> list[bytes]: ...
+@overload
+def encode_batch(
+    images: Iterable[Picture | Sequence[Picture]],
+    quality: float | None = ...,
+    *,
+    s: int | None = ...,
+    l: float | None = ...,  # noqa: E741
+    lossless: bool = ...,
+    metadata: Metadata | None = ...,
+    model: str | None = ...,
+    thumbnail: bool | int = ...,
+    exact: bool = ...,
+    return_exceptions: bool,
+) -> list[bytes | Exception]: ...
 def encode_batch(
     images: Iterable[Picture | Sequence[Picture]],
     quality: float | None = None,
@@ -97,15 +134,80 @@ def encode_batch(
     model: str | None = None,
     thumbnail: bool | int = False,
     exact: bool = False,
-) -> list[bytes]:
+    return_exceptions: bool = False,
+) -> list[bytes] | list[bytes | Exception]:
     """The bytes of a file for each image; small images share a batch, which is faster than one call for each.
+
+    The arguments and the errors are those of `encode_iter`.
+    """
+    files = encode_iter(
+        images,
+        quality,
+        s=s,
+        l=l,
+        lossless=lossless,
+        metadata=metadata,
+        model=model,
+        thumbnail=thumbnail,
+        exact=exact,
+        return_exceptions=return_exceptions,
+    )
+    return list(files)
+
+
+@overload
+def encode_iter(
+    images: Iterable[Picture | Sequence[Picture]],
+    quality: float | None = ...,
+    *,
+    s: int | None = ...,
+    l: float | None = ...,  # noqa: E741
+    lossless: bool = ...,
+    metadata: Metadata | None = ...,
+    model: str | None = ...,
+    thumbnail: bool | int = ...,
+    exact: bool = ...,
+    return_exceptions: Literal[False] = ...,
+) -> Iterator[bytes]: ...
+@overload
+def encode_iter(
+    images: Iterable[Picture | Sequence[Picture]],
+    quality: float | None = ...,
+    *,
+    s: int | None = ...,
+    l: float | None = ...,  # noqa: E741
+    lossless: bool = ...,
+    metadata: Metadata | None = ...,
+    model: str | None = ...,
+    thumbnail: bool | int = ...,
+    exact: bool = ...,
+    return_exceptions: bool,
+) -> Iterator[bytes | Exception]: ...
+def encode_iter(
+    images: Iterable[Picture | Sequence[Picture]],
+    quality: float | None = None,
+    *,
+    s: int | None = None,
+    l: float | None = None,  # noqa: E741
+    lossless: bool = False,
+    metadata: Metadata | None = None,
+    model: str | None = None,
+    thumbnail: bool | int = False,
+    exact: bool = False,
+    return_exceptions: bool = False,
+) -> Iterator[bytes] | Iterator[bytes | Exception]:
+    """The bytes of a file for each image, one after the other, so that they need not all be in memory.
+
+    Images are taken as they are needed: as many as are worth a batch, or one where it is large.
 
     Args:
         images: each as `encode` takes it; their sizes and modes may differ.  What is no list or tuple may give all of
             them in one buffer.
         metadata: what to store besides the pixels, the same in each file.
+        return_exceptions: give an error of one image in the place of its file, and go on.
 
-    The other arguments and the errors are those of `encode`; what is one image and no list of them is a TypeError.
+    The other arguments and the errors, at once, are those of `encode`; what is one image and no list of them is a
+    TypeError.
     """
     with loading():
         from agvae.coding.assemble import coded_files, with_thumbnail
@@ -114,16 +216,31 @@ def encode_batch(
     common = _checked_metadata(metadata, model)
     _check_model(level, model)
     side = _thumbnail_side(thumbnail)
+    check_flag("exact", exact)
     _check_list("images", images)
+    failures = _OF_ONE if return_exceptions else ()
+    outcomes: deque[Exception | None] = deque()
 
     def files() -> Iterator[tuple[Frames, Metadata]]:
         lazy = not isinstance(images, list | tuple | np.ndarray)
         for number, image in enumerate(images):
-            with _telling(f"image {number}"):
-                frames = _frames(image, exact, once=lazy, lossless=bool(lossless))
-            yield frames, with_thumbnail(common, frames, side, level, model) if side else common
+            try:
+                with _telling(f"image {number}"):
+                    frames = _frames(image, exact, once=lazy, lossless=bool(lossless))
+            except failures as error:
+                outcomes.append(error)
+            else:
+                outcomes.append(None)
+                yield frames, with_thumbnail(common, frames, side, level, model) if side else common
 
-    return list(coded_files(files(), level, model))
+    def found() -> Iterator[bytes | Exception]:
+        for data in coded_files(files(), level, model):
+            while (error := outcomes.popleft()) is not None:
+                yield error
+            yield data
+        yield from filter(None, outcomes)
+
+    return found()
 
 
 def decode(source: Source, box: Box | None = None, *, frame: int = 0, damaged_ok: bool = False) -> Pixels:
@@ -151,22 +268,156 @@ def decode(source: Source, box: Box | None = None, *, frame: int = 0, damaged_ok
         return decode_frame(Reader(fp, damaged_ok=damaged_ok), frame, box, damaged_ok=damaged_ok)
 
 
-def decode_batch(sources: Iterable[Source], *, damaged_ok: bool = False) -> list[Pixels]:
-    """The pixels of the first frame of each file, as `decode` gives them; raises the same errors.
+@overload
+def decode_batch(
+    sources: Iterable[Source],
+    box: Box | None = ...,
+    *,
+    frame: int = ...,
+    damaged_ok: bool = ...,
+    return_exceptions: Literal[False] = ...,
+) -> list[Pixels]: ...
+@overload
+def decode_batch(
+    sources: Iterable[Source],
+    box: Box | None = ...,
+    *,
+    frame: int = ...,
+    damaged_ok: bool = ...,
+    return_exceptions: bool,
+) -> list[Pixels | Exception]: ...
+def decode_batch(
+    sources: Iterable[Source],
+    box: Box | None = None,
+    *,
+    frame: int = 0,
+    damaged_ok: bool = False,
+    return_exceptions: bool = False,
+) -> list[Pixels] | list[Pixels | Exception]:
+    """The pixels of one frame of each file; small images share a batch, which is faster than one call for each.
 
-    Small images share a batch, which is faster than one call for each.  One source and no list of them is a TypeError.
+    The arguments and the errors are those of `decode_iter`.
+    """
+    return list(decode_iter(sources, box, frame=frame, damaged_ok=damaged_ok, return_exceptions=return_exceptions))
+
+
+@overload
+def decode_iter(
+    sources: Iterable[Source],
+    box: Box | None = ...,
+    *,
+    frame: int = ...,
+    damaged_ok: bool = ...,
+    return_exceptions: Literal[False] = ...,
+) -> Iterator[Pixels]: ...
+@overload
+def decode_iter(
+    sources: Iterable[Source],
+    box: Box | None = ...,
+    *,
+    frame: int = ...,
+    damaged_ok: bool = ...,
+    return_exceptions: bool,
+) -> Iterator[Pixels | Exception]: ...
+def decode_iter(
+    sources: Iterable[Source],
+    box: Box | None = None,
+    *,
+    frame: int = 0,
+    damaged_ok: bool = False,
+    return_exceptions: bool = False,
+) -> Iterator[Pixels] | Iterator[Pixels | Exception]:
+    """The pixels of one frame of each file, one after the other, as `decode` gives them.
+
+    Files are opened as they are needed: as many as are worth a batch, or one where it is large.
+
+    Args:
+        sources: each as `decode` takes it.
+        box: the same of each file.
+        return_exceptions: give an error of one file in the place of its pixels, and go on.
+
+    The other arguments and the errors are those of `decode`; one source and no list of them is a TypeError.
+    """
+    parts = _parts(sources, box, frame, damaged_ok, return_exceptions)
+    return (part if isinstance(part, Exception) else part.pixels() for part in parts)
+
+
+def decode_tensor(source: Source, box: Box | None = None, *, frame: int = 0, damaged_ok: bool = False) -> Tensor:
+    """The pixels of one frame of a file as a tensor of PyTorch, on the device of `agvae.options.device`.
+
+    It has the layout and the values of torchvision's `decode_image`, (C, H, W) uint8, of mode I;16 uint16: one channel
+    for grey, then alpha where there is some.  What a GPU decoded of 8 bits stays there.
+
+    The arguments and the errors are those of `decode`.
+    """
+    (pixels,) = decode_tensors([source], box, frame=frame, damaged_ok=damaged_ok)
+    return pixels
+
+
+@overload
+def decode_tensors(
+    sources: Iterable[Source],
+    box: Box | None = ...,
+    *,
+    frame: int = ...,
+    damaged_ok: bool = ...,
+    return_exceptions: Literal[False] = ...,
+) -> Iterator[Tensor]: ...
+@overload
+def decode_tensors(
+    sources: Iterable[Source],
+    box: Box | None = ...,
+    *,
+    frame: int = ...,
+    damaged_ok: bool = ...,
+    return_exceptions: bool,
+) -> Iterator[Tensor | Exception]: ...
+def decode_tensors(
+    sources: Iterable[Source],
+    box: Box | None = None,
+    *,
+    frame: int = 0,
+    damaged_ok: bool = False,
+    return_exceptions: bool = False,
+) -> Iterator[Tensor] | Iterator[Tensor | Exception]:
+    """The pixels of one frame of each file, one after the other, as `decode_tensor` gives them.
+
+    The arguments and the errors are those of `decode_iter`.
     """
     with loading():
-        from agvae.coding.extract import Job, decoded
+        from agvae.coding.tensors import device_of_options, tensor_of
+
+    device = device_of_options()
+    parts = _parts(sources, box, frame, damaged_ok, return_exceptions, on_device=True)
+    return (part if isinstance(part, Exception) else tensor_of(part, device) for part in parts)
+
+
+def _parts(
+    sources: Iterable[Source],
+    box: Box | None,
+    frame: int,
+    damaged_ok: bool,
+    return_exceptions: bool,
+    *,
+    on_device: bool = False,
+) -> Iterator[Part | Exception]:
+    with loading():
+        from agvae.coding.extract import Job, colours
 
     _check_list("sources", sources)
+    failures = _OF_ONE if return_exceptions else ()
 
-    def jobs() -> Iterator[Job]:
+    def jobs() -> Iterator[Job | Exception]:
         for source in sources:
-            with opened(source) as fp:
-                yield Job(Reader(fp, damaged_ok=damaged_ok))
+            with ExitStack() as files:
+                job: Job | Exception
+                try:
+                    job = Job(Reader(files.enter_context(opened(source)), damaged_ok=damaged_ok), frame, box)
+                except failures as error:
+                    job = error
+                yield job
 
-    return list(decoded(jobs(), damaged_ok=damaged_ok))
+    return colours(jobs(), damaged_ok=damaged_ok, failures=failures, on_device=on_device)
 
 
 def parse_level(quality: object = None, *, s: object = None, l: object = None, lossless: object = False) -> Level:  # noqa: E741

@@ -18,6 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+Failures = tuple[type[Exception], ...]
+"""Kinds of errors that one of many pictures may have without an end of the others."""
+
 
 class AgvError(OSError):
     """A file, or the weights that it needs, cannot be used.

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
@@ -37,7 +38,7 @@ from agvae.container import (
     write_container,
 )
 from agvae.errors import NotAgvError
-from agvae.progress import watched
+from agvae.progress import Stopped, watched
 from tests.support.helpers import CountingFile, picture
 
 pytestmark = pytest.mark.usefixtures("tiny_weights")
@@ -803,6 +804,205 @@ def test_errors_of_a_batch() -> None:
     with pytest.raises(TruncatedFileError):
         agvae.decode_batch([good, good[:-1]])
     assert [pixels.shape for pixels in agvae.decode_batch([good, good[:-1]], damaged_ok=True)] == [(30, 40, 3)] * 2
+
+
+# One after the other
+
+
+def test_iterators_give_what_batches_give_as_it_is_asked_for(tmp_path: Path) -> None:
+    images = [picture(40, 30, seed) for seed in range(3)]
+    files = agvae.encode_iter(iter(images), 4)
+    assert list(files) == agvae.encode_batch(images, 4)
+    taken: list[int] = []
+
+    def sources() -> Iterator[bytes]:
+        for number in range(3):
+            taken.append(number)
+            yield agvae.encode(picture(520, 520), 1)
+
+    found = agvae.decode_iter(sources())
+    assert taken == []
+    assert next(found).shape == (520, 520, 3)
+    assert taken == [0]
+    with pytest.raises(TypeError, match="sources must be a list"):
+        agvae.decode_iter(b"x")  # at once
+    with pytest.raises(ValueError, match="quality"):
+        agvae.encode_iter(images, 7)
+    with pytest.raises(TypeError, match="images must be a list"):
+        agvae.encode_iter(images[0])
+
+
+def test_a_box_of_each_file_and_another_frame() -> None:
+    box = (3, 5, 20, 28)
+    files = [agvae.encode([picture(40, 30, k), picture(40, 30, k + 5)]) for k in range(3)]
+    for data, pixels in zip(files, agvae.decode_batch(files, box, frame=1), strict=True):
+        assert np.abs(pixels.astype(int) - agvae.decode(data, box, frame=1)).max() <= 1
+    with pytest.raises(ValueError, match="frame must be from 0 to 1"):
+        agvae.decode_batch(files, frame=2)
+    with pytest.raises(ValueError, match="box must be"):
+        agvae.decode_batch(files, (0, 0, 50, 10))
+
+
+def broken_payload(data: bytes) -> bytes:
+    """A file with right checksums whose tile decodes to nothing."""
+    reader = Reader(io.BytesIO(data))
+    (tile,) = reader.tiles()
+    assert tile.payload is not None
+    return write_container(reader.header, Metadata(), [replace(tile, payload=tile.payload[:-8] + bytes(8))])
+
+
+def test_one_bad_file_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = [agvae.encode(picture(40, 30, seed)) for seed in range(3)]
+    exact = agvae.encode(picture(40, 30), lossless=True)
+    (tmp_path / "cut.agv").write_bytes(good[0][:-1])
+    other = agvae.encode(picture(8, 8))
+    unknown = write_container(
+        Header(8, 8, "RGB", 0, "unknown-1", bytes(8)), Metadata(), list(Reader(io.BytesIO(other)).tiles())
+    )
+    deep = agvae.encode(deep_picture(8, 8))
+    sources: list[Any] = [
+        good[0], b"no file", broken_payload(good[1]), good[1], tmp_path / "cut.agv", exact, tmp_path / "none.agv",
+        unknown, unknown, 5, exact[:-30], deep, good[2],
+    ]  # fmt: skip
+    right = {0, 3, 5, 11, 12}
+    wrong = {
+        1: NotAgvError, 2: DamagedFileError, 4: TruncatedFileError, 6: FileNotFoundError, 7: agvae.AgvError,
+        8: agvae.AgvError, 9: TypeError, 10: agvae.AgvError,
+    }  # fmt: skip
+    for found in (
+        agvae.decode_batch(sources, return_exceptions=True),
+        list(agvae.decode_iter(iter(sources), return_exceptions=True)),
+        list(agvae.decode_tensors(sources, return_exceptions=True)),
+    ):
+        assert {k for k, one in enumerate(found) if not isinstance(one, Exception)} == right
+        assert {
+            k: type(one) for k, one in enumerate(found) if k in wrong and isinstance(one, wrong[k])
+        }.keys() == wrong.keys()
+        assert "cut.agv" in str(found[4])
+        for k in right:
+            pixels = agvae.decode(sources[k])
+            bands_last = found[k] if isinstance(found[k], np.ndarray) else bands_last_of(found[k])
+            assert np.abs(bands_last.astype(int) - pixels).max() <= (1 if pixels.dtype == np.uint8 else 16)
+    assert agvae.decode_batch([b"", b""], return_exceptions=True)[1].args  # type: ignore[union-attr]
+    small = agvae.decode_batch([good[0], good[1]], (0, 0, 41, 5), return_exceptions=True)
+    assert [type(error) for error in small] == [ValueError, ValueError]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    (bomb, tiny) = agvae.decode_batch([good[0], other], return_exceptions=True)
+    assert isinstance(bomb, Image.DecompressionBombError)
+    assert isinstance(tiny, np.ndarray)
+
+
+def test_one_bad_image_fails_alone(tmp_path: Path) -> None:
+    (tmp_path / "cut.png").write_bytes(b"")
+    images: list[Any] = [
+        Image.new("CMYK", (4, 4)), picture(40, 30), np.zeros((0, 3), np.uint8), "photo.png", picture(30, 20),
+        [picture(8, 8), picture(9, 9)], None, Image.new("F", (4, 4)),
+    ]  # fmt: skip
+    for options in ({}, {"lossless": True}, {"thumbnail": 16}):
+        found = agvae.encode_batch(images, **options, return_exceptions=True)  # type: ignore[call-overload]
+        assert [isinstance(one, bytes) for one in found] == [False, True, False, False, True, False, False, False]
+        assert [found[1], found[4]] == [agvae.encode(images[k], **options) for k in (1, 4)]
+        assert "image 0: cannot write mode CMYK" in str(found[0])
+    assert agvae.encode_batch([None], return_exceptions=True)[0].args  # type: ignore[union-attr, list-item]
+
+    def failing() -> Iterator[Any]:
+        yield picture(8, 8)
+        msg = "the list itself"
+        raise ValueError(msg)
+
+    with pytest.raises(ValueError, match="the list itself"):
+        list(agvae.encode_iter(failing(), return_exceptions=True))
+    with pytest.raises(ValueError, match="quality"):
+        agvae.encode_batch(images, 9, return_exceptions=True)
+
+
+def test_what_watches_ends_a_batch_with_errors_too() -> None:
+    def stop(_: int) -> None:
+        raise Stopped
+
+    files = [agvae.encode(picture(40, 30))] * 2
+    with watched(stop), pytest.raises(Stopped):
+        agvae.decode_batch(files, return_exceptions=True)
+
+
+# Tensors
+
+
+def bands_last_of(tensor: torch.Tensor) -> NDArray[Any]:
+    bands: NDArray[Any] = tensor.cpu().numpy().transpose(1, 2, 0)
+    return bands[..., 0] if bands.shape[2] == 1 else bands
+
+
+def test_tensors_are_what_decode_gives() -> None:
+    colour, alpha = picture(70, 50), alpha_ramp(70, 50)
+    palette = Image.fromarray(colour).quantize(8)
+    images: list[Any] = [
+        colour, colour[..., 0], np.dstack((colour[..., 0], alpha)), np.dstack((colour, alpha)),
+        np.repeat(colour[..., :1], 3, axis=2), deep_picture(70, 50), chart_beside(colour),
+    ]  # fmt: skip
+    files = [agvae.encode(image) for image in images]
+    files += [agvae.encode(image, lossless=True) for image in (*images, palette, palette.convert("1"))]
+    for data, batched in zip(files, agvae.decode_tensors(files), strict=True):
+        pixels, tensor = agvae.decode(data), agvae.decode_tensor(data)
+        assert (tensor.ndim, tensor.is_contiguous(), tensor.requires_grad) == (3, True, False)
+        assert tensor.dtype == (torch.uint16 if pixels.dtype == np.uint16 else torch.uint8)
+        np.testing.assert_array_equal(bands_last_of(tensor), pixels)
+        assert batched.shape == tensor.shape
+    box = (5, 3, 66, 40)
+    np.testing.assert_array_equal(bands_last_of(agvae.decode_tensor(files[6], box)), agvae.decode(files[6], box))
+    with pytest.raises(TruncatedFileError):
+        agvae.decode_tensor(files[0][:-1])
+    lost = agvae.decode_tensor(files[0][:-1], damaged_ok=True)
+    assert bool((lost == 128).all())
+
+
+def chart_beside(colour: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture with flat blocks, of which some are coded without loss beside a model's."""
+    wide = np.concatenate((np.zeros_like(colour), colour), axis=1).repeat(2, axis=0)
+    wide[::4, : colour.shape[1] : 3] = 255
+    return wide
+
+
+def test_tensors_can_be_trained_on_whatever_the_mode() -> None:
+    data = agvae.encode(picture(40, 30))
+    with torch.inference_mode():
+        inside = agvae.decode_tensor(data)
+    tensor = agvae.decode_tensor(data)
+    assert torch.equal(inside, tensor)
+    assert not tensor.is_inference()
+    weight = torch.ones(3, 1, 1, requires_grad=True)
+    (tensor.float() * weight).sum().backward()
+    assert weight.grad is not None
+    with agvae.options.using(device="cuda:99"), pytest.raises(ValueError, match="cannot use the device"):
+        agvae.decode_tensor(data)
+
+
+# What is beside the pixels
+
+
+def test_metadata_are_read_as_they_were_written_but_for_the_thumbnail(tmp_path: Path) -> None:
+    given = Metadata(icc_profile=b"p", exif=b"e", xmp="x", comment="c", dpi=(72, 72), durations=(5, 6), loop=3)  # type: ignore[arg-type]
+    path = tmp_path / "a.agv"
+    path.write_bytes(agvae.encode([picture(40, 30)] * 2, metadata=given, thumbnail=16))
+    assert "thumbnail" in agvae.read_info(path)["metadata"]
+    for source in (path, path.read_bytes(), Unseekable(path.read_bytes())):
+        assert agvae.read_metadata(source) == given
+    with path.open("rb") as fp:
+        assert agvae.read_metadata(fp) == given
+        assert fp.tell() == 0
+    assert agvae.read_metadata(agvae.encode(picture(8, 8))) == Metadata()
+    with pytest.raises(NotAgvError):
+        agvae.read_metadata(b"")
+    code = "import sys, agvae; print(agvae.read_metadata(sys.argv[1]).comment, {'numpy', 'PIL'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    assert done.stdout == "b'c' set()\n"
+
+
+class Unseekable:
+    """As a pipe is."""
+
+    def __init__(self, data: bytes) -> None:
+        self.read = io.BytesIO(data).read
 
 
 # Thumbnails and rates

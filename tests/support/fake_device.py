@@ -18,6 +18,12 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils import backend_registration
 
 from agvae.coding.engine import Model
+from agvae.coding.extract import Part
+from agvae.coding.memory import Limits
+from agvae.coding.reconstruction import DecodeRequest
+from agvae.coding.tensors import tensor_of
+from agvae.coding.tiles import _decode
+from agvae.file.header import Header
 from agvae.networks import PRESETS
 from agvae.training.export import export_checkpoint
 from agvae.training.optimizers import make_optimizers
@@ -104,6 +110,13 @@ def code(model: Model) -> None:
     latents = model.unpack(payloads, levels, 4, 4)
     image = model.synthesise(torch.stack([tile.y_hat for tile in latents]), levels)  # type: ignore[union-attr]
     assert (image.device, image.shape) == (DEVICE, (2, 64, 64, 3))
+    header = Header(64, 64, "RGBA", 9000, model.name, model.digest)
+    (colour,) = _decode(
+        model, Limits(2**18, 1024), [DecodeRequest(header, {0: payloads[1]}, on_device=True)], damaged_ok=True
+    )
+    alpha = np.zeros((64, 64), np.uint8)
+    assert colour.device == DEVICE
+    assert tensor_of(Part(header, 0, colour, alpha), DEVICE).device == DEVICE
 
 
 def main(folder: Path) -> None:

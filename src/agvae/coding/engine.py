@@ -86,7 +86,7 @@ class Model:
     """
 
     def __init__(self, path: str | os.PathLike[str], name: str, device: str = "auto") -> None:
-        self.device = _usable_device(device)
+        self.device = usable_device(device)
         self.exact_device = torch.device("cpu") if self.device.type == "mps" else self.device
         with (
             memory_errors(f"for model {name!r}"),
@@ -295,7 +295,12 @@ def _check(latents: Latents) -> bytes:
     return zlib.crc32(latents.tobytes()).to_bytes(4, "little")
 
 
-def _usable_device(name: str) -> torch.device:
+def usable_device(name: str) -> torch.device:
+    """The device of a name as `agvae.options.device` has it.
+
+    Raises:
+        ValueError: it cannot be used.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:

@@ -16,7 +16,7 @@ from agvae.boxes import Box
 from agvae.coding.frames import Pixels
 from agvae.coding.lossless import decode_colour, decode_deep
 from agvae.coding.windows import padded
-from agvae.errors import DamagedFileError, about
+from agvae.errors import DamagedFileError, Failures, about
 from agvae.file.alpha import decode_alpha
 from agvae.file.header import MAX_TILE_SIZE, Header, tile_box, tiles_touched
 from agvae.file.layout import Reader
@@ -24,6 +24,7 @@ from agvae.file.payload import MIXED, NETWORK, TileData, split_mixed
 from agvae.progress import checkpoint
 from agvae.shortage import loading
 
+_SHADES = ("L", "LA", "RGB", "RGBA")
 _LOST, _LOST_16, _LOST_ALPHA, _OPAQUE = 128, 0.5, 255, 255
 _THIN = 2**20
 """Pixels, with those that a thin image is padded with, whose work no limit forbids."""
@@ -39,18 +40,34 @@ class Job(NamedTuple):
     box: tuple[int, int, int, int] | None = None
 
 
+class Part(NamedTuple):
+    """A decoded job, not yet in the shape of its mode.
+
+    Attributes:
+        colour: (H, W, 3) as the codec gives it, an array or a tensor.
+        alpha: (H, W), of modes that have it.
+    """
+
+    header: Header
+    frame: int
+    colour: Any
+    alpha: NDArray[np.uint8] | None
+
+    def pixels(self, *, indices: bool = False) -> Pixels:
+        """As `agvae.decode` gives them, of what is an array."""
+        pixels = finished(self.colour, self.header, self.alpha, self.frame)
+        return pixels if indices or self.header.palette is None else _coloured(pixels, self.header.palette)
+
+
 class _Wanted(NamedTuple):
-    """A job that was looked at, and the tiles that it needs."""
+    """A job that was looked at, the tiles that it needs, and what the model coded of them."""
 
     header: Header
     frame: int
     box: Box
     tiles: Mapping[int, TileData]
+    coded: Mapping[int, bytes]
     filename: str | None
-
-    @property
-    def needs_model(self) -> bool:
-        return any(tile.kind in (NETWORK, MIXED) and tile.payload is not None for tile in self.tiles.values())
 
 
 def decoded(jobs: Iterable[Job], *, damaged_ok: bool, indices: bool = False) -> Iterator[Pixels]:
@@ -59,17 +76,54 @@ def decoded(jobs: Iterable[Job], *, damaged_ok: bool, indices: bool = False) -> 
     Args:
         indices: give those of mode P, (H, W), and not the colours that they stand for.
     """
-    wanted = (_looked_at(job, damaged_ok) for job in jobs)
-    for needs_model, group in groupby(wanted, lambda one: one.needs_model):
-        for one, colour in _by_model(group, damaged_ok) if needs_model else ((one, _empty(one)) for one in group):
-            with about(one.filename):
-                _lay_exact_tiles(one, colour, damaged_ok)
-                alpha = _alpha(one, damaged_ok) if one.header.has_alpha else None
-            pixels = finished(colour, one.header, alpha, one.frame)
-            yield pixels if indices or one.header.palette is None else _coloured(pixels, one.header.palette)
+    for part in colours(jobs, damaged_ok=damaged_ok):
+        assert isinstance(part, Part)
+        yield part.pixels(indices=indices)
 
 
-def _by_model(wanted: Iterable[_Wanted], damaged_ok: bool) -> Iterator[tuple[_Wanted, NDArray[Any]]]:
+def colours(
+    jobs: Iterable[Job | Exception], *, damaged_ok: bool, failures: Failures = (), on_device: bool = False
+) -> Iterator[Part | Exception]:
+    """What each job is made of, decoded as it is asked for.
+
+    Args:
+        jobs: an error among them is given back in its place.
+        failures: kinds of errors to give in the place of a job instead of raising them.
+        on_device: what the model coded of 8 bits stays on its device.
+    """
+    wanted = (_tried(job, damaged_ok, failures) for job in jobs)
+    for needs_model, group in groupby(wanted, lambda one: isinstance(one, _Wanted) and _needs_model(one.tiles)):
+        for one, colour in _by_model(group, damaged_ok, failures, on_device) if needs_model else _without(group):
+            if isinstance(colour, Exception):
+                yield colour
+                continue
+            try:
+                with about(one.filename):
+                    for there, pixels, laid in _exact_tiles(one, damaged_ok):
+                        _lay(colour, there, pixels, laid)
+                    alpha = _alpha(one, damaged_ok) if one.header.has_alpha else None
+            except failures as error:
+                yield error
+            else:
+                yield Part(one.header, one.frame, colour, alpha)
+
+
+def _tried(job: Job | Exception, damaged_ok: bool, failures: Failures) -> _Wanted | Exception:
+    try:
+        return job if isinstance(job, Exception) else _looked_at(job, damaged_ok)
+    except failures as error:
+        return error
+
+
+def _without(group: Iterable[_Wanted | Exception]) -> Iterator[tuple[Any, Any]]:
+    """Those of which no model coded anything; of an error itself."""
+    for one in group:
+        yield one, one if isinstance(one, Exception) else _empty(one)
+
+
+def _by_model(
+    wanted: Iterable[Any], damaged_ok: bool, failures: Failures, on_device: bool
+) -> Iterator[tuple[_Wanted, Any]]:
     """What the model coded of each."""
     with loading():
         from agvae.coding.reconstruction import DecodeRequest
@@ -80,11 +134,10 @@ def _by_model(wanted: Iterable[_Wanted], damaged_ok: bool) -> Iterator[tuple[_Wa
     def requests() -> Iterator[DecodeRequest]:
         for one in wanted:
             waiting.append(one)
-            with about(one.filename):
-                coded = dict(_coded_by_model(one.tiles, damaged_ok))
-            yield DecodeRequest(one.header, coded, one.box, one.filename)
+            stays = on_device and one.header.mode in _SHADES
+            yield DecodeRequest(one.header, one.coded, one.box, one.filename, stays)
 
-    for colour in decode_images(requests(), damaged_ok=damaged_ok):
+    for colour in decode_images(requests(), damaged_ok=damaged_ok, failures=failures):
         yield waiting.popleft(), colour
 
 
@@ -112,8 +165,10 @@ def _empty(wanted: _Wanted) -> NDArray[Any]:
     return np.full((wanted.box.height, wanted.box.width, 3), grey, dtype)
 
 
-def _lay_exact_tiles(wanted: _Wanted, colour: NDArray[Any], damaged_ok: bool) -> None:
-    """Put tiles without loss where they belong in the colour of a box."""
+def _exact_tiles(
+    wanted: _Wanted, damaged_ok: bool
+) -> Iterator[tuple[tuple[slice, slice], NDArray[Any], NDArray[np.bool_] | None]]:
+    """Where in a box tiles without loss belong, their colour, and where that is to be seen if not everywhere."""
     for number, tile in wanted.tiles.items():
         place = tile_box(wanted.header, number)
         shared = place.overlap(wanted.box)
@@ -124,13 +179,27 @@ def _lay_exact_tiles(wanted: _Wanted, colour: NDArray[Any], damaged_ok: bool) ->
         try:
             if tile.kind == MIXED:
                 pixels, laid = decode_colour(split_mixed(tile.payload)[0], place.width, place.height)
-                np.copyto(colour[there], pixels[inside], where=True if laid is None else laid[inside][..., None])
             else:
-                colour[there] = exact_pixels(tile.payload, wanted.header.range_of(wanted.frame), place)[inside]
+                pixels, laid = exact_pixels(tile.payload, wanted.header.range_of(wanted.frame), place), None
         except DamagedFileError:
             if not damaged_ok:
                 raise
+        else:
+            yield there, pixels[inside], None if laid is None else laid[inside]
         checkpoint(shared.area)
+
+
+def _lay(colour: Any, there: tuple[slice, slice], pixels: NDArray[Any], laid: NDArray[np.bool_] | None) -> None:
+    """Put the colour of a tile into that of a box, which may be on a device."""
+    if isinstance(colour, np.ndarray):
+        np.copyto(colour[there], pixels, where=True if laid is None else laid[..., None])
+        return
+    import torch
+
+    new = torch.tensor(pixels, device=colour.device)
+    if laid is not None:
+        new = new.where(torch.tensor(laid, device=colour.device)[..., None], colour[there])
+    colour[there] = new
 
 
 def exact_pixels(payload: bytes, bounds: tuple[int, int] | None, place: Box) -> NDArray[Any]:
@@ -173,14 +242,17 @@ def _looked_at(job: Job, damaged_ok: bool) -> _Wanted:
         if job.box is not None:
             _check_work(box, sum(padded(tile_box(header, number)).area for number in touched), _AROUND)
         tiles = {number: job.reader.tile(frame, number) for number in touched}
-        wanted = _Wanted(header, frame, box, tiles, job.reader.filename)
-        if job.box is not None and wanted.needs_model:
+        if job.box is not None and _needs_model(tiles):
             around = set(_checked_tiles(header, box)) - tiles.keys()
             tiles |= {number: job.reader.tile(frame, number) for number in sorted(around)}
         for tile in tiles.values():
             if tile.error is not None and not damaged_ok:
                 raise tile.error
-        return wanted
+        return _Wanted(header, frame, box, tiles, dict(_coded_by_model(tiles, damaged_ok)), job.reader.filename)
+
+
+def _needs_model(tiles: Mapping[int, TileData]) -> bool:
+    return any(tile.kind in (NETWORK, MIXED) and tile.payload is not None for tile in tiles.values())
 
 
 def finished(colour: NDArray[Any], header: Header, alpha: NDArray[np.uint8] | None, frame: int = 0) -> Pixels:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from agvae.boxes import Box
@@ -26,12 +25,14 @@ class DecodeRequest:
         tiles: payloads by the tile's number within the frame; all that are there, or those of `tiles_needed`.
         box: within the frame; None for all of it.
         filename: of the file, for errors.
+        on_device: keep the pixels, of 8 bits, on the device of the model.
     """
 
     header: Header
     tiles: Mapping[int, bytes]
     box: Box | None = None
     filename: str | None = None
+    on_device: bool = False
 
     @property
     def area(self) -> Box:
@@ -44,7 +45,8 @@ class Reconstruction:
     Attributes:
         outer: what g_s has to see for it.
         y_hat: the latents of that, (h, w, M) float32, zero where they are not known.
-        pixels: (H, W, 3) uint8, in mode I;16 float32 in [0, 1]; neutral grey where they are not known.
+        pixels: (H, W, 3) uint8, in mode I;16 float32 in [0, 1]; neutral grey where they are not known.  An array, or a
+            tensor if the request says so.
     """
 
     def __init__(self, model: Model, request: DecodeRequest) -> None:
@@ -56,7 +58,13 @@ class Reconstruction:
             self.y_hat = _zeros(shape, model.device)
         self._known: dict[tuple[int, int], list[Box]] = {}
         dtype, grey = (np.float32, 0.5) if request.header.mode == "I;16" else (np.uint8, 128)
-        self.pixels: NDArray[Any] = np.full((area.height, area.width, 3), grey, dtype)
+        self.pixels: Any
+        if request.on_device:
+            assert dtype == np.uint8
+            with torch.inference_mode(False):
+                self.pixels = torch.full((area.height, area.width, 3), 128, dtype=torch.uint8, device=model.device)
+        else:
+            self.pixels = np.full((area.height, area.width, 3), grey, dtype)
 
     def coded(self) -> list[tuple[Box, bytes]]:
         """The tiles to decode."""
@@ -86,9 +94,9 @@ class Reconstruction:
 
     def put_pixels(self, box: Box, x: Tensor) -> None:
         """Take the reconstruction (h, w, 3) of a box, in [0, 1], where it is one of known tiles."""
-        if self.pixels.dtype == np.uint8:
+        if self.request.header.mode != "I;16":
             x = x.mul(255).round().to(torch.uint8)
-        pixels = x.cpu().numpy()
+        pixels: Any = x if self.request.on_device else x.cpu().numpy()
         for tile in self._known[self._block(box)]:
             if shared := tile.overlap(box):
                 self.pixels[shared.within(self.request.area)] = pixels[shared.within(box)]

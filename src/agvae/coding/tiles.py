@@ -7,6 +7,7 @@ image or of several, go through the networks as one batch.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +24,7 @@ from agvae.coding.loaded import model_of
 from agvae.coding.memory import Limits, attempts, batches, chunks
 from agvae.coding.reconstruction import DecodeRequest, Reconstruction, synthesis_window
 from agvae.coding.windows import STRIDE, Window, latent_shape, padded
-from agvae.errors import DamagedFileError, about
+from agvae.errors import AgvError, DamagedFileError, Failures, about
 from agvae.file.header import Header, tile_boxes, tiles_touched
 from agvae.progress import checkpoint
 
@@ -31,10 +32,16 @@ Colour = NDArray[Any]
 """(H, W, 3), uint8, or float32 in [0, 1]."""
 
 
-def decode_images(requests: Iterable[DecodeRequest], *, damaged_ok: bool = False) -> Iterator[Colour]:
+def decode_images(
+    requests: Iterable[DecodeRequest], *, damaged_ok: bool = False, failures: Failures = ()
+) -> Iterator[Any]:
     """Decode frames or boxes, as they are asked for: (h, w, 3) uint8, for mode "I;16" float32 in [0, 1].
 
-    Tiles without a payload, and with `damaged_ok` damaged ones, are neutral grey.
+    They are arrays, or tensors where a request says so.  Tiles without a payload, and with `damaged_ok` damaged ones,
+    are neutral grey.
+
+    Args:
+        failures: kinds of errors to give in the place of a picture instead of raising them.
 
     Raises:
         DamagedFileError: a tile does not decode.
@@ -44,13 +51,15 @@ def decode_images(requests: Iterable[DecodeRequest], *, damaged_ok: bool = False
     """
     for _, same_model in itertools.groupby(requests, lambda request: (request.header.model, request.header.digest)):
         first = next(same_model)
-        with about(first.filename):
-            loaded = model_of(first.header)
-        for chunk in chunks(itertools.chain([first], same_model), lambda request: padded(request.area).area, loaded):
-            for attempt in attempts(loaded):
-                with attempt:
-                    decoded = _decode(attempt.model, attempt.limits, chunk, damaged_ok=damaged_ok)
-            yield from decoded
+        group = itertools.chain([first], same_model)  # noqa: B031 - goes on where `next` was
+        try:
+            with about(first.filename):
+                loaded = model_of(first.header)
+        except failures as error:
+            yield from (_of_file(error, request.filename) for request in group)
+        else:
+            for chunk in chunks(group, lambda request: padded(request.area).area, loaded):
+                yield from _decode_chunk(loaded, chunk, damaged_ok, failures)
 
 
 def tiles_needed(header: Header, box: Box) -> list[int]:
@@ -136,7 +145,28 @@ def _pixels(image: Colour, window: Window) -> Colour:
     return pixels
 
 
-def _decode(model: Model, limits: Limits, requests: Sequence[DecodeRequest], *, damaged_ok: bool) -> list[Colour]:
+def _decode_chunk(model: Model, chunk: Sequence[DecodeRequest], damaged_ok: bool, failures: Failures) -> list[Any]:
+    """Pictures, or with `failures` errors, for which those that came together are decoded once more, one by one."""
+    try:
+        for attempt in attempts(model):
+            with attempt:
+                decoded = _decode(attempt.model, attempt.limits, chunk, damaged_ok=damaged_ok)
+    except failures as error:
+        if len(chunk) == 1:
+            return [error]
+        return [found for one in chunk for found in _decode_chunk(model, [one], damaged_ok, failures)]
+    return decoded
+
+
+def _of_file(error: Exception, filename: str | None) -> Exception:
+    """The same error, of another file."""
+    other = copy.copy(error)
+    if isinstance(other, AgvError):
+        other.filename = filename
+    return other
+
+
+def _decode(model: Model, limits: Limits, requests: Sequence[DecodeRequest], *, damaged_ok: bool) -> list[Any]:
     images = [Reconstruction(model, request) for request in requests]
     coded = [(image, *tile) for image in images for tile in image.coded()]
     shapes = [latent_shape(box) for _, box, _ in coded]

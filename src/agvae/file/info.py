@@ -1,12 +1,17 @@
-"""What a file says of itself, for people and programs: `agvae.read_info`.  Needs neither NumPy nor the codec."""
+"""What a file says of itself, for people and programs: `agvae.read_info`, `agvae.read_metadata`.
+
+Needs neither NumPy nor the codec.
+"""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from agvae.file.header import WITHOUT_MODEL
 from agvae.file.layout import Reader
+from agvae.file.metadata import Metadata
 from agvae.quality import level_to_quality, split_level
 from agvae.streams import Source, Stream, opened
 
@@ -28,13 +33,7 @@ def read_info(source: Source) -> dict[str, Any]:
     Raises:
         AgvError: not an .agv file, or its header is truncated, damaged or too new.
     """
-    with opened(source) as fp:
-        start = fp.tell()
-        try:
-            reader = Reader(fp)
-            size = (reader.end if isinstance(fp, Stream) else fp.seek(0, os.SEEK_END)) - start
-        finally:
-            fp.seek(start)
+    reader, size = _read(source)
     header, metadata, thumbnail = reader.header, reader.metadata, reader.thumbnail()
     s, l = split_level(header.level)  # noqa: E741
     return {
@@ -61,3 +60,30 @@ def read_info(source: Source) -> dict[str, Any]:
         "lossless": header.model == WITHOUT_MODEL,
         "metadata": [name for name, value in vars(metadata).items() if value is not None],
     }
+
+
+def read_metadata(source: Source) -> Metadata:
+    """What a file holds besides pixels, to look at or to hand to `agvae.encode`; decodes nothing.
+
+    `thumbnail` is None: it shows the pixels of this file, and would be wrong beside others.
+
+    Args:
+        source: as of `read_info`.
+
+    Raises:
+        AgvError: not an .agv file, or its header or metadata are truncated, damaged or too new.
+    """
+    reader, _ = _read(source)
+    return replace(reader.metadata, thumbnail=None)
+
+
+def _read(source: Source) -> tuple[Reader, int]:
+    """The opened file and its length in bytes; the position of a binary file stays."""
+    with opened(source) as fp:
+        start = fp.tell()
+        try:
+            reader = Reader(fp)
+            size = (reader.end if isinstance(fp, Stream) else fp.seek(0, os.SEEK_END)) - start
+        finally:
+            fp.seek(start)
+    return reader, size
