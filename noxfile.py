@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,7 @@ LIBRARIES = [
     "xvfb",
 ]
 """Debian packages that a viewer needs where there is no display."""
+CHROMIUM = "apt-get install --no-install-recommends chromium chromium-driver"
 
 
 @nox.session(tags=["plain"])
@@ -139,6 +141,17 @@ def oldest_napari(session: nox.Session) -> None:
     session.install(old_napari, *(f"{package}.*" for package in numpy))
     session.run("python", "-c", "import napari, numpy; print('napari', napari.__version__, 'NumPy', numpy.__version__)")
     session.run(*display, "python", "-m", "pytest", *QUICK_DOCKS, env={"QT_API": "pyqt6"}, external=True)
+
+
+@nox.session(tags=["plain"])
+def browser(session: nox.Session) -> None:
+    """Pages in a real Chromium, which Selenium drives."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    if not (any(map(shutil.which, names)) and shutil.which("chromedriver")):
+        session.skip(f"no Chromium with its driver; on Debian: {CHROMIUM}")
+    borrow(session, "tests")
+    session.install("selenium>=4.20")
+    session.run("python", "-m", "pytest", "tests/browser", *session.posargs)
 
 
 def borrow(session: nox.Session, base: str) -> None:

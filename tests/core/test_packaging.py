@@ -142,10 +142,12 @@ def test_readme_starts_with_its_commands_and_ci_runs_the_tests() -> None:
     assert "grep '^python3 -m venv .*nox' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-def test_readme_and_nox_name_the_same_packages_for_a_display() -> None:
+def test_readme_and_nox_name_the_same_packages_of_debian() -> None:
     (line,) = (line for line in README.splitlines() if line.startswith("apt-get install") and "xvfb" in line)
     (names,) = re.findall(r"LIBRARIES = \[(.*?)\]", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.DOTALL)
     assert set(line.split()[3:]) == set(re.findall(r'"(.*?)"', names))
+    (line,) = (line for line in README.splitlines() if line.startswith("apt-get install") and "chromium" in line)
+    assert f'"{line}"' in (ROOT / "noxfile.py").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
