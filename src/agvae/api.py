@@ -215,7 +215,7 @@ def encode_iter(
     level = parse_level(quality, s=s, l=l, lossless=lossless)
     common = _checked_metadata(metadata, model)
     _check_model(level, model)
-    side = _thumbnail_side(thumbnail)
+    side = thumbnail_side(thumbnail)
     check_flag("exact", exact)
     _check_list("images", images)
     failures = _OF_ONE if return_exceptions else ()
@@ -479,7 +479,7 @@ def encode_frames(
 
     common = _checked_metadata(metadata, model)
     _check_model(rate, model)
-    side = _thumbnail_side(thumbnail)
+    side = thumbnail_side(thumbnail)
     tile_size = TILE_SIZE if tile_size is None else check_tile_size(tile_size)
 
     laid: dict[int, list[Map | None]] = {}
@@ -521,7 +521,7 @@ def decode_frame(
     return pixels
 
 
-def _thumbnail_side(value: object) -> int | None:
+def thumbnail_side(value: object) -> int | None:
     """The longer side of a thumbnail in pixels, None for none."""
     if value is None or isinstance(value, bool | np.bool_):
         return THUMBNAIL_SIDE if value else None

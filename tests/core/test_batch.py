@@ -375,6 +375,8 @@ class TestEncode:
             ({"jobs": -1}, "jobs must be a positive number, not -1"),
             ({"threads": 0}, "threads must be a positive number"),
             ({"max_pixels": -1}, "max_pixels must be a positive number"),
+            ({"tile_size": 100}, "tile_size must be a multiple of 64"),
+            ({"thumbnail": 5}, "the longer side in pixels from 16 to 1024"),
         ],
     )
     def test_bad_options_before_any_work(self, options: dict[str, object], message: str, tmp_path: Path) -> None:
@@ -428,6 +430,9 @@ class TestEncode:
         pictures(tmp_path / "in", ["a.png"])
         (result,) = lossless([tmp_path / "in"], tmp_path / "out", max_pixels=24 * 24 - 1)
         assert "24 x 24 pixels are more than 575" in str(result.error)
+        assert result.warnings == ()
+        (result,) = lossless([tmp_path / "in"], tmp_path / "out", max_pixels=100)
+        assert str(result.error) == f"{tmp_path / 'in' / 'a.png'}: 576 pixels are more than 100"
         (result,) = lossless([tmp_path / "in"], tmp_path / "out", max_pixels=24 * 24)
         assert result.status == "done"
 
@@ -463,6 +468,8 @@ class TestDecode:
             ({"name": "{stem}.jpg"}, "this is no name for PNG"),
             ({"metadata": "foo"}, "not 'foo'"),
             ({"jobs": 0}, "jobs must be"),
+            ({"frame": -1}, "no frame -1"),
+            ({"box": (0, 0, 0, 5)}, "a box is left, top, right and bottom in pixels, not 0, 0, 0, 5"),
         ):
             with pytest.raises(ValueError, match=message):
                 agvae.batch.decode([tmp_path], tmp_path / "out", **options)  # type: ignore[arg-type]

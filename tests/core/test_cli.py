@@ -25,6 +25,7 @@ from agvae import images, weights
 from agvae.cli import main
 from agvae.container import Header, Metadata, Reader, TileData, write_container
 from agvae.conversion.originals import parts_lost
+from agvae.file import header
 from agvae.metrics import psnr
 from agvae.quality import parse_quality
 from agvae.weights import registries
@@ -73,6 +74,16 @@ class TestUsage:
         assert command in capsys.readouterr().out
         assert run(command, "--help") == 0
         assert capsys.readouterr().out.startswith(f"usage: agvae {command} ")
+
+    @pytest.mark.parametrize("command", ["encode", "decode"])
+    def test_help_has_defaults_and_examples(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+        run(command, "--help")
+        shown = capsys.readouterr().out
+        assert f"\nexamples:\n  agvae {command} " in shown
+        text = " ".join(shown.split())
+        if command == "encode":
+            assert f"default {weights.registry()['default']}" in text
+            assert f"default {header.TILE_SIZE}" in text
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -604,7 +615,8 @@ class TestCoding:
         with Image.open(back) as image:
             assert image.n_frames == 3  # type: ignore[attr-defined]
             times = [(image.seek(frame), image.load(), image.info.get("duration"))[2] for frame in range(3)]
-            assert image.info.get("loop") == (None if extension == "tif" else 3)
+            loop = {"tif": None, "gif": 2}.get(extension, 3)  # a GIF file says how often it is shown again
+            assert image.info.get("loop") == loop
             pixels = np.asarray(image.convert("RGB")).astype(int)
         assert times == ([None] * 3 if extension == "tif" else [40, 100, 70])
         assert np.abs(pixels - agvae.decode(coded, frame=2)).mean() < 10
@@ -847,7 +859,7 @@ class TestNothingIsLost:
         found, error = self.encoded(tmp_path / name, capsys)
         assert found["frames"] == 3
         assert found["durations"] == (None if name == "a.tif" else [40, 50, 60])
-        assert found["loop"] == (None if name == "a.tif" else 2)
+        assert found["loop"] == {"a.tif": None, "a.gif": 3}.get(name, 2)  # a GIF file says how often it is shown again
         assert error.count("warning") == error.count("its few colours become any") == (name == "a.gif")
         for frame, image in enumerate((first, *rest)):
             assert psnr(np.asarray(image), agvae.decode(tmp_path / "a.agv", frame=frame)) > 12
@@ -992,9 +1004,9 @@ class TestNothingIsLost:
         self, extension: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         frames = [picture(24, 16), picture(24, 16)[::-1]]
-        (tmp_path / "a.agv").write_bytes(agvae.encode(frames, 2, metadata=Metadata(loop=65536)))
+        (tmp_path / "a.agv").write_bytes(agvae.encode(frames, 2, metadata=Metadata(loop=65537)))
         assert run("decode", tmp_path / "a.agv", tmp_path / f"a.{extension}") == 0
-        assert "shown for ever and not 65536 times" in capsys.readouterr().err
+        assert "shown for ever and not 65537 times" in capsys.readouterr().err
         with Image.open(tmp_path / f"a.{extension}") as image:
             assert image.info["loop"] == 0
 

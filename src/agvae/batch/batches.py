@@ -160,13 +160,18 @@ def encode(
         ValueError: an option is outside its range.
         OSError: the folder cannot be made, or the model is not to be had.
     """
-    from agvae.api import parse_rate
+    from agvae.api import check_flag, parse_rate, thumbnail_side
+    from agvae.file.header import check_tile_size
 
     given = {"quality": quality, "target_size": target_size, "target_bpp": target_bpp, "target_psnr": target_psnr}
     rate: dict[str, Any] = {option: value for option, value in given.items() if value is not None}
     if lossless:
         rate["lossless"] = True
     parse_rate(**rate)
+    check_flag("exact", exact)
+    thumbnail_side(thumbnail)
+    if tile_size is not None:
+        check_tile_size(tile_size)
     if not lossless:
         _check_model(model)
     register_readers()

@@ -71,9 +71,13 @@ def add_rate(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGrou
     """The quality of an .agv file, or what it is to be found by."""
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("-q", "--quality", type=quality, metavar="Q", help="1 to 6, or 10 to 100 percent; default 3.5")
-    rate.add_argument("--target-size", type=float, metavar="BYTES", help="the most that a file may have")
-    rate.add_argument("--target-bpp", type=float, metavar="BITS", help="the most for each pixel of a frame")
-    rate.add_argument("--target-psnr", type=float, metavar="DB", help="to be met within 0.05 dB")
+    rate.add_argument(
+        "--target-size", type=float, metavar="BYTES", help="the best quality of at most so many bytes a file"
+    )
+    rate.add_argument(
+        "--target-bpp", type=float, metavar="BITS", help="the best quality of at most so many bits a pixel"
+    )
+    rate.add_argument("--target-psnr", type=float, metavar="DB", help="the quality of this PSNR, within 0.05 dB")
     return rate
 
 

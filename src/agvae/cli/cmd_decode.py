@@ -11,18 +11,35 @@ from agvae.cli.conversions import add_limits, add_paths, check_usage, chosen, re
 from agvae.cli.telling import say
 from agvae.whole_file import is_stream
 
+_EXAMPLES = [
+    "photo.agv photo.png",
+    "coded --out back --format webp --quality 85",
+    "large.agv part.png --box 1000,2000,1512,2512",
+    "- - --format jpg < photo.agv > photo.jpg",
+]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_paths(parser, "decode", "an .agv file", "an image file, whose extension says the format")
-    parser.add_argument("--format", metavar="NAME", help="such as jpg, for --out DIR and for pipes; default png")
-    parser.add_argument("-q", "--quality", type=float, metavar="Q", help="as the format has it, for many 1 to 100")
-    parser.add_argument("--box", type=box, metavar="L,T,R,B", help="only these pixels, as they are stored")
-    parser.add_argument("--frame", type=frame, metavar="N", help="only this frame, from 0")
-    parser.add_argument(
-        "--background", metavar="COLOUR", help="to put transparency on where a format holds none; default white"
+    add_paths(
+        parser, "decode", "an .agv file", "an image file, whose extension says the format", "coded/**/*.agv", _EXAMPLES
     )
-    parser.add_argument("--eight-bits", action="store_true", help="make 8 bits of 16, by the range of their values")
-    parser.add_argument("--damaged-ok", action="store_true", help="leave damaged tiles grey instead of giving up")
+    parser.add_argument("--format", metavar="NAME", help="format such as jpg, for --out DIR and for pipes; default png")
+    parser.add_argument(
+        "-q", "--quality", type=float, metavar="Q", help="as the format has it, for many 1 to 100; default its own"
+    )
+    parser.add_argument("--box", type=box, metavar="L,T,R,B", help="only these pixels, as they are stored; default all")
+    parser.add_argument(
+        "--frame", type=frame, metavar="N", help="only this frame, from 0; default all that the format holds"
+    )
+    parser.add_argument(
+        "--background", metavar="COLOUR", help="what transparency is put on where a format holds none; default white"
+    )
+    parser.add_argument(
+        "--eight-bits",
+        action="store_true",
+        help="make 8 bits of 16 by the range of their values; default where a format holds 8 alone",
+    )
+    parser.add_argument("--damaged-ok", action="store_true", help="leave damaged tiles grey; default: refuse the file")
     add_limits(parser)
 
 

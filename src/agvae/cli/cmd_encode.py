@@ -13,21 +13,37 @@ from agvae.whole_file import is_stream
 if TYPE_CHECKING:
     from agvae.conversion.to_agv import Encoding
 
+_EXAMPLES = [
+    "photo.png photo.agv --quality 4",
+    "photos 'scans/**/*.tif' --out coded --target-bpp 0.5 --log coded.jsonl",
+    "- - < photo.jpg > photo.agv",
+]
 _TARGETS = ("target_size", "target_bpp", "target_psnr")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_paths(parser, "encode", "an image that Pillow reads", "the .agv file to write")
+    add_paths(parser, "encode", "an image that Pillow reads", "the .agv file to write", "photos/**/*.png", _EXAMPLES)
     rate = add_rate(parser)
-    rate.add_argument("--lossless", action="store_true", help="every pixel as it is")
-    parser.add_argument("--model", metavar="NAME", help="weights to use; see agvae weights list")
-    parser.add_argument("--exact", action="store_true", help="keep the colour of fully transparent pixels")
+    rate.add_argument("--lossless", action="store_true", help="keep every pixel as it is")
+    parser.add_argument("--model", metavar="NAME", help="weights to use, of agvae weights list; default base-1")
+    parser.add_argument("--exact", action="store_true", help="keep the colour of fully transparent pixels; default no")
     thumbnail = parser.add_mutually_exclusive_group()
-    thumbnail.add_argument("--thumbnail", action="store_true", help="store a small copy, of up to 384 pixels a side")
     thumbnail.add_argument(
-        "--thumbnail-side", type=positive, dest="thumbnail", metavar="N", help="store one of up to so many, 16 to 1024"
+        "--thumbnail", action="store_true", help="store a small copy, of up to 384 pixels a side; default none"
     )
-    parser.add_argument("--tile-size", type=positive, metavar="N", help="a multiple of 64 up to 1024")
+    thumbnail.add_argument(
+        "--thumbnail-side",
+        type=positive,
+        dest="thumbnail",
+        metavar="N",
+        help="store one of up to N pixels a side, 16 to 1024",
+    )
+    parser.add_argument(
+        "--tile-size",
+        type=positive,
+        metavar="N",
+        help="side of the tiles that are coded apart, a multiple of 64 up to 1024; default 1024",
+    )
     add_limits(parser)
 
 

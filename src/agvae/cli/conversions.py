@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,43 +27,64 @@ if TYPE_CHECKING:
 _KINDS = ("icc", "exif", "xmp", "comment", "dpi")
 
 
-def add_paths(parser: argparse.ArgumentParser, command: str, read: str, written: str) -> None:
+def add_paths(
+    parser: argparse.ArgumentParser, command: str, read: str, written: str, pattern: str, examples: Sequence[str]
+) -> None:
     """The arguments that name files and say how they are gone through."""
     parser.usage = f"agvae {command} [options] IN OUT\n       agvae {command} [options] IN... --out DIR"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(["examples:", *(f"  agvae {command} {example}" for example in examples)])
     parser.add_argument(
         "paths",
         nargs="+",
         metavar="IN OUT",
         help=f"{read}, and {written}; - is standard input or output. With --out any number of IN: files, folders with "
-        "all that they hold, and patterns such as 'photos/**/*.png'",
+        f"all that they hold, and patterns such as '{pattern}'",
     )
     many = parser.add_argument_group("many files")
     many.add_argument(
-        "-o", "--out", type=folder, metavar="DIR", help="for what is made of each IN, in the folders that it lies in"
+        "-o",
+        "--out",
+        type=folder,
+        metavar="DIR",
+        help="folder for what is made of each IN, which keeps the folders below IN; it is made if need be",
     )
     many.add_argument(
-        "--name", metavar="PATTERN", help="of the files in DIR, with {stem}, {name} and {suffix} of what is read"
+        "--name",
+        metavar="PATTERN",
+        help="names of the files in DIR, with {stem}, {name} and {suffix} of what is read; "
+        "default {stem} and the suffix of the format",
     )
     many.add_argument(
         "-j",
         "--jobs",
         type=positive,
         metavar="N",
-        help="processes; default as cores and memory allow (for a GPU take 1 or 2)",
+        help="processes that work at once; default as many as cores and memory allow (for a GPU take 1 or 2)",
     )
     many.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="of a Dask cluster whose workers see the same files, such as tcp://host:8786",
+        help="work on this Dask cluster, whose workers see the same files, such as tcp://host:8786; default: here",
     )
     many.add_argument(
-        "--log", type=file_or_standard, metavar="FILE", help="add a line of JSON for each file; - is standard output"
+        "--log",
+        type=file_or_standard,
+        metavar="FILE",
+        help="add a line of JSON to FILE for each file that is read; - is standard output; default none",
     )
     parser.add_argument(
-        "-f", "--force", action="store_true", help="replace what is there already; with --out, do it again"
+        "-f",
+        "--force",
+        action="store_true",
+        help="replace what is there already, and with --out do again what is done; default no",
     )
-    parser.add_argument("--preserve", action="store_true", help="keep times and permissions of files")
-    parser.add_argument("--quiet", action="store_true", help="say nothing but warnings and errors")
+    parser.add_argument(
+        "--preserve",
+        action="store_true",
+        help="give files the times and permissions of what they are made of; default no",
+    )
+    parser.add_argument("--quiet", action="store_true", help="say nothing but warnings and errors; default no")
     parser.set_defaults(usage_error=parser.error)
 
 
@@ -74,12 +95,23 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
         type=kinds,
         default=_KINDS,
         metavar="KINDS",
-        help=f"all (the default), none, or some of {','.join(_KINDS)}",
+        help=f"what to keep beside the pixels: all (the default), none, or some of {','.join(_KINDS)}",
     )
-    parser.add_argument("--strip-gps", action="store_true", help="leave out where a picture was taken")
-    parser.add_argument("--max-pixels", type=positive, metavar="N", help="refuse pictures of more")
-    parser.add_argument("--threads", type=positive, metavar="N", help="of each process; default its share of the cores")
-    parser.add_argument("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument("--strip-gps", action="store_true", help="leave out where a picture was taken; default no")
+    parser.add_argument(
+        "--max-pixels",
+        type=positive,
+        metavar="N",
+        help="refuse pictures of more than N pixels; default what Pillow refuses, about 179 million",
+    )
+    parser.add_argument(
+        "--threads", type=positive, metavar="N", help="threads of each process; default its share of the cores"
+    )
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help="what to compute on: auto (the default, a GPU if there is one), cpu, cuda, cuda:N or mps",
+    )
 
 
 def kinds(text: str) -> tuple[str, ...]:

@@ -77,6 +77,7 @@ def decoding(
     *,
     quality: float | None = None,
     box: Sequence[int] | None = None,
+    frame: int | None = None,
     background: str | None = None,
     **others: Any,
 ) -> Decoding:
@@ -88,11 +89,18 @@ def decoding(
     if quality is not None and not holds_quality(form):
         msg = f"{form} has no quality to choose"
         raise ValueError(msg)
+    if frame is not None and frame < 0:
+        msg = f"frames are counted from 0: there is no frame {frame}"
+        raise ValueError(msg)
+    if box is not None and not (len(box) == 4 and 0 <= box[0] < box[2] and 0 <= box[1] < box[3]):
+        msg = f"a box is left, top, right and bottom in pixels, not {', '.join(map(str, box))}"
+        raise ValueError(msg)
     red, green, blue = (255, 255, 255) if background is None else ImageColor.getrgb(background)[:3]
     return Decoding(
         form,
         quality,
         box=None if box is None else Box(*box),
+        frame=frame,
         background=None if background is None else (red, green, blue),
         **others,
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import struct
 from typing import IO, Any
 
+import numpy as np
 from PIL import ExifTags, Image
 
 from agvae.container import EXIF_PREFIX, Metadata
@@ -20,6 +23,10 @@ _DESCRIPTIVE = [
     getattr(ExifTags.Base, name)
     for name in ["ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright"]
 ]
+_SRGB_PRIMARIES, _SRGB_TRANSFERS = (1, 2), (1, 2, 6, 13, 14, 15)
+"""Numbers of ITU-T H.273 for what is shown like sRGB, or not known."""
+_SRGB_GAMMA = 1 / 2.2
+_SRGB_CHROMATICITY = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 _HELD_TEXT = ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type icc", "Raw profile type xmp", "comment")
 """Keys of text in PNG files that Pillow has in `info` under names that are kept."""
 
@@ -67,6 +74,50 @@ def metadata_lost(image: Image.Image) -> list[str]:
     return lost
 
 
+def colours_lost(image: Image.Image) -> list[str]:
+    """A sentence about what the colours of an opened image mean, if neither a profile nor sRGB says it."""
+    primaries, transfer = _colour_codes(image)
+    if primaries not in _SRGB_PRIMARIES or transfer not in _SRGB_TRANSFERS:
+        return [f"without its colour space (code points {primaries} and {transfer}), as AGV holds profiles alone"]
+    if image.format != "PNG" or not {"icc_profile", "srgb"}.isdisjoint(image.info):
+        return []
+    lost = []
+    if abs(image.info.get("gamma", _SRGB_GAMMA) - _SRGB_GAMMA) > 0.01:
+        lost.append(f"gamma {image.info['gamma']:g}")
+    if not np.allclose(image.info.get("chromaticity", _SRGB_CHROMATICITY), _SRGB_CHROMATICITY, atol=0.005):
+        lost.append("primary colours")
+    return [f"without its {' and '.join(lost)}, as AGV holds profiles alone"] if lost else []
+
+
+def _colour_codes(image: Image.Image) -> tuple[int, int]:
+    """Colour primaries and transfer characteristics as ITU-T H.273 numbers them; 2 is unknown."""
+    file = getattr(image, "fp", None)
+    if image.format == "PNG" and file is not None:
+        codes = _chunk(file, b"cICP")
+        return (codes[0], codes[1]) if len(codes) >= 2 else (2, 2)
+    if image.format == "AVIF" and file is not None and "icc_profile" not in image.info:
+        head = _head_of(file)
+        at = head.find(b"colrnclx")
+        if 0 <= at < len(head) - 12:
+            primaries, transfer = struct.unpack_from(">HH", head, at + 8)
+            return primaries, transfer
+    return 2, 2
+
+
+def _chunk(file: IO[bytes], name: bytes) -> bytes:
+    """The first bytes of a chunk of a PNG file before its pixels; none, if it is not there."""
+    place = file.tell()
+    file.seek(8)
+    try:
+        while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
+            if head[4:] == name:
+                return file.read(min(int.from_bytes(head[:4], "big"), 16))
+            file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+    finally:
+        file.seek(place)
+    return b""
+
+
 def parts_lost(image: Image.Image, *, lossless: bool = False) -> tuple[list[str], bool]:
     """What an .agv file will not have of an image that was opened and not loaded.
 
@@ -74,6 +125,8 @@ def parts_lost(image: Image.Image, *, lossless: bool = False) -> tuple[list[str]
         A sentence about each, and whether all frames are to be written.
     """
     lost = []
+    if has_still(image):
+        lost.append("without its first picture, which its film does not show")
     bits = bits_of(image)
     if bits > 8 and not image.mode.startswith(("I", "F")):
         lost.append(f"8 of its {bits} bits are kept, as Pillow reads it so")
@@ -88,6 +141,17 @@ def parts_lost(image: Image.Image, *, lossless: bool = False) -> tuple[list[str]
         what = "its layers" if image.format == "PSD" else f"{count - 1} of its {count} pictures"
         lost.append(f"only the first picture, without {what}, as they are not of one size")
     return lost, all_frames
+
+
+def has_still(image: Image.Image) -> bool:
+    """Whether the first frame of an image is a picture for those who show no films."""
+    return bool(getattr(image, "default_image", False)) and getattr(image, "n_frames", 1) > 1
+
+
+def plays_of_gif(image: Image.Image) -> int:
+    """How often a film is shown, 0 for ever: a GIF file says how often it is shown again, and nothing if it is not."""
+    again: int | None = image.info.get("loop")
+    return 1 if again is None else again + 1 if again else 0
 
 
 def _of_one_size(image: Image.Image) -> bool:
@@ -119,13 +183,18 @@ def bits_of(image: Image.Image) -> int:
 def _bits_in_header(file: IO[bytes] | None, form: str) -> int:
     if file is None:
         return 8
-    place = file.tell()
-    file.seek(0)
-    head = file.read(_HEAD)
-    file.seek(place)
+    head = _head_of(file)
     if form == "AVIF":  # high_bitdepth and twelve_bit of the box av1C
         at = head.find(b"av1C")
         flags = head[at + 6] if 0 <= at < len(head) - 6 else 0
         return 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 8
     at = head.find(b"\xff\x4f\xff\x51")  # Ssiz of the first component in the segment SIZ
     return (head[at + 42] & 0x7F) + 1 if 0 <= at < len(head) - 42 else 8
+
+
+def _head_of(file: IO[bytes]) -> bytes:
+    place = file.tell()
+    file.seek(0)
+    head = file.read(_HEAD)
+    file.seek(place)
+    return head

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,13 +11,26 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageSequence
+import numpy as np
+from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from agvae.conversion.kept import KINDS, kept, upright
-from agvae.conversion.originals import NO_ARRAYS, metadata_lost, metadata_of, parts_lost
+from agvae.conversion.originals import (
+    NO_ARRAYS,
+    colours_lost,
+    has_still,
+    metadata_lost,
+    metadata_of,
+    parts_lost,
+    plays_of_gif,
+)
 from agvae.conversion.targets import OWN, orientation_of
 from agvae.file.info import read_info
 from agvae.images import opened
+
+_TO_RGB = "make RGB of it first, by its colour profile"
+_ADVICE = {"CMYK": _TO_RGB, "LAB": _TO_RGB, "HSV": _TO_RGB, "F": "scale it to 16 bits first"}
+"""What to do with modes whose meaning would be lost."""
 
 
 @dataclass(frozen=True)
@@ -55,39 +70,83 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
         if lossless and lost:
             msg = f"cannot be kept without loss: {', '.join(lost)}"
             raise ValueError(msg)
+        lost += colours_lost(image)
+        if image.mode in _ADVICE:
+            msg = f"cannot write mode {image.mode} as AGV: {_ADVICE[image.mode]}"
+            raise ValueError(msg)
+        shape: dict[str, Any] = {"model": options.model, "exact": options.exact, "thumbnail": options.thumbnail}
+        if options.tile_size is not None:
+            shape["tile_size"] = options.tile_size
+        if image.format == "GIF" and getattr(image, "n_frames", 1) > 1:
+            shape["loop"] = plays_of_gif(image)
         image.load()
         lost += metadata_lost(image) + [NO_ARRAYS] * arrays
         found = metadata_of(image)
         info, more = kept(found, options.metadata, place=options.place)
-        first, others = image, list[Image.Image]()
-        if orientation_of(info) != orientation_of(found):
+        first, others, turn = image, list[Image.Image](), orientation_of(info) != orientation_of(found)
+        if turn or has_still(image) or image.mode == "I":
             frames = [frame.copy() for frame in ImageSequence.Iterator(image)] if all_frames else [image]
-            (first, *others), info = upright(frames, found, info)
+            frames = [_of_16_bits(frame) for frame in frames[has_still(image) :]]
+            if turn:
+                frames, info = upright(frames, found, info)
+            first, *others = frames
         file = BytesIO()
-        shape = {"model": options.model, "exact": options.exact, "thumbnail": options.thumbnail}
-        if options.tile_size is not None:
-            shape["tile_size"] = options.tile_size
         info = {"icc_profile": None, **info}
         first.save(file, OWN, save_all=all_frames, append_images=others, **options.rate, **shape, **info)
     return file.getvalue(), lost + more
 
 
+def _of_16_bits(image: Image.Image) -> Image.Image:
+    """An image of mode I, which Pillow makes of 16 bits in some formats, in a mode of 16; others as they are.
+
+    Raises:
+        ValueError: it has other values.
+    """
+    if image.mode != "I":
+        return image
+    values = np.asarray(image)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 0xFFFF:
+        msg = f"AGV holds 16 bits, 0 to 65535, and this has values from {low} to {high}: bring them into that range"
+        raise ValueError(msg)
+    grey = Image.fromarray(values.astype(np.uint16))
+    grey.info = dict(image.info)
+    return grey
+
+
 @contextmanager
 def _opened(source: Path | bytes) -> Iterator[Image.Image]:
-    with opened(source) if isinstance(source, Path) else Image.open(BytesIO(source)) as image:
-        yield image
+    try:
+        with opened(source) if isinstance(source, Path) else Image.open(BytesIO(source)) as image:
+            yield image
+    except UnidentifiedImageError:
+        if isinstance(source, Path):
+            raise
+        msg = "cannot identify image file"  # and not the name of an object in memory
+        raise UnidentifiedImageError(msg) from None
 
 
 @contextmanager
 def limited(pixels: int | None) -> Iterator[None]:
-    """Have Pillow refuse pictures of more pixels, and say nothing of those that have less."""
+    """Have Pillow refuse pictures of more pixels, and say nothing of those that have less.
+
+    Raises:
+        Image.DecompressionBombError: there is one.
+    """
     if pixels is None:
         yield
         return
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = pixels  # it refuses those of more than twice as many, and warns of others
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    except Image.DecompressionBombError as error:
+        if not (found := re.search(r"\((\d+) pixels\)", str(error))):
+            raise
+        msg = f"{found[1]} pixels are more than {pixels}"
+        raise Image.DecompressionBombError(msg) from None
     finally:
         Image.MAX_IMAGE_PIXELS = before
 

@@ -85,10 +85,12 @@ def _animation(
     else:
         options["duration"] = [round(time) for time in durations]
     if loop is not None:
-        options["loop"] = loop
-        if loop > _MOST_LOOPS:
+        again = form == "GIF" and loop > 0  # it says how often all is shown again, and nothing if it is not
+        if loop - again > _MOST_LOOPS:
             options["loop"] = 0
             lost.append(f"shown for ever and not {loop} times, as {form} cannot count so far")
+        elif loop != again or loop == 0:
+            options["loop"] = loop - again
     return options, lost
 
 
