@@ -7,6 +7,7 @@ from functools import partial
 from importlib import import_module
 
 from agvae.progress import Apart, apart
+from agvae.runtime import after_fork
 
 _lock = threading.Lock()
 _import: Apart | None = None
@@ -47,3 +48,12 @@ def load_codec(model: str | None) -> None:
 
     if not is_loaded(model) and weights.locate(model or weights.registry()["default"]) is not None:
         apart(partial(load_model, model))
+
+
+def _after_fork() -> None:
+    """A thread that imports, or holds the lock, is not there in a forked child."""
+    global _import, _lock
+    _import, _lock = None, threading.Lock()
+
+
+after_fork(_after_fork)

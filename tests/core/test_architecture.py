@@ -109,6 +109,22 @@ def test_previews_are_worked_out_without_qt() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
+def test_what_a_forked_child_would_wait_for_is_made_anew() -> None:
+    """A lock or queue of a module may be held by a thread that a child has not."""
+    held = {"Lock", "RLock", "Condition", "Queue", "SimpleQueue"}
+    apart = {"agvae.batch.cluster"}  # tasks of a Dask worker, which no child does
+    for name, path in modules().items():
+        tree = ast.parse(path.read_text("utf-8"))
+        calls = [
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            for statement in tree.body
+            if isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr)
+            for node in ast.walk(statement)
+            if isinstance(node, ast.Call)
+        ]
+        assert held.isdisjoint(calls) or "after_fork" in calls or name in apart, name
+
+
 @pytest.mark.parametrize(("walk", "row"), [("open", "opened and loaded"), ("save", "saved")])
 def test_pixels_turn_back_to_no_more_rooms_than_the_document_says(walk: str, row: str) -> None:
     text = (ROOT / "docs" / "ARCHITECTURE.md").read_text("utf-8")

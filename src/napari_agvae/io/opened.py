@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agvae.container import AgvError, Reader
+from agvae.runtime import after_fork
 
 _opened: WeakSet[OpenedFile] = WeakSet()
 _lock = threading.Lock()
@@ -116,3 +117,12 @@ def named(path: Path) -> Iterator[None]:
         reason = error.reason if isinstance(error, AgvError) else getattr(error, "strerror", None) or error
         msg = f"{path} cannot be opened: {reason}"
         raise OSError(msg) from error
+
+
+def _after_fork() -> None:
+    """A thread that held the lock is not there in a forked child."""
+    global _lock
+    _lock = threading.Lock()
+
+
+after_fork(_after_fork)
