@@ -175,11 +175,25 @@ except Exception as error:
     assert f"`{message}`" in README
 
 
-def test_readme_paths_exist() -> None:
+def test_the_readme_says_where_everything_is() -> None:
+    """What its table names is there, from the root or beside what was named before; and every room is named."""
     table = README.split("## Where is what")[1]
-    paths = re.findall(r"`((?:src|reproduction|docs|weights|\.ci|CHANGELOG)[\w./]*)`", table)
-    assert len(paths) > 10
-    assert [path for path in paths if not (ROOT / path).exists()] == []
+    wrong, named = [], set()
+    for row in re.findall(r"^\| .* \| (.*) \|$", table, re.MULTILINE)[1:]:
+        folder = ROOT
+        for name in re.findall(r"`([\w./]+(?:/|\.py|\.md)|\.ci/run)`", row):
+            path = ROOT / name
+            if path.exists():
+                folder = path if path.is_dir() else path.parent
+            else:
+                path = folder / name
+            if not path.exists():
+                wrong.append(name)
+            named |= {path, *path.parents}
+    rooms = {path.parent for path in (ROOT / "src").glob("*/*/__init__.py")}
+    tops = {ROOT / name for name in ("src", "tests", "benchmarks", "reproduction", "weights", "docs")}
+    assert wrong == []
+    assert {path.relative_to(ROOT).as_posix() for path in (rooms | tops) - named} == set()
 
 
 def test_the_media_type_is_known_by_the_signature_and_is_no_key(unpacked: Path, tmp_path: Path) -> None:
