@@ -1,4 +1,4 @@
-"""Image quality: PSNR and MS-SSIM over 8-bit RGB."""
+"""Image quality: PSNR and MS-SSIM of images of 8 bits, and PSNR of any squared error; by NumPy alone."""
 
 from __future__ import annotations
 

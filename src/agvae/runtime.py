@@ -1,4 +1,4 @@
-"""The end of the process: no thread is inside of a torch operator then, since that would abort it.
+"""Threads when a process forks or ends: at the end none is inside of a torch operator, since that would abort it.
 
 Python stops daemon threads where they next want the interpreter, and one that comes out of an operator then takes the
 process down with it.  So whoever calls operators is `at_work`, and passes `pulse` between them.  Exit handlers find all

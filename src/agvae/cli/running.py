@@ -1,4 +1,4 @@
-"""The command line.
+"""The command line as a whole: the command that is asked for, and its errors as messages and an exit status.
 
 Exit status: 0 done, 1 a file or an argument's value is no good (one line on standard error says why), 2 wrong
 usage, 130 interrupted, 141 nobody reads on.  `python -X dev -m agvae` shows the traceback of an error.  Every command

@@ -66,7 +66,7 @@ class Packed(NamedTuple):
 
 
 class Model:
-    """A trained network ready to code: transforms in float32, an exact entropy model.
+    """A trained network ready to code: transforms in `agvae.options.dtype`, an exact entropy model.
 
     Every method takes one level (0 .. 20480, see `agvae.quality`) for each image of its batch.
 
@@ -82,7 +82,7 @@ class Model:
 
     Raises:
         ValueError: no such device.
-        agvae.weights.WeightsError: the file is not that of a model.
+        WeightsError: the file is not that of a model.
     """
 
     def __init__(self, path: str | os.PathLike[str], name: str, device: str = "auto") -> None:

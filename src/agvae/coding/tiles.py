@@ -1,4 +1,4 @@
-"""Images to coded tiles, and back.
+"""Tiles through a model, coded and decoded in batches of equal shape, whichever images they are of.
 
 An image is cut into independent tiles.  g_a and g_s see a tile with a halo as wide as their receptive field, so the
 result is that of the whole image; the entropy coder sees one tile's latents alone.  Tiles of equal shape, of one
@@ -182,10 +182,6 @@ def _decode(model: Model, limits: Limits, requests: Sequence[DecodeRequest], *, 
                 raise latents
     synthesise(model, limits, [(image, box) for image in images for box in image.wanted()])
     return [image.pixels for image in images]
-
-
-def _frame_box(image: Colour) -> Box:
-    return Box(0, 0, image.shape[1], image.shape[0])
 
 
 def _analysis_window(model: Model, image: Colour, box: Box) -> Window:

@@ -96,7 +96,6 @@ _PEERS = {
         "JPEG XL", "JPEG XL, effort 7", "JXL", (5, 15, 30, 45, 60, 75, 86), {"effort": 7}, plugin="pillow_jxl"
     ),
 }
-PEER_NAMES = tuple(_PEERS)
 
 
 def available_peers() -> list[str]:

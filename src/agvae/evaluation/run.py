@@ -53,7 +53,7 @@ class EvaluationOptions:
         folder: of images; those that cannot be read, other files and sub-folders are left out, and the report says so.
         output: folder for rows.csv, summary.json, report.md and the plots, another one than `folder`; made if missing.
         qualities: of this codec, in [1, 6] or on the percent scale.
-        peers: names of `agvae.evaluation.peers.PEER_NAMES`.
+        peers: names, see `agvae.evaluation.peers.make_peers`.
         model: weights to use, None for the default model.
         anchors: published curves over the same images to compare with, as `read_anchors` gives them; a measured
             codec takes the place of one of its name.
