@@ -497,7 +497,7 @@ def encode_frames(
     if not isinstance(rate, Target):
         return coded(rate)
     if rate.kind == "psnr":
-        return encode_to_psnr(coded, lambda data: psnr(data, frames), rate.value)
+        return encode_to_psnr(coded, lambda data: psnr(data, frames), rate.value, coded)
     width, height = frames.size
     size = rate.value * (width * height * frames.count / 8 if rate.kind == "bpp" else 1)
     if size < 1:

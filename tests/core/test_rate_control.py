@@ -16,7 +16,7 @@ import pillow_agvae  # noqa: F401
 from agvae.coding.assemble import psnr
 from agvae.coding.frames import Frames
 from agvae.coding.rate_control import PSNR_TOLERANCE, encode_to_psnr, encode_to_size, find_level
-from agvae.quality import MAX_LEVEL
+from agvae.quality import LEVEL_STEPS, MAX_LEVEL
 from tests.support.helpers import picture
 
 BOUNDS = (-0.01, 0.0)
@@ -120,6 +120,39 @@ def test_psnr_that_rises_and_falls(values: list[float], target: float, jumps: bo
         if reached > target + PSNR_TOLERANCE and not jumps:
             assert values[0] > target
         assert not any(abs(value - target) <= PSNR_TOLERANCE < abs(reached - target) for value in tried.values())
+
+
+@pytest.mark.parametrize(
+    ("target", "size", "gain", "reached", "found"),
+    [
+        (35, 4000, 8, 35, 4267),
+        (40, 4000, 8, 40, 4833),
+        (40, 20_000, 8, 40, 11_267),
+        (46, 4000, 8, 46, 8033),
+        (40, 3000, math.inf, math.inf, 3000),
+        (40, 12_000, math.inf, 40, 11_267),
+        (50, 12_000, math.inf, math.inf, 12_000),
+    ],
+    ids=["below", "with more", "without it", "above", "exact and small", "exact and large", "only exact"],
+)
+def test_psnr_where_more_becomes_worth_keeping(
+    target: float, size: int, gain: float, reached: float, found: int
+) -> None:
+    """From quality 3 on more of a picture is without loss, which has a size and makes the PSNR better."""
+    trials, psnrs = [], dict[bytes, float]()
+
+    def encode(level: int, other: int | None = None) -> bytes:
+        trials.append(level)
+        more = (level if other is None else other) >= 2 * LEVEL_STEPS
+        quality = 1 + level / LEVEL_STEPS
+        length = size + 300 * quality**2 * math.isfinite(gain) if more else 600 * quality**2
+        psnrs[data := bytes([more]) * round(length)] = 27 + 3 * quality + (gain if more else 0)
+        return data
+
+    data = encode_to_psnr(encode, psnrs.__getitem__, target, encode)
+    assert psnrs[data] == pytest.approx(reached, abs=PSNR_TOLERANCE)
+    assert len(data) == pytest.approx(found, rel=0.02)
+    assert len(trials) < 25
 
 
 @pytest.mark.parametrize("target", [43.4, 43.8])

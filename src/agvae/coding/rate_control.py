@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -80,13 +81,18 @@ def encode_to_size(
     return max(fitting, key=len)
 
 
-def encode_to_psnr(encode: Callable[[int], bytes], psnr: Callable[[bytes], float], target: float) -> bytes:
+def encode_to_psnr(
+    encode: Callable[[int], bytes],
+    psnr: Callable[[bytes], float],
+    target: float,
+    alike: Callable[[int, int], bytes] | None = None,
+) -> bytes:
     """The smallest file found whose PSNR is within 0.05 dB of a target; if none is, the smallest found above that.
 
-    The second is that of the lowest quality where even that is better.
+    The second is that of the lowest quality where even that is better, and may be smaller where the PSNR jumps to it.
 
     Args:
-        encode: gives the file of a level.
+        encode, alike: give files as those of `encode_to_size`.
         psnr: gives the PSNR of a file in dB, may be infinite.
         target: dB.
 
@@ -101,9 +107,16 @@ def encode_to_psnr(encode: Callable[[int], bytes], psnr: Callable[[bytes], float
         found[level] = psnr(files[level]) - target
         return found[level]
 
-    if find_level(excess, (-PSNR_TOLERANCE, PSNR_TOLERANCE), _PSNR_SLOPE) is None:
-        return files[0]
+    bounds = (-PSNR_TOLERANCE, PSNR_TOLERANCE)
+    below = find_level(excess, bounds, _PSNR_SLOPE, most=None if alike is None else _TRIALS) or 0
+    if below not in found:
+        excess(below)
+    if found[below] > PSNR_TOLERANCE:
+        return files[below]
     if not any(map(_is_met, found.values())):
+        above = min((level for level in found if level > below), default=None)
+        if alike is not None and above is not None and alike(above, below) != files[above]:
+            return min((files[above], *_look_between(alike, psnr, target, (below, above))), key=len)
         _look_everywhere(excess, found)
     reached = [level for level in files if found[level] >= -PSNR_TOLERANCE]
     if not reached:
@@ -119,6 +132,24 @@ def encode_to_psnr(encode: Callable[[int], bytes], psnr: Callable[[bytes], float
 
 def _is_met(excess: float) -> bool:
     return abs(excess) <= PSNR_TOLERANCE
+
+
+def _look_between(
+    alike: Callable[[int, int], bytes], psnr: Callable[[bytes], float], target: float, levels: tuple[int, int]
+) -> list[bytes]:
+    """Files that reach a target's PSNR in which what is without loss is that of the one or the other of two levels."""
+    reached = []
+
+    def excess(other: int, level: int) -> float:
+        data = alike(level, other)
+        found = psnr(data) - target
+        if found >= -PSNR_TOLERANCE:
+            reached.append(data)
+        return found
+
+    for other in levels:
+        find_level(partial(excess, other), (-PSNR_TOLERANCE, PSNR_TOLERANCE), _PSNR_SLOPE, most=_TRIALS)
+    return reached
 
 
 def _look_everywhere(excess: Callable[[int], float], found: Mapping[int, float]) -> None:

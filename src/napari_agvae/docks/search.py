@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from agvae import decode, options, read_info
-from agvae.api import encode_frames, parse_rate
+from agvae.api import encode_frames
 from agvae.boxes import Box
 from agvae.coding.frames import Frames
-from agvae.coding.rate_control import encode_to_psnr
+from agvae.coding.rate_control import encode_to_psnr, encode_to_size
 from agvae.container import Metadata
 from agvae.quality import parse_quality
 from napari_agvae.docks.tasks import Task
@@ -82,7 +82,7 @@ def _of_file(request: Request, size: float) -> Found:
     share = len(numbers) / layer.count
     target = size if share == 1 else max(1, fixed + (size - fixed) * share)
     try:
-        data = encode_frames(frames, parse_rate(target_size=target), Metadata(arrays=documents[0]), request.model)
+        data = encode_to_size(_coder(frames, documents[0], request.model), target)
     except ValueError as error:
         if share == 1:
             raise
@@ -98,16 +98,21 @@ def _of_slice(request: Request, value: float, unit: str) -> Found:
     everything = Box(0, 0, *source.size)
     survey = Survey(request.data, request.attributes, request.value_range)
     frames = survey.original(source, everything).frames
-    metadata = Metadata(arrays=source.document(request.attributes))
+    coder = _coder(frames, source.document(request.attributes), request.model)
     if unit == "bpp":
-        return Found(_level(encode_frames(frames, parse_rate(target_bpp=value), metadata, request.model)))
+        return Found(_level(encode_to_size(coder, value * everything.area / 8)))
     original = source.reference(everything)
     data = encode_to_psnr(
-        lambda level: encode_frames(frames, level, metadata, request.model),
+        coder,
         lambda data: psnr(original, source.result(decode(data)), source.bounds),
         value,
     )
     return Found(_level(data))
+
+
+def _coder(frames: Frames, document: bytes | None, model: str | None) -> Callable[[int], bytes]:
+    """Gives the file of a level: with what is without loss at that level, since only a level can be set."""
+    return lambda level: encode_frames(frames, level, Metadata(arrays=document), model)
 
 
 def _level(data: bytes) -> int:

@@ -127,14 +127,13 @@ def described(numbers: Numbers) -> dict[str, str]:
     """The numbers in words, by their names in the dock."""
     width, height = numbers.box.width, numbers.box.height
     total = numbers.size * numbers.slices
-    best = "∞, exact" if numbers.level is None else "∞"  # which says nothing of colour under alpha 0
     return {
         "shown": f"{'whole slice' if numbers.whole else 'region'}, {width} x {height}",
         "size": f"{numbers.size:,} bytes".replace(",", " "),
         "ratio": f"{numbers.raw / numbers.size:.3g} : 1",
         "stack": f"≈ {rounded(total)} ({numbers.slices})" if numbers.whole and numbers.slices > 1 else "-",
         "rate": f"{numbers.bpp:.3f} bpp",
-        "psnr": best if math.isinf(numbers.psnr) else f"{numbers.psnr:.2f} dB",
+        "psnr": "∞" if math.isinf(numbers.psnr) else f"{numbers.psnr:.2f} dB",
         "ms_ssim": "-" if numbers.ms_ssim is None else f"{numbers.ms_ssim:.4f}",
         "time": f"{numbers.seconds:.2f} s",
     }
