@@ -7,6 +7,7 @@ encoded.
 from __future__ import annotations
 
 import math
+import mimetypes
 import os
 from io import BufferedReader
 from operator import index
@@ -266,12 +267,16 @@ def _is_own(path: str | bytes | os.PathLike[Any], format: str | None) -> bool:
 
 
 def register() -> None:
-    """Make the format known to Pillow; calling it again changes nothing."""
+    """Make the format known to Pillow, and to `mimetypes`; calling it again changes nothing."""
     Image.register_open(AgvImageFile.format, AgvImageFile, _accept)
     Image.register_save(AgvImageFile.format, save)
     Image.register_save_all(AgvImageFile.format, save_all)
     Image.register_extension(AgvImageFile.format, ".agv")
     Image.register_mime(AgvImageFile.format, MIME)
+    if not mimetypes.inited:
+        mimetypes.types_map.setdefault(".agv", MIME)  # what the system says comes later, and wins
+    elif ".agv" not in mimetypes.types_map:
+        mimetypes.add_type(MIME, ".agv")
 
 
 register()

@@ -23,6 +23,7 @@ from PIL.PngImagePlugin import PngInfo
 import agvae
 from agvae import images, weights
 from agvae.cli import main
+from agvae.cli.running import _COMMANDS
 from agvae.container import Header, Metadata, Reader, TileData, write_container
 from agvae.conversion.originals import parts_lost
 from agvae.file import header
@@ -68,7 +69,7 @@ def coded(tmp_path: Path) -> Path:
 
 
 class TestUsage:
-    @pytest.mark.parametrize("command", ["encode", "decode", "info", "weights", "evaluate", "train", "export", "demo"])
+    @pytest.mark.parametrize("command", _COMMANDS)
     def test_help_of_every_command(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("--help") == 0
         assert command in capsys.readouterr().out

@@ -25,6 +25,23 @@ def test_registering_again_changes_nothing() -> None:
     assert Image.ID.count("AGV") == 1
 
 
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ("", "image/x-agv .agv"),
+        ("mimetypes.init(); ", "image/x-agv .agv"),
+        ("mimetypes.add_type('text/x', '.agv'); ", "text/x None"),
+        ("mimetypes.init([sys.argv[1]]); ", "text/mine None"),
+        ("import pillow_agvae; mimetypes.init([sys.argv[1]]); ", "text/mine .agv"),
+    ],
+)
+def test_the_media_type_is_added_unless_the_system_has_one(before: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "mime.types").write_text("text/mine agv\n")
+    code = f"import sys, mimetypes; {before}import pillow_agvae; guess = mimetypes.guess_type('a.AGV')[0]\n"
+    code += "print(guess, mimetypes.guess_extension('image/x-agv'))"
+    assert run(code, tmp_path / "mime.types") == expected
+
+
 def test_format_names(path: Path) -> None:
     with Image.open(path) as im:
         assert im.format == "AGV"

@@ -33,6 +33,8 @@ _COMMANDS = {
     "train": "Train a model",
     "export": "Make a model file from a checkpoint; prints its registry entry",
     "demo": "Encode and decode the bundled photograph",
+    "thumbnail": "Make a small PNG file of an .agv file, as file managers need it",
+    "integrate": "Have the desktop of this user know .agv files and show thumbnails of them",
 }
 """Each is the module `agvae.cli.cmd_NAME`, with `add_arguments(parser)` and `run(args) -> status`."""
 _EXTRAS = {
