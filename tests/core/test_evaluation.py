@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agvae.evaluation.bdrate import Curve, bd_quality, bd_rate, shared_range
+from agvae.evaluation.interactive import report_page
 from agvae.evaluation.measure import Row, find_images, measure, measure_all, summarise
 from agvae.evaluation.peers import available_peers, make_peers
 from agvae.evaluation.plots import rate_distortion_plot
-from agvae.evaluation.report import Columns, columns, continuity, deltas, markdown, read_anchors
+from agvae.evaluation.report import Columns, Delta, columns, continuity, deltas, markdown, read_anchors, tables
 from agvae.evaluation.run import EvaluationOptions, evaluate
 from agvae.images import Tally
 from agvae.metrics import decibels, ms_ssim, psnr
@@ -256,7 +258,7 @@ class TestEvaluate:
 
         evaluate(EvaluationOptions(images, out, (1, 2)))
         first = contents()
-        assert set(first) == {"rows.csv", "summary.json", "report.md", "psnr.png"}
+        assert set(first) == {"rows.csv", "summary.json", "report.md", "report.html", "psnr.png"}
         with pytest.raises(FileExistsError, match="earlier run"):
             evaluate(EvaluationOptions(images, out, (3, 4)))
         assert contents() == first
@@ -287,7 +289,7 @@ class TestEvaluate:
         before = {path.name: path.read_bytes() for path in out.iterdir()}
         with (
             files_of_at_most(len(before["psnr.png"]) // 2),
-            pytest.raises(OSError, match=r"File too large: .*psnr\.png"),
+            pytest.raises(OSError, match=r"File too large: .*(psnr\.png|report\.html)"),
         ):
             evaluate(EvaluationOptions(images, out, (3, 4), force=True))
         after = {path.name: path.read_bytes() for path in out.iterdir()}
@@ -512,6 +514,24 @@ class TestReport:
         assert "| PSNR against | BD-rate (%) |" in text
         assert "30.0 to 33.0 |" in text
         assert "Mean size rises with every step: yes." in text
+
+    def test_the_page_has_all_curves_and_tables(self) -> None:
+        rows = [row for image in ("a", "</script>b") for row in rows_of({1: (100, 30.0), 2: (200, math.inf)}, image)]
+        points = summarise(rows)
+        curves: dict[str, Columns] = {name: columns(curve) for name, curve in points.items()}
+        (codec,) = points
+        published: Columns = {"bpp": [0.5, 1.0], "psnr": [28.0, 29.0]}
+        made = tables(points, [Delta("<old>", "psnr", -10.0, None, 28.0, 29.0)])
+        page = report_page("Means of <two>.", rows, made, ["Even."], codec, {**curves, "<old>": published})
+        (drawn,) = re.findall(r'<script type="application/json" id="drawn">(.*?)</script>', page)
+        mean, first, second = json.loads(drawn)["views"]
+        rate = rows[0].bpp
+        assert [view["name"] for view in (mean, first, second)] == ["Mean of all images", "a", "</script>b"]
+        assert mean["curves"][1] == {"name": "<old>", "points": [[None, 0.5, 28.0, None], [None, 1.0, 29.0, None]]}
+        assert first["curves"] == [{"name": codec, "points": [[1, rate, 30.0, None], [2, 2 * rate, None, None]]}]
+        assert "<td>-10.0</td><td>-</td><td>28.0 to 29.0</td>" in page
+        assert "Means of &lt;two&gt;." in page
+        assert page.count("</script>") == 2
 
     def test_plot_is_a_png(self) -> None:
         curves: dict[str, Columns] = {

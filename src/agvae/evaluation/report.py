@@ -59,6 +59,19 @@ class Continuity:
         return max(map(abs, self.deviation.values()), default=None)
 
 
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        head: names of the columns.
+        rows: their cells.
+    """
+
+    head: list[str]
+    rows: list[list[str]]
+
+
 def columns(points: Sequence[Point]) -> dict[str, list[float | None]]:
     """The points as columns, one for every attribute; values that are not finite become None."""
     return {f.name: [finite(getattr(point, f.name)) for point in points] for f in fields(Point)}
@@ -138,30 +151,56 @@ def continuity(rows: Iterable[Row], points: Sequence[Point], levels: int = VECTO
     return Continuity(deviation, all(a.bpp < b.bpp for a, b in pairwise(points)), not_larger)
 
 
+def tables(points: Mapping[str, Sequence[Point]], found: Sequence[Delta]) -> list[Table]:
+    """The mean curves and, for each metric, the Bjontegaard deltas."""
+    rows = [
+        [
+            codec,
+            f"{p.setting:g}",
+            f"{p.bpp:.4f}",
+            f"{p.psnr:.2f}",
+            _number(p.ms_ssim_db, ".2f"),
+            f"{p.encode_s:.3f}",
+            f"{p.decode_s:.3f}",
+        ]
+        for codec, curve in points.items()
+        for p in curve
+    ]
+    made = [Table(["codec", "setting", "bpp", "PSNR (dB)", "MS-SSIM (dB)", "encode (s)", "decode (s)"], rows)]
+    for metric, label in METRICS.items():
+        rows = [
+            [d.anchor, f"{d.rate:+.1f}", _number(d.quality, "+.2f"), f"{d.low:.1f} to {d.high:.1f}"]
+            for d in sorted(found, key=lambda delta: delta.rate)
+            if d.metric == metric
+        ]
+        if rows:
+            made.append(Table([f"{label} against", "BD-rate (%)", f"BD-{label} (dB)", "over (dB)"], rows))
+    return made
+
+
+def sentences(even: Continuity | None) -> list[str]:
+    """What is said of continuity."""
+    if even is None:
+        return []
+    exceptions = ", ".join(f"{image} at {quality:g}" for image, quality in even.not_larger) or "none"
+    return [
+        "Nothing between trained levels was measured."
+        if even.max_deviation is None
+        else f"Largest deviation between trained levels: {even.max_deviation:.3f} dB.",
+        f"Mean size rises with every step: {'yes' if even.mean_size_rises else 'NO'}.",
+        f"Files not larger than at the trained level before: {exceptions}.",
+    ]
+
+
 def markdown(points: Mapping[str, Sequence[Point]], found: Sequence[Delta], even: Continuity | None) -> str:
     """Tables of the mean curves, of the Bjontegaard deltas and of the continuity."""
-    lines = ["| codec | setting | bpp | PSNR (dB) | MS-SSIM (dB) | encode (s) | decode (s) |", "|---|" + "---:|" * 6]
-    for codec, curve in points.items():
-        for p in curve:
-            quality = f"{p.psnr:.2f} | {_number(p.ms_ssim_db, '.2f')}"
-            lines.append(f"| {codec} | {p.setting:g} | {p.bpp:.4f} | {quality} | {p.encode_s:.3f} | {p.decode_s:.3f} |")
-    for metric, label in METRICS.items():
-        rows = sorted((delta for delta in found if delta.metric == metric), key=lambda delta: delta.rate)
-        if rows:
-            lines += ["", f"| {label} against | BD-rate (%) | BD-{label} (dB) | over (dB) |", "|---|" + "---:|" * 3]
-        for d in rows:
-            quality = _number(d.quality, "+.2f")
-            lines.append(f"| {d.anchor} | {d.rate:+.1f} | {quality} | {d.low:.1f} to {d.high:.1f} |")
+    parts = []
+    for table in tables(points, found):
+        rule = "|---|" + "---:|" * (len(table.head) - 1)
+        parts.append([f"| {' | '.join(table.head)} |", rule, *(f"| {' | '.join(row)} |" for row in table.rows)])
     if even is not None:
-        lines.append("")
-        if even.max_deviation is None:
-            lines.append("Nothing between trained levels was measured.")
-        else:
-            lines.append(f"Largest deviation between trained levels: {even.max_deviation:.3f} dB.")
-        lines.append(f"Mean size rises with every step: {'yes' if even.mean_size_rises else 'NO'}.")
-        exceptions = ", ".join(f"{image} at {quality:g}" for image, quality in even.not_larger) or "none"
-        lines.append(f"Files not larger than at the trained level before: {exceptions}.")
-    return "\n".join(lines) + "\n"
+        parts.append(sentences(even))
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
 def finite(value: float | None) -> float | None:

@@ -19,6 +19,7 @@ from PIL import Image
 
 import agvae
 from agvae.coding.loaded import load_model
+from agvae.evaluation.interactive import report_page
 from agvae.evaluation.measure import Row, find_images, measure_all, summarise
 from agvae.evaluation.peers import Codec, make_peers
 from agvae.evaluation.plots import rate_distortion_plot
@@ -31,6 +32,8 @@ from agvae.evaluation.report import (
     deltas,
     finite,
     markdown,
+    sentences,
+    tables,
 )
 from agvae.images import Tally
 from agvae.quality import on_scale
@@ -39,7 +42,7 @@ from agvae.whole_file import append_whole, check_target, csv_line, make_folder, 
 
 OWN_NAME = "agvae"
 ROWS = "rows.csv"
-RESULTS = (ROWS, "summary.json", "report.md", *(f"{metric}.png" for metric in METRICS))
+RESULTS = (ROWS, "summary.json", "report.md", "report.html", *(f"{metric}.png" for metric in METRICS))
 UNFINISHED = "rows-unfinished.csv"
 """The rows of a run that goes on or was interrupted."""
 DEFAULT_QUALITIES = tuple(1 + step / 2 for step in range(11))
@@ -51,7 +54,8 @@ class EvaluationOptions:
 
     Attributes:
         folder: of images; those that cannot be read, other files and sub-folders are left out, and the report says so.
-        output: folder for rows.csv, summary.json, report.md and the plots, another one than `folder`; made if missing.
+        output: folder for rows.csv, summary.json, report.md, report.html and the plots, another one than `folder`;
+            made if missing.
         qualities: of this codec, in [1, 6] or on the percent scale.
         peers: names, see `agvae.evaluation.peers.make_peers`.
         model: weights to use, None for the default model.
@@ -124,6 +128,7 @@ def evaluate(options: EvaluationOptions, command: str = "", progress: Callable[[
     results = {
         "summary.json": json.dumps(summary, indent=1, allow_nan=False).encode() + b"\n",
         "report.md": report.encode(),
+        "report.html": report_page(conditions, rows, tables(points, found), sentences(even), OWN_NAME, known).encode(),
     }
     for metric in METRICS:
         if any(value is not None for value in curves[OWN_NAME][metric]):
