@@ -5,11 +5,13 @@ User names, passwords, queries (signatures, tokens) and fragments are nobody's b
 
 from __future__ import annotations
 
+import os
 import re
 from urllib.parse import urlsplit, urlunsplit
 
 _PATH = re.compile(r"(?:[A-Za-z]:)?[\\/](?![\\/])|[.~]")
 """How a path begins that cannot be meant as an address."""
+_URL = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.IGNORECASE)
 _SERVER = re.compile(r"(?:[\w.-]+|\[[\dA-Fa-f:.]+\])(?::\d{0,5})?")
 _HIDDEN = "..."
 
@@ -29,6 +31,11 @@ def public(address: str) -> str:
     if at and (not mark or re.search(r"[\\/]", before)):
         shown = f"{_HIDDEN}@{shown}"
     return scheme + mark + shown
+
+
+def is_url(text: str) -> bool:
+    """Whether a name is an address, or a chain of them as fsspec takes it, and not that of a file."""
+    return bool(_URL.match(text)) and not os.path.lexists(text)
 
 
 def join(address: str, file: str) -> str:

@@ -162,14 +162,15 @@ def take_after(path: Path, other: os.stat_result) -> None:
     """Give a file times and permissions of another; a time is never before the other's, where it is rounded."""
     path.chmod(stat.S_IMODE(other.st_mode) & 0o777)
     os.utime(path, ns=(other.st_atime_ns, other.st_mtime_ns))
-    not_before(path, other)
+    not_before(path, other.st_mtime_ns)
 
 
-def not_before(path: Path, other: os.stat_result) -> None:
-    """Give a file the time of another if its own is before that, as when the other's lies in the future."""
+def not_before(path: Path, time: int) -> None:
+    """Give a file a time in nanoseconds if its own is before that, as when it lies in the future."""
     for rounded in (0, _COARSEST):
-        if path.stat().st_mtime_ns < other.st_mtime_ns:
-            os.utime(path, ns=(other.st_atime_ns, other.st_mtime_ns + rounded))
+        status = path.stat()
+        if status.st_mtime_ns < time:
+            os.utime(path, ns=(status.st_atime_ns, time + rounded))
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:

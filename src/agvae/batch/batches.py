@@ -18,6 +18,7 @@ from agvae.batch.cluster import on_cluster
 from agvae.batch.inputs import Search
 from agvae.batch.plan import Job, Refused, check_pattern, planned
 from agvae.batch.processes import Death, in_processes
+from agvae.batch.remote import Remote, place_of
 from agvae.batch.work import FULL, Result, Work, skipped
 from agvae.conversion.from_agv import Decoding, decoding
 from agvae.conversion.kept import KINDS, kinds_of
@@ -48,7 +49,7 @@ class Batch:
         self,
         sources: Inputs,
         search: Search,
-        folder: Path,
+        folder: Path | Remote,
         pattern: str,
         work: Work,
         jobs: int,
@@ -76,7 +77,7 @@ class Batch:
 
         def to_do() -> Iterator[Job]:
             for job in jobs:
-                if job.target.parent not in folders:
+                if isinstance(job.target, Path) and job.target.parent not in folders:
                     folders.add(job.target.parent)
                     remove_leftovers(job.target.parent)
                 done = skipped(job, force=self._work.force)
@@ -142,8 +143,8 @@ def encode(
 
     Args:
         sources: files; folders, of which all pictures are taken that are no .agv files; patterns such as
-            "photos/**/*.png".
-        folder: for the targets; it is made if need be.
+            "photos/**/*.png"; URLs of all of these that fsspec knows.
+        folder: for the targets, also as a URL; it is made if need be.
         quality, target_size, target_bpp, target_psnr, lossless, model, thumbnail, exact: as `agvae.encode` takes them.
         tile_size: side of the tiles in pixels, a multiple of 64 up to 1024.
         metadata: the kinds to keep, of icc, exif, xmp, comment and dpi; or one of them, "all" or "none".
@@ -157,8 +158,9 @@ def encode(
         scheduler: instead of jobs, the address of a Dask scheduler whose workers see the same files, or a client of it.
 
     Raises:
-        ValueError: an option is outside its range.
+        ValueError: an option is outside its range, or fsspec knows no such URL.
         OSError: the folder cannot be made, or the model is not to be had.
+        ModuleNotFoundError: there is a URL, and no fsspec.
     """
     from agvae.api import check_flag, parse_rate, thumbnail_side
     from agvae.file.header import check_tile_size
@@ -264,7 +266,7 @@ def _batch(
 ) -> Batch:
     if isinstance(sources, str | os.PathLike):
         sources = [sources]
-    out = Path(folder)
+    sources, out = list(sources), place_of(folder)
     check_pattern(pattern)
     for option, value in (("jobs", jobs), ("threads", threads), ("max_pixels", conversion.max_pixels)):
         if value is not None and index(value) < 1:
@@ -273,10 +275,14 @@ def _batch(
     if scheduler is not None and jobs is not None:
         msg = "a cluster has its own processes: give only one of jobs and scheduler"
         raise ValueError(msg)
-    make_folder(out)
-    remove_leftovers(out)
-    if not os.access(out, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, "no file can be made in this folder", str(folder))
+    if preserve and any(isinstance(place_of(place), Remote) for place in (folder, *sources)):
+        msg = "times and permissions can be preserved of files here alone"
+        raise ValueError(msg)
+    if isinstance(out, Path):
+        make_folder(out)
+        remove_leftovers(out)
+        if not os.access(out, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "no file can be made in this folder", str(folder))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = jobs or max(1, min(cores, _memory() // _MEMORY))
     settings: dict[str, Any] = {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agvae.batch.plan import Job
 from agvae.batch.processes import Death
+from agvae.batch.remote import Remote
 from agvae.batch.work import Result, Work
 
 if TYPE_CHECKING:
@@ -91,7 +92,11 @@ def _streamed(client: Client, jobs: Iterator[Job], work: Work, alone: bool) -> I
 
 def _absolute(job: Job) -> Job:
     """A job whose files are found in any folder that a worker runs in."""
-    return Job(Path(os.path.abspath(job.source)), Path(os.path.abspath(job.target)))  # noqa: PTH100  # links stay
+    return Job(_fixed(job.source), _fixed(job.target))
+
+
+def _fixed(place: Path | Remote) -> Path | Remote:
+    return place if isinstance(place, Remote) else Path(os.path.abspath(place))  # noqa: PTH100  # links stay
 
 
 def _done(work: Work, jobs: Sequence[Job]) -> list[Result]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
+from agvae.batch.remote import Remote, place_of
 from agvae.conversion.reasons import text_of
 
 
@@ -23,7 +24,7 @@ class Source:
         error: why there is nothing to read, if that is known.
     """
 
-    path: Path
+    path: Path | Remote
     folder: PurePath
     error: str | None = None
 
@@ -39,7 +40,7 @@ class Search:
     """
 
     wanted: Callable[[PurePath], bool]
-    apart: Path
+    apart: Path | Remote
     left_out: Counter[str] = field(default_factory=Counter)
 
     def __call__(self, inputs: Iterable[str | os.PathLike[str]]) -> Iterator[Source]:
@@ -51,11 +52,33 @@ class Search:
         folders that they lie in from the first one on that the pattern leaves open.
         """
         for given in inputs:
-            text = os.fspath(given)
+            place = place_of(given)
+            if isinstance(place, Remote):
+                yield from self._remote(place)
+                continue
+            text = os.fspath(place)
             if not os.path.lexists(text) and glob.has_magic(text):
                 yield from self._matches(text)
             else:
                 yield from self._file_or_folder(Path(text), PurePath(), PurePath())
+
+    def _remote(self, place: Remote) -> Iterator[Source]:
+        try:
+            if not place.is_pattern and not place.is_folder():
+                yield Source(place, PurePath())
+                return
+            files = list(place.files())
+            for file, below in files:
+                if any(part.startswith(".") for part in (*below.parts, file.name)):
+                    self.left_out["hidden"] += 1
+                elif place.is_pattern or self.wanted(PurePath(file.name)):
+                    yield Source(file, below)
+                else:
+                    self.left_out[file.suffix or "without suffix"] += 1
+            if place.is_pattern and not files:
+                yield Source(place, PurePath(), "matches no file")
+        except (OSError, ValueError) as error:
+            yield Source(place, PurePath(), text_of(error).removeprefix(f"{place}: "))
 
     def _matches(self, pattern: str) -> Iterator[Source]:
         parts = Path(pattern).parts
@@ -133,7 +156,7 @@ class Search:
 
     def _is_apart(self, path: Path) -> bool:
         try:
-            return path.samefile(self.apart)
+            return isinstance(self.apart, Path) and path.samefile(self.apart)
         except OSError:
             return False
 

@@ -8,17 +8,20 @@ import hashlib
 import os
 from pathlib import Path
 
+from agvae.batch.remote import Remote, RemoteStatus
 from agvae.whole_file import ORIGIN
 
+Status = os.stat_result | RemoteStatus
 
-def remember(part: Path, source: Path, status: os.stat_result) -> None:
+
+def remember(part: Path, source: Path | Remote, status: Status) -> None:
     """Have a complete file say what it was made of; nothing happens where that cannot be kept."""
     if hasattr(os, "setxattr"):
         with contextlib.suppress(OSError):
             os.setxattr(part, ORIGIN, _said(part.stat().st_size, source, status))
 
 
-def is_current(target: Path, size: int, source: Path, status: os.stat_result) -> bool | None:
+def is_current(target: Path | Remote, size: int, source: Path | Remote, status: Status) -> bool | None:
     """Whether a target says that it was made of a source as this is now; None if it says nothing, or has changed since.
 
     Files of the same size and time are taken for the same, wherever they lie.
@@ -30,6 +33,8 @@ def is_current(target: Path, size: int, source: Path, status: os.stat_result) ->
     Raises:
         FileExistsError: it was made of another file.
     """
+    if isinstance(target, Remote):
+        return None
     try:
         said = os.getxattr(target, ORIGIN).split()
     except (AttributeError, OSError):
@@ -44,7 +49,8 @@ def is_current(target: Path, size: int, source: Path, status: os.stat_result) ->
     return False
 
 
-def _said(size: int, source: Path, status: os.stat_result) -> bytes:
+def _said(size: int, source: Path | Remote, status: Status) -> bytes:
     """Bytes of the target; bytes, time and hashed name of the source."""
-    name = hashlib.sha256(os.fsencode(os.path.realpath(source))).hexdigest()
+    place = source.url if isinstance(source, Remote) else os.path.realpath(source)
+    name = hashlib.sha256(os.fsencode(place)).hexdigest()
     return f"{size} {status.st_size} {status.st_mtime_ns} {name}".encode()

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from agvae.batch.inputs import Source
+from agvae.batch.remote import Remote
 
 _FIELD = re.compile(r"\{(\w*)\}")
 _FIELDS = ("stem", "name", "suffix")
@@ -23,16 +24,16 @@ _HINT = "name targets with {name}, which keeps the suffix, or give the folder th
 class Job:
     """A file to read and one to write."""
 
-    source: Path
-    target: Path
+    source: Path | Remote
+    target: Path | Remote
 
 
 @dataclass(frozen=True)
 class Refused:
     """A file that nothing is made of, and why."""
 
-    source: Path
-    target: Path | None
+    source: Path | Remote
+    target: Path | Remote | None
     reason: str
 
 
@@ -53,7 +54,7 @@ def check_pattern(pattern: str) -> str:
     return pattern
 
 
-def planned(sources: Iterable[Source], out: Path, pattern: str) -> tuple[list[Job], list[Refused]]:
+def planned(sources: Iterable[Source], out: Path | Remote, pattern: str) -> tuple[list[Job], list[Refused]]:
     """What is to be done, in the order of the sources, and what cannot be.
 
     Args:
@@ -62,18 +63,24 @@ def planned(sources: Iterable[Source], out: Path, pattern: str) -> tuple[list[Jo
     refused = list[Refused]()
     jobs = dict[tuple[str, str], Job]()
     real = cache(os.path.realpath)
-    same_name = _folded if _ignores_case(out) else str
+    same_name = _folded if isinstance(out, Path) and _ignores_case(out) else str
+
+    def place(file: Path | Remote) -> str:
+        if isinstance(file, Remote):
+            return file.url
+        found = os.path.join(real(file.parent), file.name)  # noqa: PTH118
+        return os.path.realpath(found) if os.path.islink(found) else found  # noqa: PTH114
+
     by_target = defaultdict[str, set[str]](set)
     for source in sources:
         if source.error is not None:
             refused.append(Refused(source.path, None, source.error))
             continue
+        if not source.path.name:
+            refused.append(Refused(source.path, None, "names no file"))
+            continue
         target = out / source.folder / _named(pattern, source.path)
-        read = os.path.join(real(source.path.parent), source.path.name)  # noqa: PTH118
-        read = os.path.realpath(read) if os.path.islink(read) else read  # noqa: PTH114
-        written = os.path.join(real(target.parent), target.name)  # noqa: PTH118
-        written = os.path.realpath(written) if os.path.islink(written) else written  # noqa: PTH114
-        key = same_name(read), same_name(written)
+        key = same_name(place(source.path)), same_name(place(target))
         jobs.setdefault(key, Job(source.path, target))
         by_target[key[1]].add(key[0])
     all_read = {read for read, _ in jobs}
@@ -92,7 +99,7 @@ def planned(sources: Iterable[Source], out: Path, pattern: str) -> tuple[list[Jo
     return good, refused
 
 
-def _named(pattern: str, source: Path) -> str:
+def _named(pattern: str, source: Path | Remote) -> str:
     values = {"stem": source.stem, "name": source.name, "suffix": source.suffix}
     return _FIELD.sub(lambda found: values[found[1]], pattern)
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from agvae.batch.origin import is_current, remember
+from agvae.batch.origin import Status, is_current, remember
 from agvae.batch.plan import Job
+from agvae.batch.remote import Remote
 from agvae.conversion.reasons import about, text_of
 from agvae.images import check_regular, is_image_name
 from agvae.settings import options
@@ -44,8 +45,8 @@ class Result:
         memory: whether it failed for want of memory.
     """
 
-    source: Path
-    target: Path | None
+    source: Path | Remote
+    target: Path | Remote | None
     status: Literal["done", "skipped", "failed"]
     bytes_before: int | None = None
     bytes_after: int | None = None
@@ -124,20 +125,20 @@ class Work:
 
     def _done(self, job: Job) -> Result:
         with about(job.source):
-            check_regular(job.source)
+            if isinstance(job.source, Path):
+                check_regular(job.source)
             before = job.source.stat()
         with about(job.target):
             there = _status(job.target)
             if not self.force and _is_done(job, there, before):
                 return _skipped(job, before)
             replaced = self._may_replace(there, before)
-            if job.target.parent.exists():
+            if isinstance(job.target, Path) and job.target.parent.exists():
                 check_target(job.target)
         data, lost, bpp = self._converted(job)
         with about(job.target):
-            make_folder(job.target.parent)
             try:
-                lost += self._write(job, data, before, replaced)
+                lost += self._written(job, data, before, replaced)
             except FileExistsError:
                 if _is_done(job, _status(job.target), before):  # by someone else, meanwhile
                     return _skipped(job, before)
@@ -157,22 +158,29 @@ class Work:
         from agvae.file.info import read_info
 
         with about(job.source):
+            source = job.source.read() if isinstance(job.source, Remote) else job.source
             if isinstance(self.conversion, Encoding):
-                data, lost = encoded(job.source, self.conversion)
+                data, lost = encoded(source, self.conversion)
                 return data, lost, read_info(data)["bpp"]
-            picture, bpp = taken(job.source, self.conversion), read_info(job.source)["bpp"]
+            picture, bpp = taken(source, self.conversion), read_info(source)["bpp"]
         with about(job.target):
             found = decoded(picture, self.conversion)
         return found.data, found.lost, bpp
 
-    def _write(self, job: Job, data: bytes, before: os.stat_result, replaced: bool) -> list[str]:
+    def _written(self, job: Job, data: bytes, before: Status, replaced: bool) -> list[str]:
+        """Write a target; a sentence about what happened to its source meanwhile."""
         lost = list[str]()
+        if isinstance(job.target, Remote):
+            job.target.write(data)
+            return lost
 
         def finish(part: Path) -> None:
-            if self.preserve:
+            if self.preserve and isinstance(before, os.stat_result):
                 take_after(part, before)
-            not_before(part, before)
+            not_before(part, before.st_mtime_ns)
             remember(part, job.source, before)
+            if isinstance(job.source, Remote) or not isinstance(before, os.stat_result):
+                return
             try:
                 after = job.source.stat()
             except FileNotFoundError:
@@ -182,11 +190,12 @@ class Work:
                 msg = f"{job.source}: changed while it was read"
                 raise ValueError(msg)
 
+        make_folder(job.target.parent)
         with whole_file(job.target, replace=replaced, private=self.preserve, finish=finish) as file:
             file.write(data)
         return lost
 
-    def _may_replace(self, there: os.stat_result | None, source: os.stat_result) -> bool:
+    def _may_replace(self, there: Status | None, source: Status) -> bool:
         """Whether what is at the target may go: an .agv file older than its source is what that was before.
 
         Of other formats, such a file may well be the original that the .agv file was made of.
@@ -207,7 +216,7 @@ class Work:
 
 def skipped(job: Job, *, force: bool) -> Result | None:
     """The result of a job that need not be done; None if it must be, or if that is not known."""
-    if force:
+    if force or isinstance(job.source, Remote) or isinstance(job.target, Remote):
         return None
     try:
         source, there = job.source.stat(), job.target.stat()
@@ -217,14 +226,14 @@ def skipped(job: Job, *, force: bool) -> Result | None:
         return None
 
 
-def _status(path: Path) -> os.stat_result | None:
+def _status(path: Path | Remote) -> Status | None:
     try:
-        return path.stat()
+        return path.stat(newest=True) if isinstance(path, Remote) else path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def _is_done(job: Job, there: os.stat_result | None, source: os.stat_result) -> bool:
+def _is_done(job: Job, there: Status | None, source: Status) -> bool:
     """Whether a target is what its source gives: by what it says, else if it is whole and not older.
 
     Raises:
@@ -238,13 +247,15 @@ def _is_done(job: Job, there: os.stat_result | None, source: os.stat_result) -> 
     return there.st_mtime_ns >= source.st_mtime_ns and _is_whole(job.target)
 
 
-def _is_whole(path: Path) -> bool:
+def _is_whole(path: Path | Remote) -> bool:
     """Whether a file has all that its header speaks of; a crash may leave an empty one, or one that is cut."""
     from PIL import Image, ImageSequence
 
     from agvae.container import Reader
 
     try:
+        if isinstance(path, Remote):  # it was written whole
+            return path.stat().st_size != 0
         if path.suffix.lower() == ".agv":
             with path.open("rb") as file:
                 return Reader(file).end <= file.seek(0, os.SEEK_END)
@@ -260,7 +271,7 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def _skipped(job: Job, source: os.stat_result) -> Result:
+def _skipped(job: Job, source: Status) -> Result:
     return Result(job.source, job.target, "skipped", source.st_size, job.target.stat().st_size)
 
 

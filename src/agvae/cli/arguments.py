@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+from agvae.addresses import is_url
+
 
 def quality(text: str) -> float:
     from agvae.quality import parse_quality
@@ -42,6 +44,11 @@ def folder(text: str) -> Path:
         msg = "the name of a folder is needed"
         raise argparse.ArgumentTypeError(msg)
     return Path(text)
+
+
+def folder_or_url(text: str) -> Path | str:
+    """The type of an argument that names a folder, here or elsewhere."""
+    return text if is_url(text) else folder(text)
 
 
 def positive(text: str) -> int:

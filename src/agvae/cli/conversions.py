@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from agvae.cli.arguments import STANDARD, file_or_standard, folder, positive
+from agvae.addresses import is_url
+from agvae.cli.arguments import STANDARD, file_or_standard, folder_or_url, positive
 from agvae.cli.telling import check_paths, say
 from agvae.settings import options
 from agvae.whole_file import append_whole, is_stream, take_after, whole_file
@@ -39,15 +40,15 @@ def add_paths(
         nargs="+",
         metavar="IN OUT",
         help=f"{read}, and {written}; - is standard input or output. With --out any number of IN: files, folders with "
-        f"all that they hold, and patterns such as '{pattern}'",
+        f"all that they hold, patterns such as '{pattern}', and URLs of these",
     )
     many = parser.add_argument_group("many files")
     many.add_argument(
         "-o",
         "--out",
-        type=folder,
+        type=folder_or_url,
         metavar="DIR",
-        help="folder for what is made of each IN, which keeps the folders below IN; it is made if need be",
+        help="folder or URL for what is made of each IN, which keeps the folders below IN; it is made if need be",
     )
     many.add_argument(
         "--name",
@@ -135,6 +136,8 @@ def check_usage(args: argparse.Namespace) -> None:
         args.usage_error("the following arguments are required: OUT, or --out DIR")
     if len(args.paths) > 2:
         args.usage_error(f"one IN and one OUT are needed, not {len(args.paths)} files; many files need --out DIR")
+    if any(map(is_url, args.paths)):
+        args.usage_error("URLs need --out DIR, which may be a folder here or a URL")
     if Path(args.paths[0]).is_dir():
         args.usage_error(f"{args.paths[0]} is a folder, whose files need --out DIR")
     try:

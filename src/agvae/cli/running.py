@@ -39,6 +39,7 @@ _COMMANDS = {
 """Each is the module `agvae.cli.cmd_NAME`, with `add_arguments(parser)` and `run(args) -> status`."""
 _EXTRAS = {
     "distributed": "dask",
+    "fsspec": "remote",
     "scipy": "eval",
     "matplotlib": "eval",
     "compressai": "train",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 
 
 def text_of(error: BaseException) -> str:
@@ -15,7 +14,7 @@ def text_of(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def about(path: str | Path) -> Iterator[None]:
+def about(path: object) -> Iterator[None]:
     """Have errors say which file they are about."""
     try:
         yield
