@@ -83,6 +83,14 @@ def strict(session: nox.Session) -> None:
 
 
 @nox.session(tags=["plain"])
+def notebook(session: nox.Session) -> None:
+    """The notebook among the examples."""
+    borrow(session, "tests")
+    session.install("ipykernel", "nbclient")
+    session.run("jupyter", "execute", "examples/first_steps.ipynb")
+
+
+@nox.session(tags=["plain"])
 def fuzz(session: nox.Session) -> None:
     """Some seconds of each target, so that they stay fit for the hours of .ci/fuzz."""
     borrow(session, "tests")

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from agvae.comparison import compare
     from agvae.container import Metadata
+    from agvae.conversion.originals import metadata_of
     from agvae.file.info import read_info, read_metadata
 
     __version__: str
@@ -54,6 +55,7 @@ __all__ = [
     "encode",
     "encode_batch",
     "encode_iter",
+    "metadata_of",
     "options",
     "read_info",
     "read_metadata",
@@ -78,6 +80,11 @@ def __getattr__(name: str) -> Any:
         return getattr(info, name)
     if name == "batch":
         return importlib.import_module("agvae.batch")
+    if name == "metadata_of":
+        with loading():
+            from agvae.conversion.originals import metadata_of
+
+        return metadata_of
     if name == "compare":
         with loading():
             from agvae.comparison import compare

@@ -31,7 +31,20 @@ _HELD_TEXT = ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type ic
 """Keys of text in PNG files that Pillow has in `info` under names that are kept."""
 
 
-def metadata_of(image: Image.Image) -> dict[str, Any]:
+def metadata_of(image: Image.Image) -> Metadata:
+    """Colour profile, Exif data, XMP, comment and resolution of a Pillow image, for `agvae.encode`.
+
+    Exif data of a TIFF file are those of its tags that do not say how its pixels lie in it.
+
+    Raises:
+        OSError: the image cannot be read.
+        ValueError: something has more than 64 MiB.
+    """
+    image.load()  # some formats have them behind the pixels
+    return Metadata(**options_of(image))
+
+
+def options_of(image: Image.Image) -> dict[str, Any]:
     """Colour profile, Exif data, XMP, comment and resolution of a loaded image, as options of `Image.save`."""
     found: dict[str, Any] = {}
     for name in ("icc_profile", "exif", "xmp", "comment"):

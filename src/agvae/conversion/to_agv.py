@@ -20,7 +20,7 @@ from agvae.conversion.originals import (
     colours_lost,
     has_still,
     metadata_lost,
-    metadata_of,
+    options_of,
     parts_lost,
     plays_of_gif,
 )
@@ -81,7 +81,7 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
             shape["loop"] = plays_of_gif(image)
         image.load()
         lost += metadata_lost(image) + [NO_ARRAYS] * arrays
-        found = metadata_of(image)
+        found = options_of(image)
         info, more = kept(found, options.metadata, place=options.place)
         first, others, turn = image, list[Image.Image](), orientation_of(info) != orientation_of(found)
         if turn or has_still(image) or image.mode == "I":
