@@ -54,7 +54,7 @@ def without_registration(program: str) -> str:
 def test_every_recipe_is_tested() -> None:
     tests = Path(__file__).read_text(encoding="utf-8")
     headings = re.findall(r"^## (.*)$", DOCUMENT, re.MULTILINE)
-    assert len(headings) == 6
+    assert len(headings) == 8
     assert [heading for heading in headings if f'"{heading}"' not in tests] == []
 
 
@@ -74,6 +74,19 @@ def test_imageio(folder: Path) -> None:
 def test_scikit_image(folder: Path) -> None:
     (program,) = blocks("scikit-image")
     assert run(program, folder) == "uint8 (32, 48, 3) (32, 48, 3)\n"
+
+
+def test_matplotlib(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (program,) = blocks("matplotlib")
+    assert run(program, folder) == "(300, 400, 3)\n"
+    with Image.open(folder / "chart.agv") as im:
+        assert im.format == "AGV"
+
+
+def test_notebooks(folder: Path) -> None:
+    (program,) = blocks("Notebooks")
+    assert run(program, folder) == "b'PNG' ['AGV', 'WebP', 'JPEG'] <iframe\n"
 
 
 def test_dask(folder: Path) -> None:

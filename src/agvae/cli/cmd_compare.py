@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", type=file, nargs="+", metavar="PICTURE", help="a picture that Pillow reads")
+    parser.add_argument("paths", nargs="+", metavar="PICTURE", help="a picture that Pillow reads")
     parser.add_argument(
         "-o", "--output", type=file, required=True, metavar="PAGE", help="the HTML file to write, which holds all"
     )
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from agvae.comparison import write_page
 
+    args.paths = list(map(Path, args.paths))
     check_free_target(args.output, args.force)
     for path in args.paths:
         if args.output.exists() and path.exists() and path.samefile(args.output):
@@ -68,7 +69,7 @@ def _compared(args: argparse.Namespace, failed: list[str]) -> Iterator[Compariso
         for path in bar:
             try:
                 with about(path):
-                    compared = agvae.compare(Path(path), **options, progress=bar.set_postfix_str)
+                    compared = agvae.compare(path, **options, progress=bar.set_postfix_str)
             except user_errors() as error:
                 failed.append(text_of(error))
                 if len(failed) == len(args.paths):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from agvae.boxes import Box
 from agvae.conversion.originals import bits_of
@@ -20,7 +20,7 @@ from agvae.pages import printable
 
 SIDES = (1600, 1200)
 """Longer and shorter side of what is compared of a larger picture, unless a box is given."""
-MAX_PIXELS = 16_000_000
+MAX_PIXELS = 4_000_000
 """Of a box: measuring takes 500 bytes for each."""
 _PLAIN = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa")
 _SPACES = {"L": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}
@@ -63,26 +63,32 @@ def read_subject(
         with opened(Path(source)) as image:
             weight = f", {image.format} of {Path(source).stat().st_size:,} bytes"
             return _subject(image, name or Path(source).name, weight, box, reduce=reduce)
-    image = source if isinstance(source, Image.Image) else Image.fromarray(np.asarray(source))
+    image = source if isinstance(source, Image.Image) else _of_array(np.asarray(source))
     return _subject(image, name or "Picture", "", box, reduce=reduce)
 
 
+def _of_array(array: NDArray[Any]) -> Image.Image:
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)
+
+
 def _subject(image: Image.Image, name: str, weight: str, box: Sequence[int] | None, *, reduce: bool) -> Subject:
-    notes = []
-    frames, bits = getattr(image, "n_frames", 1), bits_of(image)
-    if frames > 1:
-        notes.append(f"Shown is frame {image.tell() + 1} of {frames}.")
-    upright = image
-    with contextlib.suppress(Exception):  # of an orientation that cannot be read
+    frames, bits, profile = getattr(image, "n_frames", 1), bits_of(image), image.info.get("icc_profile")
+    notes = [f"Shown is frame {image.tell() + 1} of {frames}."] if frames > 1 else []
+    image.load()
+    upright, turned = image, 1
+    with contextlib.suppress(Exception):  # Exif data that cannot be read
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+    if turned != 1:
         upright = ImageOps.exif_transpose(image)
-    pixels, note = _eight_bits(upright, bits)
-    notes += note
-    facts = f"{pixels.width} x {pixels.height} pixels{weight}"
-    part, note = _part(pixels, box, reduce=reduce)
-    notes += note
-    profile = image.info.get("icc_profile")
-    fits = isinstance(profile, bytes) and profile[16:20] == _SPACES[part.mode] and image.mode != "CMYK"
-    return Subject(printable(name), part, profile if fits else None, facts, notes)
+    facts = f"{upright.width} x {upright.height} pixels{weight}"
+    if reduce:
+        pixels, changed = _eight_bits(upright, bits)
+        pixels, told = _reduced(pixels)
+    else:
+        part, told = _part(upright, box)
+        pixels, changed = _eight_bits(part, bits)
+    fits = isinstance(profile, bytes) and profile[16:20] == _SPACES[pixels.mode]
+    return Subject(printable(name), pixels, profile if fits else None, facts, [*notes, *changed, *told])
 
 
 def _eight_bits(image: Image.Image, bits: int) -> tuple[Image.Image, list[str]]:
@@ -96,13 +102,15 @@ def _eight_bits(image: Image.Image, bits: int) -> tuple[Image.Image, list[str]]:
     if image.mode not in _PLAIN:
         notes.append(f"Its mode {image.mode} is compared as RGB.")
     grey = image.mode in ("1", "L", "LA", "La")
+    if image.mode == "La":
+        image = image.convert("LA")  # Pillow converts it to nothing else
     if image.has_transparency_data and np.asarray(rgba := image.convert("RGBA"))[..., 3].min() < 255:
         return _bare(rgba), [*notes, "What is transparent is measured on white."]
     return _bare(image.convert("L" if grey else "RGB")), notes
 
 
-def _part(image: Image.Image, box: Sequence[int] | None, *, reduce: bool) -> tuple[Image.Image, list[str]]:
-    """What is compared of an image, and what is said of that."""
+def _part(image: Image.Image, box: Sequence[int] | None) -> tuple[Image.Image, list[str]]:
+    """The part of an image that is compared, and what is said of that."""
     if box is not None:
         part = Box(*box)
         if not (0 <= part.left < part.right <= image.width and 0 <= part.top < part.bottom <= image.height):
@@ -112,19 +120,27 @@ def _part(image: Image.Image, box: Sequence[int] | None, *, reduce: bool) -> tup
             msg = f"box {tuple(box)} has more than {MAX_PIXELS} pixels"
             raise ValueError(msg)
         return image.crop(part), [_told(part, "a part")]
-    long, short = SIDES
-    sides = (long, short) if image.width >= image.height else (short, long)
-    if image.width <= sides[0] and image.height <= sides[1]:
+    width, height = map(min, image.size, _limits(image))
+    if (width, height) == image.size:
         return image, []
-    if reduce:
-        smaller = image.copy()
-        smaller.thumbnail(sides, Image.Resampling.LANCZOS)
-        size = f"{smaller.width} x {smaller.height}"
-        return smaller, [f"Compared is the picture reduced to {size} pixels; all numbers are of that."]
-    width, height = min(image.width, sides[0]), min(image.height, sides[1])
     left, top = (image.width - width) // 2, (image.height - height) // 2
     middle = Box(left, top, left + width, top + height)
     return image.crop(middle), [_told(middle, "the middle")]
+
+
+def _reduced(image: Image.Image) -> tuple[Image.Image, list[str]]:
+    """An image as a whole, but no larger than one can look at, and what is said of that."""
+    smaller = image.copy()
+    smaller.thumbnail(_limits(image), Image.Resampling.LANCZOS)
+    if smaller.size == image.size:
+        return image, []
+    size = f"{smaller.width} x {smaller.height}"
+    return smaller, [f"Compared is the picture reduced to {size} pixels; all numbers are of that."]
+
+
+def _limits(image: Image.Image) -> tuple[int, int]:
+    long, short = SIDES
+    return (long, short) if image.width >= image.height else (short, long)
 
 
 def _told(box: Box, what: str) -> str:
