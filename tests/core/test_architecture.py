@@ -17,8 +17,8 @@ import agvae
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(agvae.__file__).parents[1]
 GROUND = {
-    *("addresses", "boxes", "errors", "images", "lazy", "metrics", "progress", "quality", "runtime"),
-    *("settings", "shortage", "streams", "whole_file"),
+    *("addresses", "boxes", "errors", "images", "lazy", "metrics", "processors", "progress"),
+    *("quality", "runtime", "settings", "shortage", "streams", "whole_file"),
 }
 ROOMS = [
     GROUND,

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 import agvae
 from agvae import weights
+from agvae.coding import memory
 from agvae.coding.choice import EncodedImage, encode_images
 from agvae.coding.engine import Latents, Model
 from agvae.coding.loaded import forget_models, load_model
@@ -446,13 +447,13 @@ def test_other_errors_are_not_taken_for_lack_of_memory(tiny_weights: Path, monke
 
 
 def test_threads_of_a_call(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The option holds within calls only, also when several of them overlap."""
+    """Work on bands, within calls only, also when several of them overlap; operators divide nothing among threads."""
     seen = set()
     model = load_model()
     analyse = model.analyse
 
     def noting(*arguments: Any) -> torch.Tensor:
-        seen.add(torch.get_num_threads())
+        seen.add((bands.threads(), torch.get_num_threads()))
         return analyse(*arguments)
 
     monkeypatch.setattr(model, "analyse", noting)
@@ -461,8 +462,41 @@ def test_threads_of_a_call(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda seed: encode(picture(64, 64, seed), 0), range(12)))
         assert set(pool.map(lambda _: torch.get_num_threads(), range(12))) == {before}
-    assert seen == {before + 2}
-    assert torch.get_num_threads() == before
+    assert seen == {(before + 2, 1)}
+    assert (bands.threads(), torch.get_num_threads()) == (before, before)
+
+
+def test_threads_by_default(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's number, but not more than may run at once."""
+    seen = []
+    model = load_model()
+    analyse = model.analyse
+
+    def noting(*arguments: Any) -> torch.Tensor:
+        seen.append(bands.threads())
+        return analyse(*arguments)
+
+    monkeypatch.setattr(model, "analyse", noting)
+    monkeypatch.delenv("AGVAE_THREADS", raising=False)
+    for allowed, count in ((1, 1), (2, 2), (64, 3)):
+        monkeypatch.setattr(memory, "processors", lambda allowed=allowed: allowed)
+        with bands.kernel_threads(3):
+            encode(picture(32, 32), 0)
+        assert seen.pop() == count
+
+
+def test_types_without_bands_divide_their_operators(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_model()
+    synthesise, seen = model.synthesise, []
+
+    def noting(*arguments: Any) -> torch.Tensor:
+        seen.append(torch.get_num_threads())
+        return synthesise(*arguments)
+
+    monkeypatch.setattr(model, "synthesise", noting)
+    with agvae.options.using(dtype="bfloat16", threads=3):
+        agvae.decode(agvae.encode(picture(32, 32)))
+    assert seen == [3]
 
 
 def test_new_threads_have_the_number_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,12 +110,20 @@ if __name__ == "__main__":
 def test_fork(tiny_weights: Path, folder: Path) -> None:
     """Before the codec was used, after that, from a thread, and by a child."""
     code = """
+import agvae
+from agvae.networks import bands
 path = FOLDER / "0.agv"
 before = in_child(lambda: both(path))
 expected = repr(both(path))
 assert before == expected, before
 assert in_child(lambda: both(path)) == expected
 assert in_child(lambda: in_child(lambda: both(path))) == repr(expected)
+
+def with_a_helper():
+    with agvae.options.using(threads=2):
+        return both(FOLDER / "large.agv"), bands._helpers
+
+assert in_child(with_a_helper) == repr((both(FOLDER / "large.agv"), 1))
 
 busy = threading.Thread(target=lambda: [both(path) for _ in range(50)])
 busy.start()

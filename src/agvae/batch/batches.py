@@ -25,6 +25,7 @@ from agvae.conversion.kept import KINDS, kinds_of
 from agvae.conversion.targets import format_of
 from agvae.conversion.to_agv import Encoding
 from agvae.images import is_image_name, register_readers
+from agvae.processors import processors
 from agvae.settings import options
 from agvae.whole_file import make_folder, remove_leftovers
 
@@ -283,7 +284,7 @@ def _batch(
         remove_leftovers(out)
         if not os.access(out, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "no file can be made in this folder", str(folder))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = processors()
     count = jobs or max(1, min(cores, _memory() // _MEMORY))
     settings: dict[str, Any] = {
         option: getattr(options, option) for option in ("device", "dtype", "weights", "offline")

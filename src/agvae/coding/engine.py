@@ -133,6 +133,12 @@ class Model:
         )
 
     @property
+    def in_bands(self) -> bool:
+        """Whether all that takes time is worked on in bands (`agvae.networks.bands`)."""
+        plain = self.device.type == "cpu" and self.exact_type == torch.float32 and options.dtype == "float32"
+        return plain and type(self.network.config) is ModelConfig
+
+    @property
     def digest(self) -> bytes:
         """What files store of the weights' SHA-256: its first 8 bytes."""
         return bytes.fromhex(self.sha256)[:8]

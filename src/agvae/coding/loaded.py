@@ -7,6 +7,7 @@ import threading
 from agvae import weights
 from agvae.coding.engine import Model
 from agvae.file.header import Header
+from agvae.networks.bands import kernel_threads
 from agvae.runtime import after_fork, at_work
 from agvae.settings import options
 
@@ -45,7 +46,7 @@ def load_model(name: str | None = None, device: str | None = None, digest: bytes
             same = (m for k, m in list(_models.items()) if (m.name, m.sha256, k[2]) == (key[0], sha256, key[2]))
             model = next(same, None)
             if model is None:
-                with at_work():
+                with at_work(), kernel_threads(1):
                     model = Model(path, key[0], key[2])
             model = _models.setdefault(key, model)
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import NamedTuple, TypeVar
 
@@ -13,7 +13,8 @@ import torch
 from agvae.coding.engine import Model
 from agvae.coding.loaded import load_model
 from agvae.file.header import MAX_TILE_SIZE
-from agvae.networks.bands import kernel_threads
+from agvae.networks import bands
+from agvae.processors import processors
 from agvae.runtime import at_work
 from agvae.settings import options
 from agvae.shortage import is_shortage
@@ -44,7 +45,7 @@ class Attempt:
     def __enter__(self) -> None:
         with self._held:
             self._held.enter_context(at_work())
-            self._held.enter_context(_threads())
+            self._held.enter_context(_threads(self.model))
             self._held = self._held.pop_all()
 
     def __exit__(
@@ -110,7 +111,7 @@ def _device_type(model: Model) -> str:
     return model.device.type
 
 
-def _threads() -> AbstractContextManager[None]:
-    """Work with the threads of `agvae.options`."""
-    wanted = options.threads
-    return nullcontext() if wanted is None else kernel_threads(wanted)
+def _threads(model: Model) -> AbstractContextManager[None]:
+    """Work with the threads of `agvae.options`, by default with as many as PyTorch is set to and may run at once."""
+    count = options.threads or min(bands.threads(), processors())
+    return bands.team(count) if model.in_bands else bands.kernel_threads(count)

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TypeAlias
 
 import torch
@@ -22,8 +22,6 @@ from agvae.progress import checkpoint
 from agvae.runtime import after_fork, helping
 
 ROWS = 16
-PATIENCE = 1.0
-"""Seconds after which the caller works on its bands itself, be the helpers busy or gone."""
 
 _Work: TypeAlias = Callable[[slice, int, int], None]
 
@@ -46,18 +44,17 @@ def each_band(work: _Work, batch: int, height: int) -> None:
     Whatever ends it early, in any thread and at any place, leaves the next call to work as ever.
     """
     checkpoint()
-    layer = _Layer(work, batch, height)
-    threads = torch.get_num_threads()
-    if threads == 1:
-        while layer.left:
-            checkpoint()
-            layer.work_on(layer.left.popleft())
+    if _team() is None:
+        with team(torch.get_num_threads()):
+            each_band(work, batch, height)
         return
-    count = len(layer.left)
+    layer = _Layer(work, batch, height)
+    left = len(layer.left)
+    _invite(layer, min(threads(), left) - 1)
     try:
-        helped = _invite(layer, min(threads, count))
-        for _ in range(count):
-            layer.wait_for_one(PATIENCE if helped else 0)
+        left -= layer.work_on_all()
+        for _ in range(left):
+            layer.wait_for_one()
     finally:
         layer.left.clear()  # what helpers are at they finish, which nobody waits for but the end of the process
 
@@ -103,8 +100,21 @@ class _Layer:
         finally:
             _inside.band = False
 
+    def work_on_all(self) -> int:
+        """Work on bands until none is left; the number of those done here."""
+        done = 0
+        while self.left:
+            checkpoint()
+            try:
+                band = self.left.popleft()
+            except IndexError:  # a helper was faster
+                break
+            self.work_on(band)
+            done += 1
+        return done
+
     def help(self) -> None:
-        """Work on bands until none is left."""
+        """`work_on` bands for a thread that waits for each."""
         while True:
             try:
                 band = self.left.popleft()
@@ -116,29 +126,47 @@ class _Layer:
             except BaseException as error:  # the caller's, who raises it
                 self._ended.put(error)
 
-    def wait_for_one(self, patience: float) -> None:
-        """Wait for the end of a band, and raise what it raised."""
-        while True:
-            try:
-                error = self._ended.get(timeout=patience)
-            except Empty:
-                patience = PATIENCE
-                with kernel_threads(1):
-                    self.help()
-            else:
-                if error is not None:
-                    raise error
-                return
+    def wait_for_one(self) -> None:
+        """Wait for the end of a band of a helper, and raise what it raised."""
+        error = self._ended.get()
+        if error is not None:
+            raise error
+
+
+@contextmanager
+def team(count: int) -> Iterator[None]:
+    """Bands of this thread's calls are worked on by so many threads, this one among them; its operators use one.
+
+    Operators divide their work among threads that wait for each other by spinning, which on a busy machine takes most
+    of the time; those that work on bands sleep while there is nothing to do.
+    """
+    before = _team()
+    try:
+        _own.team = count
+        with kernel_threads(1):
+            yield
+    finally:
+        _own.team = before
+
+
+def threads() -> int:
+    """How many work for this thread."""
+    return _team() or torch.get_num_threads()
+
+
+def _team() -> int | None:
+    found: int | None = getattr(_own, "team", None)
+    return found
 
 
 @contextmanager
 def kernel_threads(count: int) -> Iterator[None]:
-    """Operators that this thread calls use so many threads; in a forked child, whose parent has them, one."""
+    """Operators that this thread calls use so many threads; in a forked child, whose parent has them, no more."""
     with _settled():
         before = torch.get_num_threads()  # in a thread that never asked, the number that was set last anywhere
         outer = _elsewhere()
-        if count == before or _forked:
-            count = before
+        if _forked:
+            count = min(count, before)
     try:
         if count != before:
             _own.elsewhere = outer
@@ -198,8 +226,8 @@ _helpers = 0
 _forked = False
 
 
-def _invite(layer: _Layer, count: int) -> bool:
-    """Ask so many helpers to work on a layer, or as many as can be started; whether there is any.
+def _invite(layer: _Layer, count: int) -> None:
+    """Ask so many helpers to work on a layer, or as many as can be started.
 
     They are daemons, not an executor, which stops at exit before other threads have ended, and started by the one call
     that is done or not done whatever interrupts it.
@@ -214,7 +242,6 @@ def _invite(layer: _Layer, count: int) -> bool:
             settled.acquire(timeout=_SETTLING)
     for _ in range(min(count, _helpers)):
         _invitations.put(layer)
-    return _helpers > 0
 
 
 def _serve(invitations: SimpleQueue[_Layer], elsewhere: int, settled: _thread.LockType) -> None:

@@ -6,10 +6,9 @@ one, the whole slice, is what a file will hold.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ import numpy as np
 import agvae
 from agvae.boxes import Box
 from agvae.file.chunks import OVERHEAD
+from agvae.processors import processors
 from agvae.progress import watched
 from napari_agvae.loading import import_codec, is_imported, load_codec
 from napari_agvae.preferences import VALUES
@@ -254,17 +254,9 @@ def load(model: str | None, status: Callable[[str], None]) -> None:
             status("")
 
 
-@contextmanager
-def few_threads() -> Iterator[None]:
+def few_threads() -> AbstractContextManager[None]:
     """Leave a core to the event loop, unless `agvae.options.threads` says what to do."""
     import torch
 
-    if agvae.options.threads is not None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, min(before, (os.cpu_count() or 2) - 1)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    few = max(1, min(torch.get_num_threads(), processors() - 1))
+    return agvae.options.using(threads=agvae.options.threads or few)
