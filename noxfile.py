@@ -22,6 +22,8 @@ ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")["project"]
 TORCH = "torch==2.13.0"
 """A version by number, so that pip takes the build for CPUs where its address is given and there is one."""
+TORCHVISION = "torchvision==0.28.0"
+"""Of that version; where torch is the build for CPUs, and this is not, its recipe is skipped."""
 PACKAGES = {
     "tests": (TORCH, "-e", ".[test]"),
     "napari": (TORCH, "-e", ".[napari,test]", "napari[pyqt6]", "pytest-qt"),
@@ -99,6 +101,16 @@ def fuzz(session: nox.Session) -> None:
     except nox.command.CommandFailed:
         session.skip("there is no build of atheris for this Python")
     session.run(".ci/fuzz", "5", str(Path(session.create_tmp(), "corpus")), "python", external=True)
+
+
+@nox.session(tags=["plain"])
+def recipes(session: nox.Session) -> None:
+    """The recipes for libraries that no other test needs."""
+    borrow(session, "tests")
+    session.install("datasets", "fastapi", "gunicorn>=24", "webdataset")
+    session.install("--no-deps", TORCHVISION)
+    names = "image_folder or webdataset or hugging_face or gunicorn"
+    session.run("python", "-m", "pytest", "tests/pillow/test_recipes.py", "-k", names)
 
 
 @nox.session(tags=["plain"])

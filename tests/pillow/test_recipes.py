@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 import pillow_agvae  # noqa: F401
 from tests.support.helpers import picture
@@ -27,6 +32,7 @@ def blocks(heading: str, language: str = "python") -> list[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     Image.fromarray(picture(48, 32)).save(tmp_path / "photo.png")
+    Image.fromarray(picture(150, 100)).save(tmp_path / "large.agv", tile_size=64)
     (tmp_path / "photos").mkdir()
     for number in range(COUNT):
         Image.fromarray(picture(48, 32, number)).save(tmp_path / "photos" / f"{number}.agv")
@@ -37,12 +43,15 @@ def run(program: str, folder: Path, *command: str) -> str:
     """What a program prints; with `command`, the interpreter gets that instead."""
     path = folder / "program.py"
     path.write_text(program, encoding="utf-8")
-    environment = {**os.environ, "AGVAE_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))
     arguments = [sys.executable, *(command or (path.name,))]
-    result = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)
+    result = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=300, env=environment())
     assert result.returncode == 0, result.stderr
     return result.stdout
+
+
+def environment() -> dict[str, str]:
+    path = os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))
+    return {**os.environ, "AGVAE_DEVICE": "cpu", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
 
 
 def without_registration(program: str) -> str:
@@ -54,7 +63,7 @@ def without_registration(program: str) -> str:
 def test_every_recipe_is_tested() -> None:
     tests = Path(__file__).read_text(encoding="utf-8")
     headings = re.findall(r"^## (.*)$", DOCUMENT, re.MULTILINE)
-    assert len(headings) == 8
+    assert len(headings) == 13
     assert [heading for heading in headings if f'"{heading}"' not in tests] == []
 
 
@@ -62,6 +71,89 @@ def test_dataloader(folder: Path) -> None:
     (program,) = blocks("PyTorch DataLoader")
     lines = run(program, folder).splitlines()
     assert lines == [f"{method} torch.uint8 (2, 3, 32, 48)" for method in ("fork", "spawn") for _ in range(COUNT // 2)]
+
+
+def needed(*modules: str) -> None:
+    """Skip a test if one of these is not there, or does not fit the others; nox -s recipes has them."""
+    for module in modules:
+        done = subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"{module}: {done.stderr.strip().splitlines()[-1]}")
+
+
+def test_image_folder(folder: Path) -> None:
+    needed("torchvision")
+    (program,) = blocks("torchvision ImageFolder")
+    assert run(program, folder) == "torch.uint8 (3, 32, 32) photos\n"
+
+
+def test_webdataset(folder: Path) -> None:
+    needed("webdataset")
+    (program,) = blocks("WebDataset")
+    assert run(program, folder).splitlines() == ["uint8 (32, 48, 3) 7"] * COUNT
+
+
+def test_hugging_face(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed("datasets")
+    monkeypatch.setenv("HF_HOME", str(folder / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (program,) = blocks("Hugging Face datasets")
+    lines = run(program, folder).splitlines()
+    assert lines == ["(48, 32)"] + ["uint8 (2, 32, 48, 3)"] * (COUNT // 2)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="gunicorn is for POSIX")
+def test_gunicorn(folder: Path) -> None:
+    needed("fastapi", "gunicorn.workers.gasgi")
+    (program,), (command,) = blocks("FastAPI under gunicorn"), blocks("FastAPI under gunicorn", "sh")
+    (folder / "app.py").write_text(program, encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    arguments = [sys.executable, "-m", *command.split(), "--bind", address]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(arguments, cwd=folder, env=environment(), stdout=log, stderr=log) as server,
+    ):
+        try:
+            found = [asked(f"http://{address}/{name}", accept) for name, accept in ASKED]
+        finally:
+            server.terminate()
+    said = (folder / "log").read_text(encoding="utf-8")
+    kinds = ["image/x-agv", "image/avif" if features.check("avif") else "image/jpeg", "image/jpeg", "404"]
+    assert [kind for kind, _ in found] == kinds, said
+    assert found[0][1] == (folder / "photos" / "0.agv").read_bytes()
+    for _, data in found[:3]:
+        with Image.open(io.BytesIO(data)) as im:
+            assert im.size == (48, 32)
+
+
+ASKED = [
+    ("0", "image/x-agv,*/*;q=0.1"),
+    ("1", "text/html,image/avif,image/webp,*/*;q=0.8"),
+    ("1", "*/*"),
+    ("none", "*/*"),
+]
+
+
+def asked(url: str, accept: str) -> tuple[str, bytes]:
+    """What a server answers, once it is there: the kind of its content, or its refusal, and the content."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            with urlopen(Request(url, headers={"Accept": accept}), timeout=60) as answer:
+                return answer.headers["Content-Type"], answer.read()
+        except HTTPError as error:
+            return str(error.code), b""
+        except URLError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_large_files(folder: Path) -> None:
+    (program,) = blocks("A large file as a lazy array")
+    compare = 'import numpy as np\nprint(np.array_equal(photo.compute(), agvae.decode("large.agv")))\n'
+    assert run(program + compare, folder) == "(100, 150, 3) (2, 3, 1) (30, 10, 3)\nTrue\n"
 
 
 def test_imageio(folder: Path) -> None:
