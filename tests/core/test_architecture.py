@@ -15,6 +15,7 @@ import pytest
 import agvae
 
 ROOT = Path(__file__).parents[2]
+TOPS = ("src", "tests", "benchmarks", "reproduction", "weights")
 SOURCE = Path(agvae.__file__).parents[1]
 GROUND = {
     *("addresses", "boxes", "errors", "images", "lazy", "metrics", "processors", "progress"),
@@ -99,6 +100,19 @@ def test_a_module_begins_with_its_job() -> None:
         text = ast.get_docstring(ast.parse(path.read_text("utf-8")))
         assert text, name
         assert re.match(r"[A-Z`.\"].*[.:]$", text.splitlines()[0]), f"{name}: {text.splitlines()[0]}"
+
+
+def test_files_that_the_document_names_are_there() -> None:
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text("utf-8")
+    files = [f"/{path.relative_to(ROOT).as_posix()}" for top in TOPS for path in (ROOT / top).rglob("*.*")]
+    names = set(re.findall(r"`([\w./]+\.(?:py|json))`", text))
+    assert len(names) > 30
+    assert {name for name in names if not any(file.endswith(f"/{name}") for file in files)} <= {"noxfile.py"}
+
+
+def test_the_contract_of_networks_leaves_no_type_open() -> None:
+    names = [f"agvae.networks.{name}" for name in ("contract", "autoencoder", "model", "inference")]
+    assert [name for name in names if re.search(r"\bAny\b", modules()[name].read_text("utf-8"))] == []
 
 
 def test_previews_are_worked_out_without_qt() -> None:
