@@ -65,7 +65,7 @@ class Comparison:
         """The page in a frame of its own, so that neither its style nor its program meets those of the notebook."""
         style = f"width: 100%; height: {_FRAME_HEIGHT}px; border: 0; resize: vertical"
         title = html.escape(f"{self.subject.name}, compared")
-        page = html.escape(self.html())
+        page = html.escape("".join(_page([self], self.equal, alone=False)))
         return f'<iframe sandbox="allow-scripts" title="{title}" style="{style}" srcdoc="{page}"></iframe>'
 
     def __repr__(self) -> str:
@@ -144,9 +144,14 @@ def write_page(
             file.write(piece.encode())
 
 
-def _page(comparisons: Iterable[Comparison], equal: Equal) -> Iterator[str]:
+def _page(comparisons: Iterable[Comparison], equal: Equal, *, alone: bool = True) -> Iterator[str]:
+    """The page, piece by piece.
+
+    Args:
+        alone: whether there is nothing around it that says what it is.
+    """
     pictures = map(_section, comparisons)
-    values = {"title": "Pictures compared", "version": agvae.__version__, "sought": _SOUGHT[equal]}
+    values = {"title": "Pictures compared", "version": agvae.__version__, "sought": _SOUGHT[equal], "alone": alone}
     return pieces("compare.html", **values, pictures=pictures)
 
 

@@ -64,7 +64,8 @@ def read_subject(
             weight = f", {image.format} of {Path(source).stat().st_size:,} bytes"
             return _subject(image, name or Path(source).name, weight, box, reduce=reduce)
     image = source if isinstance(source, Image.Image) else _of_array(np.asarray(source))
-    return _subject(image, name or "Picture", "", box, reduce=reduce)
+    known = os.fsdecode(getattr(image, "filename", ""))
+    return _subject(image, name or Path(known).name or "Picture", "", box, reduce=reduce)
 
 
 def _of_array(array: NDArray[Any]) -> Image.Image:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from io import BytesIO
 
+import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from agvae.evaluation.report import METRICS, Columns
@@ -18,6 +20,7 @@ def rate_distortion_plot(curves: Mapping[str, Columns], test: str, metric: str =
     """
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.add_subplot()
+    axes.set_prop_cycle(color=colormaps["turbo"](np.linspace(0.05, 0.95, len(curves))))  # none twice
     for name, entry in curves.items():
         pairs = zip(entry.get("bpp", ()), entry.get(metric, ()), strict=False)
         points = sorted((rate, quality) for rate, quality in pairs if rate is not None and quality is not None)
