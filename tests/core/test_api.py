@@ -39,13 +39,9 @@ from agvae.container import (
 )
 from agvae.errors import NotAgvError
 from agvae.progress import Stopped, watched
-from tests.support.helpers import CountingFile, picture
+from tests.support.helpers import CountingFile, picture, psnr
 
 pytestmark = pytest.mark.usefixtures("tiny_weights")
-
-
-def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
 
 
 def alpha_ramp(width: int, height: int) -> NDArray[np.uint8]:

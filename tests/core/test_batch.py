@@ -30,9 +30,9 @@ from agvae.batch.inputs import Search, Source
 from agvae.batch.plan import Job, check_pattern, planned
 from agvae.batch.processes import in_processes
 from agvae.batch.work import Work
-from agvae.cli import main
 from agvae.conversion.to_agv import Encoding
 from agvae.whole_file import remove_leftovers, whole_file
+from tests.support.commands import run
 from tests.support.doubling import Doubling, Unready
 from tests.support.helpers import picture
 
@@ -57,13 +57,6 @@ def pictures(folder: Path, names: Sequence[str | bytes], side: int = 24) -> None
         path = folder / os.fsdecode(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture(side, side, seed)).save(path)
-
-
-def run(*arguments: str | Path) -> int:
-    try:
-        return main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return int(end.code or 0)
 
 
 def lossless(sources: Sequence[str | Path], out: Path, **options: object) -> list[Result]:

@@ -30,17 +30,10 @@ from agvae.file import header
 from agvae.metrics import psnr
 from agvae.quality import parse_quality
 from agvae.weights import registries
+from tests.support.commands import run
 from tests.support.helpers import picture
 
 SOURCE = Path(agvae.__file__).parents[1]
-
-
-def run(*arguments: str | Path) -> int:
-    """Exit status of a command, also where argparse leaves by itself."""
-    try:
-        return main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return int(end.code or 0)
 
 
 def python(*arguments: str, folder: Path, status: int = 0) -> subprocess.CompletedProcess[str]:

@@ -40,7 +40,7 @@ from agvae.coding.windows import latent_shape
 from agvae.container import Box, DamagedFileError, Header, Reader, UnsupportedFileError, tile_boxes
 from agvae.networks import bands
 from agvae.weights import registries
-from tests.support.helpers import picture, settings_that_must_not_matter
+from tests.support.helpers import picture, psnr, settings_that_must_not_matter
 
 DATA = Path(__file__).parents[1] / "data"
 CONFORMANCE = json.loads((DATA / "conformance.json").read_text())
@@ -50,10 +50,6 @@ CONFORMANCE = json.loads((DATA / "conformance.json").read_text())
 def by_model_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests are about what the model codes, also of pictures that would take less without loss."""
     monkeypatch.setattr("agvae.coding.choice.look_at", lambda image: None)
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
 
 
 def encode(pixels: np.ndarray, level: int, tile_size: int = 1024) -> EncodedImage:

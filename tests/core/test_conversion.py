@@ -19,22 +19,15 @@ from PIL.PngImagePlugin import PngInfo
 
 import agvae
 import pillow_agvae  # noqa: F401
-from agvae.cli import main
 from agvae.conversion.kept import without_place
 from agvae.conversion.targets import format_of, holds_quality
+from tests.support.commands import run
 from tests.support.helpers import picture
 
 SOURCE = Path(agvae.__file__).parents[1]
 ORIENTATION = int(ExifTags.Base.Orientation)
 PLACE = {1: "N", 2: (47.0, 30.0, 11.25), 29: "2024:01:01"}
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:li exif:GPSLatitude="47,30N"/></x:xmpmeta>'
-
-
-def run(*arguments: str | Path) -> int:
-    try:
-        return main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return int(end.code or 0)
 
 
 def exif(orientation: int = 1, *, place: bool = True) -> Image.Exif:

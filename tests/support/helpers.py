@@ -31,6 +31,10 @@ TINY = ModelConfig(
 )
 
 
+def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
+
+
 def picture(width: int, height: int, seed: int = 0) -> NDArray[np.uint8]:
     """(height, width, 3) uint8: smooth colours, edges and some texture, the same for a seed everywhere."""
     rng = np.random.default_rng(seed)
