@@ -68,6 +68,14 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(tags=["plain"])
+def docs(session: nox.Session) -> None:
+    """The site, with warnings as errors, in build/site."""
+    linter = (line for line in PROJECT["optional-dependencies"]["test"] if line.startswith("ruff"))
+    session.install("mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1,<2", *linter)  # ruff breaks long signatures
+    session.run("mkdocs", "build", "--strict", "--quiet", *session.posargs)
+
+
+@nox.session(tags=["plain"])
 def typing(session: nox.Session) -> None:
     """Mypy."""
     borrow(session, "tests")

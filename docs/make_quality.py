@@ -1,0 +1,40 @@
+"""The pictures and the table of docs/quality.md: a part of the bundled photograph at several qualities.
+
+    python docs/make_quality.py
+
+Prints the table, and writes docs/images/quality-*.png.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import agvae
+from agvae.metrics import psnr
+
+IMAGES = Path(__file__).parent / "images"
+BOX = (130, 60, 330, 210)
+QUALITIES = (1, 2, 3, 3.5, 4, 5, 6)
+SHOWN = (1, 2, 3.5, 5)
+
+
+def main() -> None:
+    """Code the photograph at each quality."""
+    with as_file(files("agvae") / "data" / "chelsea.png") as path:
+        photograph = Image.open(path).convert("RGB")
+    photograph.crop(BOX).save(IMAGES / "quality-original.png", optimize=True)
+    for quality in QUALITIES:
+        data = agvae.encode(photograph, quality)
+        pixels = agvae.decode(data)
+        bpp = agvae.read_info(data)["bpp"]
+        print(f"| {quality:g} | {len(data):,} | {bpp:.2f} | {psnr(np.asarray(photograph), pixels):.1f} |")
+        if quality in SHOWN:
+            Image.fromarray(pixels).crop(BOX).save(IMAGES / f"quality-{quality:g}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Programs and commands of the documentation run as they stand, and the messages that it quotes are those."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import agvae
+from tests.support.helpers import picture
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+ELSEWHERE = {"RECIPES.md": "pillow", "RESEARCH.md": "core", "napari.md": "napari"}
+"""Pages whose programs have tests of their own, in a file of this folder that names the page."""
+NOT_RUN = re.compile(
+    r"pip |python3? |apt-get |\.venv|\. \.venv|agvae (train|export|demo|evaluate|weights|reproduce|integrate)"
+)
+"""Begins lines that install something, or take long and are tested elsewhere."""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, re.DOTALL | re.MULTILINE)
+    return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
+
+
+def pages(language: str) -> list[Path]:
+    return [page for page in sorted(DOCS.glob("*.md")) if blocks(page, language) and page.name not in ELSEWHERE]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in ("photos", "photographs"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(picture(192, 128)).save(tmp_path / "photo.jpg", exif=exif, icc_profile=b"profile", dpi=(72, 72))
+    Image.fromarray(picture(96, 64)).save(tmp_path / "photo.png")
+    Image.new("P", (64, 48)).save(tmp_path / "chart.png")
+    for number in range(2):
+        Image.fromarray(picture(48, 32, number)).save(tmp_path / "photos" / f"{number}.png")
+        shutil.copy(tmp_path / "photos" / f"{number}.png", tmp_path / "photographs")
+    return tmp_path
+
+
+def run(command: list[str], folder: Path) -> str:
+    environment = os.environ | {"AGVAE_DEVICE": "cpu", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", pages("python"), ids=lambda page: page.name)
+def test_programs_of_a_page_run_one_after_the_other(page: Path, folder: Path) -> None:
+    (folder / "program.py").write_text("\n".join(blocks(page, "python")), encoding="utf-8")
+    run([sys.executable, "program.py"], folder)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the pages are for a POSIX shell")
+@pytest.mark.parametrize("name", ["first-steps.md", "command-line.md"])
+def test_commands_of_a_page_run_one_after_the_other(name: str, folder: Path) -> None:
+    lines = "\n".join(blocks(DOCS / name, "sh")).splitlines()
+    assert len(lines) > 3
+    assert [line for line in lines if NOT_RUN.match(line)] == []
+    script = [f'agvae() {{ "{sys.executable}" -m agvae "$@"; }}', *lines]
+    run(["bash", "-ec", "\n".join(script)], folder)
+    assert (folder / "coded" / "0.agv").exists()
+
+
+def test_programs_of_other_pages_are_tested_elsewhere() -> None:
+    for page, room in ELSEWHERE.items():
+        tests = (path.read_text(encoding="utf-8") for path in (ROOT / "tests" / room).glob("test_*.py"))
+        assert any(f'"docs" / "{page}"' in text for text in tests), page
+
+
+def test_extras_that_pages_install_are_there() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    extras = project.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    known = set(re.findall(r"^(\w+) = \[", extras, re.MULTILINE))
+    text = "".join(page.read_text(encoding="utf-8") for page in [*ROOT.glob("*.md"), *DOCS.glob("*.md")])
+    named = {name for names in re.findall(r"(?:agvae|\.)\[([\w,]+)\]", text) for name in names.split(",")}
+    assert named
+    assert named - known == set()
+
+
+def flat() -> np.ndarray[Any, Any]:
+    return np.zeros((64, 64, 3), np.uint8) + np.arange(64, dtype=np.uint8)[:, None, None]
+
+
+def bomb() -> None:
+    data = agvae.encode(np.zeros((64, 64, 3), np.uint8))
+    Image.MAX_IMAGE_PIXELS = 10
+    agvae.decode(data)
+
+
+def on_cuda() -> None:
+    with agvae.options.using(device="cuda"):
+        agvae.encode(flat())
+
+
+SMALL = Image.new("RGB", (8, 8))
+PROVOKED: dict[str, Callable[[], object]] = {
+    "cannot write mode": lambda: Image.new("CMYK", (8, 8)).save("picture.agv"),
+    "pixels must be": lambda: agvae.encode(np.zeros((8, 8, 3), np.float32)),
+    "image must be pixels": lambda: agvae.encode("photo.png"),  # type: ignore[arg-type]
+    "Invalid quality": lambda: SMALL.save(Path(os.devnull), "AGV", quality=7),
+    "cannot be reached": lambda: agvae.encode(np.zeros((8, 8, 3), np.uint8), target_size=3),
+    "has no option": lambda: SMALL.save(Path(os.devnull), "AGV", qualty=3),
+    "not an AGV file": lambda: agvae.decode(b"hello"),
+    "is truncated": lambda: agvae.decode(agvae.encode(flat(), 3)[:-10]),
+    "unknown model": lambda: agvae.encode(flat(), model="foo"),
+    "exceeds limit": bomb,
+    "cannot use the device": on_cuda,
+}
+
+
+@pytest.mark.filterwarnings("error:AGV has no option")
+@pytest.mark.parametrize("part", PROVOKED)
+def test_messages_of_the_questions_are_real(part: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import torch
+
+    import pillow_agvae  # noqa: F401
+
+    (quoted,) = (message.strip() for message in blocks(DOCS / "faq.md", "text") if part in message)
+    if part == "cannot use the device" and torch.backends.cuda.is_built():
+        pytest.skip("this PyTorch has another message")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**8)
+    with pytest.raises((Exception, Warning)) as raised:
+        PROVOKED[part]()
+    kind = type(raised.value)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    text = re.sub(rf"^{re.escape(os.devnull)}: ", "", str(raised.value))
+    numbers = re.compile(r"\d+")
+    assert numbers.sub("0", f"{name}: {text}") == numbers.sub("0", quoted)
+
+
+def test_all_messages_of_the_questions_are_tested() -> None:
+    """The first three are those that README quotes; `test_packaging` has them."""
+    messages = blocks(DOCS / "faq.md", "text")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    others = [message.strip() for message in messages if not any(part in message for part in PROVOKED)]
+    assert len(messages) == len(PROVOKED) + len(others)
+    assert [message for message in others if f"`{message}`" not in readme] == []
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    named = re.findall(r"(?:- |: )([\w-]+\.md)$", text, re.MULTILINE)
+    assert sorted(named) == sorted(page.name for page in DOCS.glob("*.md"))
+
+
+def test_numbers_of_the_page_about_qualities_have_their_pictures() -> None:
+    text = (DOCS / "quality.md").read_text(encoding="utf-8")
+    for name in re.findall(r"images/([\w.-]+)\)", text):
+        assert (DOCS / "images" / name).exists()
+    with Image.open(ROOT / "src" / "agvae" / "data" / "chelsea.png") as photograph:
+        size = len(agvae.encode(photograph.convert("RGB"), 2))
+    assert abs(int(re.findall(r"^\| 2 \| ([\d,]+)", text, re.MULTILINE)[0].replace(",", "")) - size) <= 4
