@@ -106,13 +106,13 @@ def test_a_range_of_rates_is_chosen_by_dragging(browser: Browser, tmp_path: Path
     browser.open(written(tmp_path / "report.html"))
 
     def ticks() -> list[float]:
-        found = browser.driver.find_elements("css selector", ".plot text.tick[text-anchor=middle]")
-        return [float(tick.text) for tick in found[:-1] if tick.text[0].isdigit()]
+        script = "return [...document.querySelector('.plot').querySelectorAll('.tick[text-anchor=middle]')].map(t => %s)"
+        return [float(text) for text in browser.run(script % "t.textContent")[:-1]]
 
     whole = ticks()
     moves = ActionChains(browser.driver).move_to_element_with_offset(find(browser, ".plot"), -100, 0)
     moves.click_and_hold().move_by_offset(200, 0).release().perform()
-    assert max(ticks()[:5]) - min(ticks()[:5]) < (max(whole) - min(whole)) / 2
+    assert max(ticks()) - min(ticks()) < (max(whole) - min(whole)) / 2
     find(browser, ".reset").click()
     assert ticks() == whole
     find(browser, ".logarithmic").click()

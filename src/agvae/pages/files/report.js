@@ -215,5 +215,9 @@
   log.addEventListener("change", draw);
   find(".reset").addEventListener("click", reset);
   panel.hidden = boxes.hidden = false;
-  new ResizeObserver(draw).observe(find(".plots"));
+  let width = 0;  // of which alone plots depend
+  new ResizeObserver(([{ contentRect }]) => {
+    if (contentRect.width !== width) draw();
+    width = contentRect.width;
+  }).observe(find(".plots"));
 })();
