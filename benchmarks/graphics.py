@@ -41,6 +41,11 @@ def drawn() -> dict[str, Image.Image]:
         "colour mosaic of 1 pixel": Image.fromarray((255 * mosaic).astype(np.uint8)),
         "gradients across": Image.fromarray(gradients),
         "gradient, diagonal": Image.fromarray((rows + columns >> 1).astype(np.uint8)).convert("RGB"),
+        "gradients of each band": Image.fromarray(
+            np.dstack((columns * 3 // 4, rows, 3 * columns + 5 * rows >> 3)).astype(np.uint8)
+        ),
+        "chart, antialiased": _chart().resize((480, 320), Image.Resampling.LANCZOS),
+        "icon, antialiased": _icon().resize((96, 96), Image.Resampling.LANCZOS),
         "pixel art": Image.fromarray(art).resize((256, 256), Image.Resampling.NEAREST),
         "dithered photograph": photograph.convert("1").convert("RGB"),
         "photograph in an ordered dither": _ordered(photograph),
@@ -60,13 +65,39 @@ def _ordered(image: Image.Image) -> Image.Image:
     return Image.fromarray((shades * 127.5).astype(np.uint8))
 
 
+def _chart() -> Image.Image:
+    rng = np.random.default_rng(2)
+    image = Image.new("RGB", (960, 640), (250, 250, 245))
+    draw = ImageDraw.Draw(image)
+    for k in range(8):
+        top = 630 - int(rng.integers(20, 200))
+        draw.rectangle((60 + k * 100, top, 110 + k * 100, 630), fill=_colour(rng, 255))
+    for _ in range(4):
+        points = [(20 + k * 23, float(y)) for k, y in enumerate(320 + np.cumsum(rng.normal(0, 12, 40)))]
+        draw.line(points, fill=_colour(rng, 255), width=4)
+    return image
+
+
+def _icon() -> Image.Image:
+    image = Image.new("RGB", (768, 768), (245, 245, 245))
+    draw = ImageDraw.Draw(image)
+    draw.rounded_rectangle((48, 48, 720, 720), 190, fill=(30, 120, 220))
+    draw.ellipse((190, 190, 580, 580), fill=(250, 200, 40))
+    draw.line((190, 580, 580, 190), fill="white", width=48)
+    return image
+
+
+def _colour(rng: np.random.Generator, end: int) -> tuple[int, ...]:
+    return tuple(int(value) for value in rng.integers(0, end, 3))
+
+
 def _text(width: int, height: int) -> Image.Image:
     rng = np.random.default_rng(1)
     image = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(image)
     for top in range(16, height - 16, 12):
         line = "".join(chr(97 + letter) for letter in rng.integers(0, 26, width // 8))
-        draw.text((24, top), line, fill=tuple(int(value) for value in rng.integers(0, 160, 3)))
+        draw.text((24, top), line, fill=_colour(rng, 160))
     return image
 
 

@@ -19,7 +19,7 @@ from agvae.coding import graphics
 from agvae.coding.preview import Original, Preview
 from agvae.container import Metadata, Reader, TileData, write_container
 from agvae.errors import DamagedFileError
-from agvae.file.payload import MIXED, NETWORK, WITHOUT_LOSS, WITHOUT_LOSS_16, join_mixed, split_mixed
+from agvae.file.payload import MIXED, NETWORK, WITHOUT_LOSS, join_mixed, split_mixed
 from agvae.progress import watched
 from tests.support.helpers import picture
 
@@ -34,6 +34,15 @@ def pixel_art() -> NDArray[np.uint8]:
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (6, 3))[rng.integers(0, 6, (12, 20))].astype(np.uint8)
     return small.repeat(8, axis=0).repeat(8, axis=1)
+
+
+def icon() -> NDArray[np.uint8]:
+    image = Image.new("RGB", (640, 384), (245, 245, 245))
+    draw = ImageDraw.Draw(image)
+    draw.rounded_rectangle((40, 40, 600, 344), 80, fill=(30, 120, 220))
+    draw.ellipse((120, 90, 330, 300), fill=(250, 200, 40))
+    draw.line((300, 300, 520, 90), fill="white", width=14)
+    return np.asarray(image.resize((160, 96), Image.Resampling.LANCZOS))
 
 
 def text(width: int = 160, height: int = 96, seed: int = 0) -> NDArray[np.uint8]:
@@ -79,6 +88,10 @@ GRAPHICS: dict[str, Callable[[], NDArray[np.uint8]]] = {
     "gradients across": lambda: np.dstack((COLUMNS, 2 * ROWS, COLUMNS + ROWS)).astype(np.uint8),
     "gradient, steep and diagonal": lambda: coloured((COLUMNS + ROWS) * 2 % 256),
     "gradient, slow and diagonal": lambda: coloured((COLUMNS + ROWS) // 3),
+    "gradients of each band": lambda: np.dstack(
+        [plane * 255 // plane.max() for plane in (COLUMNS, ROWS, 96 * COLUMNS + 160 * ROWS)]
+    ).astype(np.uint8),
+    "icon, antialiased": icon,
     "pixel art": pixel_art,
     "text": text,
     "flat": lambda: np.full((96, 160, 3), (0, 200, 30), np.uint8),
@@ -168,7 +181,7 @@ def micrograph(height: int = 96, width: int = 160, seed: int = 0) -> NDArray[np.
 def test_labels_of_16_bits_are_exact(quality: float) -> None:
     for image in (labels(), (labels() > 0).astype(np.uint16) * 65535):
         data = agvae.encode(image, quality)
-        assert kinds(data) == [WITHOUT_LOSS_16]
+        assert kinds(data) == [WITHOUT_LOSS]
         np.testing.assert_array_equal(agvae.decode(data), image)
         assert len(data) <= len(agvae.encode(image, lossless=True)) + 10
 
@@ -181,7 +194,7 @@ def test_micrographs_are_coded_as_ever() -> None:
 def test_16_bits_are_coded_tile_by_tile() -> None:
     image = np.hstack((labels(96, 1024), micrograph(96, 200), np.zeros((96, 56), np.uint16), labels(96, 1400)))
     data = agvae.encode(image)
-    assert kinds(data) == [WITHOUT_LOSS_16, NETWORK, WITHOUT_LOSS_16]
+    assert kinds(data) == [WITHOUT_LOSS, NETWORK, WITHOUT_LOSS]
     pixels = agvae.decode(data)
     np.testing.assert_array_equal(pixels[:, :1024], image[:, :1024])
     np.testing.assert_array_equal(pixels[:, 2048:], image[:, 2048:])
@@ -192,7 +205,7 @@ def test_16_bits_are_coded_tile_by_tile() -> None:
     assert preview.file() == data
     np.testing.assert_array_equal(shown, pixels)
     frames = agvae.encode([labels(), micrograph(), labels() // 2])
-    assert kinds(frames) == [WITHOUT_LOSS_16, NETWORK, WITHOUT_LOSS_16]
+    assert kinds(frames) == [WITHOUT_LOSS, NETWORK, WITHOUT_LOSS]
     np.testing.assert_array_equal(agvae.decode(frames, frame=2), labels() // 2)
 
 

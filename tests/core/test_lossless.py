@@ -24,7 +24,7 @@ import pillow_agvae  # noqa: F401
 from agvae.coding import lossless
 from agvae.container import Header, Metadata, Reader, TileData, write_container
 from agvae.errors import DamagedFileError, UnsupportedFileError
-from agvae.file.payload import WITHOUT_LOSS, WITHOUT_LOSS_16
+from agvae.file.payload import WITHOUT_LOSS
 from agvae.progress import watched
 from tests.support.helpers import picture
 
@@ -282,8 +282,8 @@ HEADER = Header(40, 30, "RGB", 20480, "lossless", bytes(8))
 DEEP = replace(HEADER, mode="I;16", range=(100, 200))
 
 
-def file_of(header: Header, payload: bytes, kind: bytes) -> bytes:
-    return write_container(header, Metadata(), [TileData(payload, kind=kind)])
+def file_of(header: Header, payload: bytes) -> bytes:
+    return write_container(header, Metadata(), [TileData(payload, kind=WITHOUT_LOSS)])
 
 
 def holes(colour: NDArray[np.uint8]) -> bytes:
@@ -291,21 +291,22 @@ def holes(colour: NDArray[np.uint8]) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("header", "payload", "kind"),
+    ("header", "payload"),
     [
-        (HEADER, b"", WITHOUT_LOSS),
-        (HEADER, b"x" * 50, WITHOUT_LOSS),
-        (HEADER, lossless.encode_colour(picture(30, 40)), WITHOUT_LOSS),
-        (HEADER, lossless.encode_colour(picture(40, 30))[:-20], WITHOUT_LOSS),
-        (HEADER, holes(picture(40, 30)), WITHOUT_LOSS),
-        (DEEP, b"", WITHOUT_LOSS_16),
-        (DEEP, lossless.encode_deep(np.zeros((40, 30), np.uint16)), WITHOUT_LOSS_16),
-        (DEEP, lossless.encode_deep(np.full((30, 40), 101, np.uint16)), WITHOUT_LOSS_16),
-        (DEEP, lossless.encode_deep(np.arange(1200, dtype=np.uint16).reshape(30, 40))[:60], WITHOUT_LOSS_16),
+        (HEADER, b""),
+        (HEADER, b"x" * 50),
+        (HEADER, lossless.encode_colour(picture(30, 40))),
+        (HEADER, lossless.encode_colour(picture(40, 30))[:-20]),
+        (HEADER, holes(picture(40, 30))),
+        (DEEP, b""),
+        (DEEP, holes(picture(40, 30) // 9)),
+        (DEEP, lossless.encode_deep(np.zeros((40, 30), np.uint16))),
+        (DEEP, lossless.encode_deep(np.full((30, 40), 101, np.uint16))),
+        (DEEP, lossless.encode_deep(np.arange(1200, dtype=np.uint16).reshape(30, 40))[:60]),
     ],
 )
-def test_nonsense_is_damage(header: Header, payload: bytes, kind: bytes) -> None:
-    data = file_of(header, payload, kind)
+def test_nonsense_is_damage(header: Header, payload: bytes) -> None:
+    data = file_of(header, payload)
     with pytest.raises(DamagedFileError):
         agvae.decode(data)
     pixels = agvae.decode(data, damaged_ok=True)
@@ -334,13 +335,39 @@ def test_lost_tiles_of_few_colours() -> None:
     assert np.unique(agvae.decode(write_container(replace(HEADER, mode="1"), Metadata(), grey))).tolist() == [0]
 
 
-def test_a_cut_png_is_damage_whatever_pillow_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cut_tile_is_damage_whatever_pillow_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = lossless.encode_deep(np.random.default_rng(0).integers(0, 100, (30, 40)).astype(np.uint16))
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     for cut in (whole[: len(whole) // 2], whole[:-60]):
         with pytest.raises(DamagedFileError):
-            agvae.decode(file_of(DEEP, cut, WITHOUT_LOSS_16))
-    assert agvae.decode(file_of(DEEP, whole, WITHOUT_LOSS_16)).min() >= 100
+            agvae.decode(file_of(DEEP, cut))
+    assert agvae.decode(file_of(DEEP, whole)).min() >= 100
+
+
+def noisy_cells() -> NDArray[Any]:
+    rows, columns = np.mgrid[:128, :160]
+    return 100 + 900 * np.exp(-np.square(np.sin(rows / 19) * np.cos(columns / 23) - 0.4) * 8)
+
+
+@pytest.mark.parametrize(
+    ("values", "share"),
+    [
+        (np.random.default_rng(0).poisson(noisy_cells()), 0.85),
+        (noisy_cells() * 60, 0.85),
+        (picture(160, 128)[..., 0].astype(int) * 257, 0.85),
+        (np.random.default_rng(0).integers(0, 65536, (128, 160)), 1.01),
+        (np.random.default_rng(0).poisson(noisy_cells()[:8, :8]), 1),
+    ],
+    ids=["noise", "smooth", "8 bits", "noise alone", "small"],
+)
+def test_16_bits_are_fewer_bytes_than_as_png(values: NDArray[Any], share: float) -> None:
+    values = values.astype(np.uint16)
+    values -= values.min()
+    png = io.BytesIO()
+    Image.fromarray(values).save(png, "PNG", compress_level=9)
+    coded = lossless.encode_deep(values)
+    assert len(coded) <= share * len(png.getvalue())
+    np.testing.assert_array_equal(lossless.decode_deep(coded, *values.shape[::-1]), values)
 
 
 def test_lossless_takes_no_model() -> None:
@@ -362,17 +389,17 @@ def test_mutations_are_contained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", False)
     rng = random.Random(0)
     cases = [
-        (HEADER, lossless.encode_colour(picture(40, 30)), WITHOUT_LOSS),
-        (DEEP, lossless.encode_deep(picture(40, 30)[..., 0].astype(np.uint16) % 100), WITHOUT_LOSS_16),
+        (HEADER, lossless.encode_colour(picture(40, 30))),
+        (DEEP, lossless.encode_deep(picture(40, 30)[..., 0].astype(np.uint16) % 100)),
     ]
     for _ in range(600):
-        header, payload, kind = rng.choice(cases)
+        header, payload = rng.choice(cases)
         changed = bytearray(payload)
         for _ in range(rng.randint(1, 4)):
             changed[rng.randrange(len(changed))] = rng.randrange(256)
         del changed[rng.choice([len(changed), rng.randrange(len(changed))]) :]
         with suppress(DamagedFileError):
-            assert agvae.decode(file_of(header, bytes(changed), kind)).shape[:2] == (30, 40)
+            assert agvae.decode(file_of(header, bytes(changed))).shape[:2] == (30, 40)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -19,7 +19,7 @@ from agvae.file.alpha import encode_alpha
 from agvae.file.header import TILE_SIZE, WITHOUT_MODEL, Header
 from agvae.file.layout import Reader, write_container
 from agvae.file.metadata import Metadata
-from agvae.file.payload import TileData
+from agvae.file.payload import WITHOUT_LOSS, TileData
 from agvae.metrics import psnr_of
 from agvae.progress import checkpoint
 from agvae.quality import MAX_LEVEL
@@ -89,8 +89,8 @@ def _without_loss(files: Iterable[tuple[Frames, Metadata]], tile_size: int) -> I
         for number, (colour, alpha) in enumerate(frames):
             values = exact_values(colour, header.range_of(number))
             for box in grid(*frames.size, tile_size):
-                kind, payload = encode_exact(values[box.slices])
-                tiles.append(TileData(payload, _encode_alpha(alpha, box), kind=kind))
+                payload = encode_exact(values[box.slices])
+                tiles.append(TileData(payload, _encode_alpha(alpha, box), kind=WITHOUT_LOSS))
                 checkpoint(box.area)
         yield write_container(header, metadata, tiles)
 

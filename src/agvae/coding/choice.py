@@ -30,20 +30,27 @@ from agvae.coding.reconstruction import DecodeRequest, Reconstruction
 from agvae.coding.tiles import Colour, encode_tiles, synthesise
 from agvae.coding.windows import STRIDE, padded
 from agvae.file.header import TILE_SIZE, Header
-from agvae.file.payload import MIXED, NETWORK, join_mixed
+from agvae.file.payload import MIXED, NETWORK, WITHOUT_LOSS, join_mixed
 from agvae.lazy import lazy
 from agvae.progress import uncounted
 from agvae.quality import MAX_LEVEL
 
 _WEIGHT = 3.0
 """Of an error in a graphic: halos around letters and lines are seen sooner than as much error in a texture."""
-_PALETTE_WEIGHT = 32.0
-"""Of an error in a picture of few colours, which somebody chose, from quality 3.5 on: nearly all of them stay exact."""
+_WHOLE_WEIGHT, _PALETTE_WEIGHT = 8.0, 32.0
+"""The same from quality 3.5 on, where all of a picture may be kept without loss, and where its colours are few, which
+somebody chose: charts, icons and text that were drawn stay exact."""
 _GAIN = (0.15, 6.0)
 """What graphics must promise to be tried, as a share of the model's bits, at the lowest and highest level: less is
 promised by photographs, too, since the promise is from above and the more so the higher the rate."""
+_MOSTLY = 0.5
+"""Share of the blocks from which a picture may be a graphic as a whole."""
 _SIDE_BITS = 16
 """Bits of a block beside its pixels: of the map, and of what the coder has to learn anew."""
+
+_SMOOTH, _SAMPLE = 160, 512
+"""Most bytes of a block in a picture that may take few without loss though nothing in it is repeated; and the side of
+the part that tells how few."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +156,27 @@ def _encode(
 
 def look_at(image: Seen) -> Blocks | None:
     """The blocks of an image if some of them may be worth coding without loss."""
-    if image.bounds is None and (image.colour.dtype != np.uint8 or not can_code()):
+    if not can_code() or (image.bounds is None and image.colour.dtype != np.uint8):
         return None
     blocks = graphics.look_at(image.exact)
+    if not blocks.tried.any() and image.bounds is None:
+        return _smooth(image.exact, blocks)
     return blocks if blocks.tried.any() else None
+
+
+def _smooth(pixels: NDArray[np.uint8], blocks: Blocks) -> Blocks | None:
+    """The blocks as graphics if the one in the middle takes few bytes without loss: gradients in each band."""
+    frame = Box(0, 0, pixels.shape[1], pixels.shape[0])
+    if len(encode_colour(pixels[_middle(frame, BLOCK).slices])) > _SMOOTH:
+        return None
+    middle = _middle(frame, _SAMPLE)
+    bits = 8 * len(encode_colour(pixels[middle.slices])) / middle.area
+    return blocks._replace(graphic=np.ones_like(blocks.graphic), bits=graphics.sums(np.full(pixels.shape[:2], bits)))
+
+
+def _middle(frame: Box, side: int) -> Box:
+    left, top = max(frame.width - side, 0) // 2, max(frame.height - side, 0) // 2
+    return Box(left, top, min(left + side, frame.width), min(top + side, frame.height))
 
 
 class _Picture:
@@ -185,7 +209,7 @@ class _Picture:
             self.image, self.by_model = self._rest(laid)
         self._coded: Coded = {}
         self._latents: dict[int, Tensor] = {}
-        self._without_loss: dict[int, tuple[bytes, bytes]] = {}
+        self._without_loss: dict[int, bytes] = {}
 
     def take(self, number: int, packed: Packed) -> None:
         """A tile as the model codes it; latents are kept where they may be needed."""
@@ -211,40 +235,52 @@ class _Picture:
             return {}, everything
         rate = self._rates(look.graphic.shape)
         beta = self.model.beta(self.level)
-        weight = beta * np.where(look.graphic, _palette_weight(self.level) if look.palette else _WEIGHT, 1.0)
-        gain = 2 * rate + weight * _roughness(self._seen) - look.bits - _SIDE_BITS
+        weight = beta * np.where(look.graphic, _WEIGHT, 1.0)
+        whole_weight = weight
+        if not self._deep and look.tried.mean() > _MOSTLY:
+            whole_weight = beta * np.where(look.graphic, _whole_weight(self.level, palette=look.palette), 1.0)
+        gain = 2 * rate + whole_weight * _roughness(self._seen) - look.bits - _SIDE_BITS
         promising = look.tried & (gain > 0)
         if gain[promising].sum() < _least_gain(self.level) * by_model:
             return self._coded, None
-        error = weight * self._errors(everything if self._deep else promising, self._latents)
-        options = [_Option(by_model + float(error.sum()), self._coded, None)]
-        if look.bits.sum() < 2 * options[0].cost:
-            options.append(_Option(self._bits({}, everything), {}, everything))
+        squares = self._errors(everything if self._deep else promising, self._latents)
+        options = [_Option(by_model, squares, self._coded, None)]
         if self._deep:
-            options += self._by_tiles(rate + error, weight)
+            options += self._by_tiles(rate, squares, weight)
         elif not look.palette:  # whose colours are kept or not, but not here and there
-            options += self._by_blocks(promising, look.bits, rate, error)
-        best = min(options, key=lambda option: option.cost)
+            options += self._by_blocks(promising, look.bits, rate, squares, weight)
+        best = min(options, key=lambda option: option.cost(weight))
+        cost = best.cost(whole_weight)
+        if look.bits.sum() < 2 * cost and self._bits({}, everything) < cost:
+            return {}, everything
         return best.coded, best.laid
 
     def _by_blocks(
-        self, promising: Map, rough: NDArray[np.float64], rate: NDArray[np.float64], error: NDArray[np.float64]
+        self,
+        promising: Map,
+        rough: NDArray[np.float64],
+        rate: NDArray[np.float64],
+        squares: NDArray[np.float64],
+        weight: NDArray[np.float64],
     ) -> Iterator[_Option]:
         """With the blocks without loss that are worth it, each by itself."""
-        laid = promising & (self._exact_bits(promising, rough) + _SIDE_BITS < rate + error)
+        laid = promising & (self._exact_bits(promising, rough) + _SIDE_BITS < rate + weight * squares)
         if laid.any() and not laid.all():
             coded = self._coded | self._again(laid)
-            yield _Option(self._bits(coded, laid) + float(error[~laid].sum()), coded, laid)
+            yield _Option(self._bits(coded, laid), squares * ~laid, coded, laid)
 
-    def _by_tiles(self, cost: NDArray[np.float64], weight: NDArray[np.float64]) -> Iterator[_Option]:
+    def _by_tiles(
+        self, rate: NDArray[np.float64], squares: NDArray[np.float64], weight: NDArray[np.float64]
+    ) -> Iterator[_Option]:
         """With the tiles without loss that are worth it; their neighbours lack what they have in their halo."""
+        cost = rate + weight * squares
         laid = np.zeros(cost.shape, np.bool_)
         for number, box in enumerate(self.boxes):
-            laid[_blocks(box)] = 8 * len(self._exact_tile(number)[1]) < cost[_blocks(box)].sum()
+            laid[_blocks(box)] = 8 * len(self._exact_tile(number)) < cost[_blocks(box)].sum()
         if laid.any() and not laid.all():
             full = self._full(laid)
-            error = weight * self._errors(~laid, {k: y_hat for k, y_hat in self._latents.items() if not full[k]})
-            yield _Option(self._bits(self._coded, laid) + float(error.sum()), self._coded, laid)
+            squares = self._errors(~laid, {k: y_hat for k, y_hat in self._latents.items() if not full[k]})
+            yield _Option(self._bits(self._coded, laid), squares, self._coded, laid)
 
     def _tiles(self, coded: Coded, laid: Map | None) -> Tiles:
         """With these blocks without loss, and of the others what the model coded."""
@@ -254,7 +290,7 @@ class _Picture:
         tiles: Tiles = []
         for k, (box, alone) in enumerate(zip(self.boxes, self._alone(laid), strict=True)):
             if alone:
-                tiles.append(self._exact_tile(k))
+                tiles.append((WITHOUT_LOSS, self._exact_tile(k)))
             elif self._deep or not laid[_blocks(box)].any():
                 tiles.append((NETWORK, coded[k][0]))
             else:
@@ -265,8 +301,8 @@ class _Picture:
     def _bits(self, coded: Coded, laid: Map | None) -> float:
         return 8.0 * sum(len(payload) for _, payload in self._tiles(coded, laid))
 
-    def _exact_tile(self, number: int) -> tuple[bytes, bytes]:
-        """Kind and payload of a tile without loss."""
+    def _exact_tile(self, number: int) -> bytes:
+        """The payload of a tile without loss."""
         if number not in self._without_loss:
             self._without_loss[number] = encode_exact(self._seen.exact[self.boxes[number].slices])
         return self._without_loss[number]
@@ -339,19 +375,24 @@ class _Picture:
 
 
 class _Option(NamedTuple):
-    """A way to code an image: R + beta D in bits, what the model codes, and the blocks without loss."""
+    """A way to code an image: bits, squared errors of the blocks, what the model codes, and the blocks without loss."""
 
-    cost: float
+    bits: float
+    squares: NDArray[np.float64]
     coded: Coded
     laid: Map | None
+
+    def cost(self, weight: NDArray[np.float64]) -> float:
+        """R + beta D in bits, errors weighted."""
+        return self.bits + float((weight * self.squares).sum())
 
 
 def _least_gain(level: int) -> float:
     return _between(_GAIN, level / MAX_LEVEL)
 
 
-def _palette_weight(level: int) -> float:
-    return _between((_WEIGHT, _PALETTE_WEIGHT), min(2 * level / MAX_LEVEL, 1))
+def _whole_weight(level: int, *, palette: bool) -> float:
+    return _between((_WEIGHT, _PALETTE_WEIGHT if palette else _WHOLE_WEIGHT), min(2 * level / MAX_LEVEL, 1))
 
 
 def _between(ends: tuple[float, float], share: float) -> float:

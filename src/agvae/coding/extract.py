@@ -14,7 +14,7 @@ from PIL import Image
 
 from agvae.boxes import Box
 from agvae.coding.frames import Pixels
-from agvae.coding.lossless import decode_colour, decode_deep
+from agvae.coding.lossless import decode_colour, decode_deep, decode_whole
 from agvae.coding.windows import padded
 from agvae.errors import DamagedFileError, Failures, about
 from agvae.file.alpha import decode_alpha
@@ -209,11 +209,7 @@ def exact_pixels(payload: bytes, bounds: tuple[int, int] | None, place: Box) -> 
         DamagedFileError: the payload does not decode to a tile of that place, or of 16 bits to values within bounds.
     """
     if bounds is None:
-        colour, there = decode_colour(payload, place.width, place.height)
-        if there is not None:
-            msg = "a lossless tile with holes"
-            raise DamagedFileError(msg)
-        return colour
+        return decode_whole(payload, place.width, place.height)
     low, high = bounds
     values = decode_deep(payload, place.width, place.height)
     if int(values.max()) > high - low:

@@ -16,7 +16,8 @@ BLOCK = 32
 _FORESEEN = 0.5
 """Share of pixels that follow from their neighbours from which a block may be a graphic."""
 _FEW = 48
-"""Most colours of a block that may be one without repeating its neighbours: dither, mosaics, pixel art."""
+"""Most colours of a block that may be one without repeating its neighbours: dither, mosaics, pixel art.  Few values of
+16 bits are photons, which were counted."""
 _BITS = 9.0
 """Of a pixel without loss that does not follow from its neighbours, roughly."""
 _ROUGH = 2500.0
@@ -68,7 +69,7 @@ def look_at(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Blocks:
     news, sizes = sums(new), sums(np.ones(values.shape, np.bool_))
     colours = _colours(values)
     rough = np.minimum(_BITS * news, sizes * np.log2(colours + 1))
-    few = np.minimum(_FEW, sizes / 8)  # small ones at the edge have few in any case
+    few = np.minimum(_FEW if pixels.ndim == 3 else 1, sizes / 8)  # small ones at the edge have few in any case
     palette = pixels.ndim == 3 and _is_of_palette(pixels)
     graphic = (news <= (1 - _FORESEEN) * sizes) | (colours <= few) | palette
     return Blocks(graphic, _roughness(pixels) > _ROUGH * sizes, rough, palette)

@@ -1,13 +1,13 @@
-"""Pixels without loss, in formats that others specify and keep: WebP's VP8L for 8 bits, PNG for 16.
+"""Pixels without loss, in a format that others specify and keep: WebP's VP8L (RFC 9649, section 3).
 
-Of 8 bits the bare stream of a VP8L chunk is stored (RFC 9649, section 3), without the RIFF container around it.  Its
-alpha, where it has any, is no alpha of the image but says which pixels there are.
+The bare stream of a VP8L chunk is stored, without the RIFF container around it.  Its alpha, where it has any, is no
+alpha of the image but says which pixels there are.  Values of 16 bits are colours: the lower byte is green, the upper
+one blue, which takes a fifth to a half less than PNG.
 """
 
 from __future__ import annotations
 
 import struct
-import zlib
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
-from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from agvae.errors import DamagedFileError, UnsupportedFileError
-from agvae.file.payload import WITHOUT_LOSS, WITHOUT_LOSS_16
 from agvae.progress import apart
 
 Pixels = NDArray[np.uint8]
@@ -28,11 +26,6 @@ _RIFF = struct.Struct("<4sI4s4sI")
 _VP8L_START = struct.Struct("<BI")
 _VP8L_MARK = 0x2F
 _SIDE_BITS = 14
-_PNG_START = struct.Struct(">8sI4sIIBBBBB")
-_PNG_CHUNK = struct.Struct(">I4s")
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY_16 = (16, 0, 0, 0, 0)
-"""Bit depth, colour type, compression, filter and interlace of a header of PNG."""
 _EFFORT = {"quality": 80, "method": 4}
 
 
@@ -53,11 +46,9 @@ def exact_values(colour: NDArray[Any], bounds: tuple[int, int] | None) -> NDArra
     return np.rint(colour[..., 0] * np.float32(high - low)).astype(np.uint16)
 
 
-def encode_exact(values: NDArray[Any]) -> tuple[bytes, bytes]:
-    """Kind and payload of a tile without loss: of (h, w, 3) uint8, or of (h, w) uint16 above the lowest."""
-    if values.dtype == np.uint8:
-        return WITHOUT_LOSS, encode_colour(values)
-    return WITHOUT_LOSS_16, encode_deep(values)
+def encode_exact(values: NDArray[Any]) -> bytes:
+    """The payload of a tile without loss: of (h, w, 3) uint8, or of (h, w) uint16 above the lowest."""
+    return encode_colour(values) if values.dtype == np.uint8 else encode_deep(values)
 
 
 def encode_colour(colour: Pixels, there: NDArray[np.bool_] | None = None) -> bytes:
@@ -68,7 +59,7 @@ def encode_colour(colour: Pixels, there: NDArray[np.bool_] | None = None) -> byt
     """
     _check_webp()
     pixels = colour if there is None else np.dstack((colour, np.where(there, np.uint8(255), np.uint8(0))))
-    data = _saved(pixels, "WEBP", lossless=True, **_EFFORT)
+    data = _saved(pixels, lossless=True, **_EFFORT)
     _, _, _, kind, length = _RIFF.unpack_from(data)
     if kind != b"VP8L":
         msg = f"this Pillow writes lossless WebP as {kind!r}"
@@ -91,46 +82,33 @@ def decode_colour(stream: bytes, width: int, height: int) -> tuple[Pixels, NDArr
         raise DamagedFileError(msg)
     padding = bytes(len(stream) % 2)
     start = _RIFF.pack(b"RIFF", 12 + len(stream) + len(padding), b"WEBP", b"VP8L", len(stream))
-    pixels = _loaded("WEBP", start + stream + padding)
+    pixels = _loaded(start + stream + padding)
     if pixels.ndim != 3:
         msg = "a lossless tile of another mode"
         raise DamagedFileError(msg)
     return pixels[..., :3], None if pixels.shape[2] == 3 else pixels[..., 3] > 127
 
 
+def decode_whole(stream: bytes, width: int, height: int) -> Pixels:
+    """The (height, width, 3) pixels of a stream that has all of them; raises what `decode_colour` does, also if not."""
+    colour, there = decode_colour(stream, width, height)
+    if there is not None:
+        msg = "a lossless tile with holes"
+        raise DamagedFileError(msg)
+    return colour
+
+
 def encode_deep(values: NDArray[np.uint16]) -> bytes:
-    """A PNG of (h, w) values."""
-    return _saved(values, "PNG", compress_level=9)
+    """A VP8L stream of (h, w) values."""
+    lower, upper = (values & 255).astype(np.uint8), (values >> 8).astype(np.uint8)
+    alike = bool((lower == upper).all())  # 8 bits times 257, which as grey take the fewest bytes
+    return encode_colour(np.dstack((upper if alike else np.zeros_like(lower), lower, upper)))
 
 
-def decode_deep(data: bytes, width: int, height: int) -> NDArray[np.uint16]:
-    """The (height, width) values of a PNG of 16-bit grey.
-
-    Raises:
-        DamagedFileError: it does not hold a picture of that size.
-    """
-    expected = (_PNG_SIGNATURE, 13, b"IHDR", width, height, *_GREY_16)
-    if len(data) < _PNG_START.size or _PNG_START.unpack_from(data) != expected:
-        msg = "a lossless tile of another size"
-        raise DamagedFileError(msg)
-    if _inflated(data) != height * (1 + 2 * width):  # which Pillow does not mind with LOAD_TRUNCATED_IMAGES
-        msg = "a lossless tile without all of its pixels"
-        raise DamagedFileError(msg)
-    return _loaded("PNG", data).astype(np.uint16, copy=False)
-
-
-def _inflated(data: bytes) -> int:
-    """Bytes that the chunks IDAT of a PNG decompress to, which are no more than 2^22 for a tile."""
-    place, coded = len(_PNG_SIGNATURE), []
-    while place + 8 <= len(data):
-        length, kind = _PNG_CHUNK.unpack_from(data, place)
-        if kind == b"IDAT":
-            coded.append(data[place + 8 : place + 8 + length])
-        place += 12 + length
-    try:
-        return len(zlib.decompressobj().decompress(b"".join(coded), 1 << 22))
-    except zlib.error:
-        return -1
+def decode_deep(stream: bytes, width: int, height: int) -> NDArray[np.uint16]:
+    """The (height, width) values of `encode_deep`; raises what `decode_whole` does."""
+    colour = decode_whole(stream, width, height)
+    return colour[..., 1] | colour[..., 2].astype(np.uint16) << np.uint16(8)
 
 
 def _check_webp() -> None:
@@ -139,17 +117,17 @@ def _check_webp() -> None:
         raise UnsupportedFileError(msg)
 
 
-def _saved(pixels: NDArray[Any], form: str, **options: Any) -> bytes:
-    """A file of one tile, which can take a second."""
+def _saved(pixels: NDArray[Any], **options: Any) -> bytes:
+    """A WebP file of one tile, which can take a second."""
     image, file = Image.fromarray(np.ascontiguousarray(pixels)), BytesIO()
-    apart(partial(image.save, file, form, **options))
+    apart(partial(image.save, file, "WEBP", **options))
     return file.getvalue()
 
 
-def _loaded(form: str, data: bytes) -> NDArray[Any]:
-    """The pixels of a file whose size was checked."""
+def _loaded(data: bytes) -> NDArray[Any]:
+    """The pixels of a WebP file whose size was checked."""
     try:
-        with (WebPImageFile if form == "WEBP" else PngImageFile)(BytesIO(data)) as image:
+        with WebPImageFile(BytesIO(data)) as image:
             return np.asarray(image)
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         msg = f"a lossless tile does not decode: {error}"

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from agvae.errors import AgvError, DamagedFileError
 from agvae.file.header import Header
 
-NETWORK, WITHOUT_LOSS, MIXED, WITHOUT_LOSS_16 = b"TILE", b"WEBP", b"MIXT", b"PNGT"
-"""Kinds of chunks: colour coded by the model; without loss, of 8 bits; some of it by the model and some without loss;
-without loss, of 16 bits."""
-ALL_KINDS = (NETWORK, WITHOUT_LOSS, MIXED, WITHOUT_LOSS_16)
+NETWORK, WITHOUT_LOSS, MIXED = b"TILE", b"WEBP", b"MIXT"
+"""Kinds of chunks: colour coded by the model; without loss; some of it by the model and some without loss."""
+ALL_KINDS = (NETWORK, WITHOUT_LOSS, MIXED)
 
 MAX_TILE = 2**28
 """Largest payload of a tile's chunk in bytes."""
@@ -27,7 +26,7 @@ class TileData:
         payload: the coded colour, or None if it could not be read.
         alpha: the coded alpha of a mode that has one.
         error: why there is no payload.
-        kind: of its chunk: NETWORK; WITHOUT_LOSS or MIXED in modes of 8 bits, WITHOUT_LOSS_16 in mode I;16.
+        kind: of its chunk: NETWORK; WITHOUT_LOSS; in modes of 8 bits MIXED.
     """
 
     payload: bytes | None
@@ -39,7 +38,7 @@ class TileData:
 def kinds(mode: str) -> tuple[bytes, ...]:
     """Those that tiles of a mode may have."""
     if mode == "I;16":
-        return NETWORK, WITHOUT_LOSS_16
+        return NETWORK, WITHOUT_LOSS
     return (WITHOUT_LOSS,) if mode in ("1", "P") else (NETWORK, WITHOUT_LOSS, MIXED)
 
 
