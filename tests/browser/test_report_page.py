@@ -106,7 +106,9 @@ def test_a_range_of_rates_is_chosen_by_dragging(browser: Browser, tmp_path: Path
     browser.open(written(tmp_path / "report.html"))
 
     def ticks() -> list[float]:
-        script = "return [...document.querySelector('.plot').querySelectorAll('.tick[text-anchor=middle]')].map(t => %s)"
+        script = (
+            "return [...document.querySelector('.plot').querySelectorAll('.tick[text-anchor=middle]')].map(t => %s)"
+        )
         return [float(text) for text in browser.run(script % "t.textContent")[:-1]]
 
     whole = ticks()
