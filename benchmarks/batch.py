@@ -1,8 +1,8 @@
 """Throughput of a batch in two processes beside that of the API in two processes, with all start-up counted.
 
-    python benchmarks/batch.py [COUNT]
+    python benchmarks/batch.py [COUNT [TURNS]]
 
-Makes COUNT small photographs (default 2000), encodes them by `agvae encode DIR --out DIR --jobs 2` and by a loop of
+Makes COUNT small photographs (default 2000), encodes them TURNS times (default 3) by `agvae encode DIR --out DIR --jobs 2` and by a loop of
 `Image.open`, `agvae.encode` and `Path.write_bytes` in each of two processes with one thread, in turns, and prints files
 a second of each and their ratio; then seconds of the same command with nothing left to do.
 """
@@ -21,7 +21,6 @@ from PIL import Image
 
 import agvae
 
-TURNS = 3
 LOOP = """
 import sys
 from pathlib import Path
@@ -52,23 +51,23 @@ def seconds(*commands: list[str]) -> float:
     return time.perf_counter() - start
 
 
-def main(count: int) -> None:
+def main(count: int = 2000, turns: int = 3) -> None:
     with TemporaryDirectory() as place:
         source = Path(place, "in")
         source.mkdir()
         make(source, count)
         ours = theirs = 0.0
-        for turn in range(TURNS):
+        for turn in range(turns):
             out, loop = Path(place, f"out{turn}"), Path(place, f"loop{turn}")
             loop.mkdir()
             batch = ["-m", "agvae", "encode", str(source), "--out", str(out), "--jobs", "2"]
             ours += seconds(batch)
             theirs += seconds(*(["-c", LOOP, str(source), str(loop), str(half)] for half in range(2)))
         print(
-            f"batch {TURNS * count / ours:.1f} files/s, API {TURNS * count / theirs:.1f} files/s: {theirs / ours:.1%}"
+            f"batch {turns * count / ours:.1f} files/s, API {turns * count / theirs:.1f} files/s: {theirs / ours:.1%}"
         )
         print(f"nothing to do: {seconds(batch):.2f} s")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000)
+    main(*map(int, sys.argv[1:]))

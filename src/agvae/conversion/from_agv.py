@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -142,7 +143,16 @@ def decoded(picture: Taken, options: Decoding) -> Decoded:
     data, changed = written(frames, info, form, metadata.durations, metadata.loop)
     if options.frame is None and len(frames) < header.frames:
         lost.append(f"only the first of {header.frames} frames, as {form} holds one")
-    return Decoded(data, frames[0], len(frames), [*picture.lost, *lost, *changed])
+    return Decoded(data, frames[0], _frames_in(data, len(frames)), [*picture.lost, *lost, *changed])
+
+
+def _frames_in(data: bytes, given: int) -> int:
+    """How many frames a file has that was made of some; formats join those that are equal."""
+    if given == 1:
+        return 1
+    with suppress(OSError), Image.open(BytesIO(data)) as image:  # some formats are only written
+        return int(getattr(image, "n_frames", 1))
+    return given
 
 
 def _read(source: Path | bytes, options: Decoding, lost: list[str]) -> tuple[Reader, list[Image.Image]]:
