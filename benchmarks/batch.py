@@ -2,9 +2,9 @@
 
     python benchmarks/batch.py [COUNT [TURNS]]
 
-Makes COUNT small photographs (default 2000), encodes them TURNS times (default 3) by `agvae encode DIR --out DIR --jobs 2` and by a loop of
-`Image.open`, `agvae.encode` and `Path.write_bytes` in each of two processes with one thread, in turns, and prints files
-a second of each and their ratio; then seconds of the same command with nothing left to do.
+Makes COUNT small photographs (default 2000), encodes them TURNS times (default 3) by `agvae encode DIR --out DIR
+--jobs 2` and by a loop of `Image.open`, `agvae.encode` and `Path.write_bytes` in each of two processes with one thread,
+in turns, and prints files a second of each and their ratio; then seconds of the same command with nothing left to do.
 """
 
 from __future__ import annotations
