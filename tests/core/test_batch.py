@@ -263,7 +263,7 @@ class TestEncode:
         lossless([tmp_path / "in"], out)
         before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
         os.utime(out / "b.agv", ns=(0, before["a.agv"] - 10**12))
-        os.utime(tmp_path / "in" / "b.png")
+        pictures(tmp_path / "in", ["b.png"])
         assert statuses(lossless([tmp_path / "in"], out)) == {"a.png": "skipped", "b.png": "done"}
         assert (out / "a.agv").stat().st_mtime_ns == before["a.agv"]
         assert statuses(lossless([tmp_path / "in"], out, force=True)) == {"a.png": "done", "b.png": "done"}
@@ -323,6 +323,24 @@ class TestEncode:
         (result,) = agvae.batch.decode([tmp_path / "more" / "a.agv"], tmp_path / "back", jobs=1)
         assert "was made of another file" in str(result.error)
         assert statuses(lossless([tmp_path / "two"], out, force=True)) == {"a.png": "done"}
+
+    @attributes
+    def test_sources_of_one_size_and_time(self, tmp_path: Path) -> None:
+        """As of programs that write without compression, or set all times."""
+        pictures(tmp_path, ["one/a.bmp", "one/b.bmp"])
+        pictures(tmp_path, ["two/b.bmp", "two/a.bmp"])
+        for path in tmp_path.rglob("*.bmp"):
+            os.utime(path, (10**9, 10**9))
+        lossless([tmp_path / "one"], tmp_path / "out")
+        assert {result.status for result in lossless([tmp_path / "two"], tmp_path / "out")} == {"failed"}
+        shutil.copytree(tmp_path / "one", tmp_path / "copy", copy_function=shutil.copyfile)
+        assert {result.status for result in lossless([tmp_path / "copy"], tmp_path / "out")} == {"skipped"}
+
+    def test_a_folder_that_is_closed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pictures(tmp_path, ["a.png"])
+        monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path / "out")  # root may write all
+        with pytest.raises(PermissionError, match="no file can be made in this folder"):
+            lossless([tmp_path / "a.png"], tmp_path / "out")
 
     @attributes
     def test_a_source_that_is_an_older_one_again(self, tmp_path: Path) -> None:

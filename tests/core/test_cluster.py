@@ -92,6 +92,13 @@ def test_on_the_command_line(
     assert "60 skipped" in capsys.readouterr().out
 
 
+def test_targets_by_url(cluster: Any, source: Path, tmp_path: Path) -> None:
+    out = f"dir://out/coded::{tmp_path.as_uri()}"
+    results = agvae.batch.encode([source], out, lossless=True, scheduler=cluster.scheduler_address)
+    assert [result.source.name for result in results if result.status != "done"] == ["bad.png"]
+    check(source, tmp_path / "out" / "coded")
+
+
 def test_a_model_is_loaded_once_in_a_worker(cluster: Any, tmp_path: Path, tiny_weights_folder: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(8):

@@ -21,14 +21,17 @@ def remember(part: Path, source: Path | Remote, status: Status) -> None:
             os.setxattr(part, ORIGIN, _said(part.stat().st_size, source, status))
 
 
-def is_current(target: Path | Remote, size: int, source: Path | Remote, status: Status) -> bool | None:
+def is_current(
+    target: Path | Remote, size: int, source: Path | Remote, status: Status, *, quick: bool = False
+) -> bool | None:
     """Whether a target says that it was made of a source as this is now; None if it says nothing, or has changed since.
 
-    Files of the same size and time are taken for the same, wherever they lie.
+    A file that was moved, copied or touched is still the same by its content.
 
     Args:
         size: of the target.
         status: of the source.
+        quick: do not read the source; None if that is needed.
 
     Raises:
         FileExistsError: it was made of another file.
@@ -36,21 +39,38 @@ def is_current(target: Path | Remote, size: int, source: Path | Remote, status: 
     if isinstance(target, Remote):
         return None
     try:
-        said = os.getxattr(target, ORIGIN).split()
-    except (AttributeError, OSError):
+        target_size, source_size, time, name, content = os.getxattr(target, ORIGIN).decode().split()
+    except (AttributeError, OSError, ValueError):
         return None
-    now = _said(size, source, status).split()
-    if len(said) != len(now) or said[0] != now[0]:
+    if target_size != str(size):
         return None
-    if said[1:3] == now[1:3]:
+    same_size, same_name = source_size == str(status.st_size), name == _name(source)
+    if same_size and same_name and time == str(status.st_mtime_ns):
         return True
-    if said[3] != now[3]:
+    if quick:
+        return None
+    if same_size and content == _content(source, status):
+        return True
+    if not same_name:
         raise FileExistsError(errno.EEXIST, "was made of another file, and is replaced only by force")
     return False
 
 
 def _said(size: int, source: Path | Remote, status: Status) -> bytes:
-    """Bytes of the target; bytes, time and hashed name of the source."""
+    """Bytes of the target; bytes, time, hashed name and hashed content of the source."""
+    return f"{size} {status.st_size} {status.st_mtime_ns} {_name(source)} {_content(source, status)}".encode()
+
+
+def _name(source: Path | Remote) -> str:
     place = source.url if isinstance(source, Remote) else os.path.realpath(source)
-    name = hashlib.sha256(os.fsencode(place)).hexdigest()
-    return f"{size} {status.st_size} {status.st_mtime_ns} {name}".encode()
+    return hashlib.sha256(os.fsencode(place)).hexdigest()
+
+
+def _content(source: Path | Remote, status: Status) -> str:
+    if isinstance(source, Remote):  # which is not fetched again: its time stands for it
+        return str(status.st_mtime_ns)
+    found = hashlib.sha256()
+    with source.open("rb") as file:
+        while part := file.read(1 << 20):
+            found.update(part)
+    return found.hexdigest()

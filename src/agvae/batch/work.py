@@ -34,7 +34,8 @@ class Result:
     """What became of a file.
 
     Attributes:
-        source, target: the files; target is None where it is not known.
+        source, target: the files, of which those by URL are no paths, but `str` gives it without what is secret; target
+            is None where it is not known.
         status: "done"; "skipped" where the target was there and newer; "failed".
         bytes_before, bytes_after: of source and target, as far as they are known.
         bpp: bits per pixel of the .agv file.
@@ -220,7 +221,7 @@ def skipped(job: Job, *, force: bool) -> Result | None:
         return None
     try:
         source, there = job.source.stat(), job.target.stat()
-        known = stat.S_ISREG(there.st_mode) and is_current(job.target, there.st_size, job.source, source)
+        known = stat.S_ISREG(there.st_mode) and is_current(job.target, there.st_size, job.source, source, quick=True)
         return _skipped(job, source) if known else None
     except OSError:
         return None
