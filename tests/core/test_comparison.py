@@ -23,6 +23,7 @@ from agvae.cli import main
 from agvae.comparison import Comparison, perceptual, write_page
 from agvae.comparison.matching import nearest_setting
 from agvae.comparison.subject import read_subject
+from agvae.comparison.versions import Equal
 from agvae.evaluation.peers import make_peers
 from agvae.metrics import psnr
 from tests.support.helpers import picture
@@ -195,6 +196,12 @@ class TestCompare:
         found = agvae.compare(photograph(), 3, peers=["webp"], equal="psnr")
         own, webp = found.versions
         assert abs(own.psnr - webp.psnr) < 1
+
+    @pytest.mark.parametrize(("equal", "told"), [("size", "in size than +"), ("psnr", "in PSNR than ")])
+    def test_what_no_quality_reaches_is_told_of(self, tiny_weights: Path, equal: Equal, told: str) -> None:
+        found = agvae.compare(Image.new("RGB", (64, 64), "red"), peers=["jpeg"], equal=equal)  # which is kept exactly
+        assert f"JPEG comes no nearer {told}" in found.html()
+        assert found.versions[1].psnr < 60
 
     def test_transparency(self, tiny_weights: Path) -> None:
         found = agvae.compare(transparent(), 3, peers=["jpeg", "webp"])

@@ -30,6 +30,8 @@ _SOUGHT = {
     "size": "equal size, as near as each codec's qualities allow",
     "psnr": "equal PSNR, as near as each codec's qualities allow",
 }
+_LIKE_SIZE, _LIKE_PSNR = 0.1, 0.5
+"""How far a file may be from ours, as a part of its size or in dB, before that is said in words."""
 _FRAME_HEIGHT = 760
 
 
@@ -169,7 +171,7 @@ def _section(comparison: Comparison) -> dict[str, Any]:
     return {
         "name": subject.name,
         "facts": subject.facts,
-        "notes": [*subject.notes, *comparison.left_out],
+        "notes": [*subject.notes, *comparison.left_out, *_unlike(comparison)],
         "width": subject.image.width,
         "height": subject.image.height,
         "alpha": subject.image.mode == "RGBA",
@@ -177,6 +179,16 @@ def _section(comparison: Comparison) -> dict[str, Any]:
         "table": _table(versions),
         "made": [f"{versions[0].title}: {versions[0].description}", *made],
     }
+
+
+def _unlike(comparison: Comparison) -> list[str]:
+    """Sentences about versions whose codec has no quality at which it is like ours."""
+    own, *others = comparison.versions
+    if comparison.equal == "size":
+        ratios = {v.title: len(v.data) / len(own.data) - 1 for v in others}
+        return [f"{t} comes no nearer in size than {100 * r:+.0f} %." for t, r in ratios.items() if abs(r) > _LIKE_SIZE]
+    far = [v for v in others if v.psnr != own.psnr and not abs(v.psnr - own.psnr) <= _LIKE_PSNR]
+    return [f"{v.title} comes no nearer in PSNR than {v.psnr:.2f} dB." for v in far]
 
 
 def _table(versions: Sequence[Version]) -> list[list[str]]:
