@@ -227,6 +227,8 @@ class TestCompare:
             agvae.compare(photograph(), equal="bytes")  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="unknown codec 'gif'"):
             agvae.compare(photograph(), peers=["gif"])
+        with pytest.raises(ValueError, match="give only one"):
+            agvae.compare(photograph(), box=(0, 0, 8, 8), reduce=True)
         with pytest.raises(FileNotFoundError, match=r"none\.png"):
             agvae.compare(tmp_path / "none.png")
 
@@ -282,6 +284,9 @@ class TestPage:
         image.info["icc_profile"] = profile
         assert read_subject(image).profile == profile
         assert read_subject(image.convert("L")).profile is None
+        image.info["icc_profile"] = profile[:16] + b"CMYK" + profile[20:]
+        assert read_subject(image).profile is None
+        image.info["icc_profile"] = profile
         other = Comparison(read_subject(image), compared.versions, "size")
         assert {image.info.get("icc_profile") for image in sources(other.html())} == {profile}
 

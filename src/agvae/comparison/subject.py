@@ -23,8 +23,6 @@ SIDES = (1600, 1200)
 MAX_PIXELS = 4_000_000
 """Of a box: measuring takes 500 bytes for each."""
 _PLAIN = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa")
-_SPACES = {"L": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}
-"""Kinds of colour profiles that say something of pixels of a mode."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Subject:
     Attributes:
         name: of its file, with nothing in it that cannot be printed.
         image: of mode L, RGB, or RGBA if something is transparent; without metadata.
-        profile: colour profile of these pixels, for whoever shows them.
+        profile: colour profile of these pixels, for whoever shows them; None for grey, which few codecs keep.
         facts: sizes of the picture and of its file, as a sentence.
         notes: sentences about what is not as in the file.
     """
@@ -56,9 +54,13 @@ def read_subject(
     """The first frame of a picture, or its current one if it is open already.
 
     Raises:
-        ValueError: the box is not within the picture, or has more than `MAX_PIXELS`; or a value is no number.
+        ValueError: the box is not within the picture, has more than `MAX_PIXELS`, or is to be reduced; or a value is no
+            number.
         OSError: it cannot be read.
     """
+    if box is not None and reduce:
+        msg = "a box is not reduced: give only one of them"
+        raise ValueError(msg)
     if isinstance(source, str | os.PathLike):
         with opened(Path(source)) as image:
             weight = f", {image.format} of {Path(source).stat().st_size:,} bytes"
@@ -88,7 +90,7 @@ def _subject(image: Image.Image, name: str, weight: str, box: Sequence[int] | No
     else:
         part, told = _part(upright, box)
         pixels, changed = _eight_bits(part, bits)
-    fits = isinstance(profile, bytes) and profile[16:20] == _SPACES[pixels.mode]
+    fits = isinstance(profile, bytes) and profile[16:20] == b"RGB " and pixels.mode != "L"
     return Subject(printable(name), pixels, profile if fits else None, facts, [*notes, *changed, *told])
 
 
