@@ -30,9 +30,9 @@ def curve(codec: str, worse: float, image: str) -> list[Row]:
     ]
 
 
-def written(path: Path, published: Sequence[str] = ()) -> Path:
-    """A page of nine measured codecs on two images, and of published curves."""
-    codecs = ("agvae", *PEERS)
+def written(path: Path, published: Sequence[str] = (), peers: Sequence[str] = PEERS) -> Path:
+    """A page of measured codecs on two images, and of published curves."""
+    codecs = ("agvae", *peers)
     rows = [row for image in "ab" for number, codec in enumerate(codecs) for row in curve(codec, number / 2, image)]
     points = summarise(rows)
     curves = {name: columns(found) for name, found in points.items()}
@@ -73,6 +73,14 @@ def test_no_colour_twice_and_names_at_the_curves(browser: Browser, page: Path) -
     )
     places = sorted(browser.run(script))
     assert all(b - a >= 10 for a, b in pairwise(places))
+
+
+@pytest.mark.parametrize("peers", [(), PEERS])
+def test_names_at_curves_are_whole(browser: Browser, tmp_path: Path, peers: Sequence[str]) -> None:
+    browser.open(written(tmp_path / "report.html", peers=peers))
+    script = "const p = document.querySelector('.plot'), end = t => t.getBBox().x + t.getBBox().width;"
+    script += "return p.clientWidth - Math.max(...[...p.querySelectorAll('text:not(.tick)')].map(end))"
+    assert browser.run(script) >= 0
 
 
 def test_points_tell_their_numbers_by_keys_and_pointer(browser: Browser, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@
     const height = Math.min(460, Math.max(320, width * 0.6));
     const names = curves.filter((curve) => !hidden.has(curve.name));
     const longest = Math.max(0, ...names.map((curve) => curve.name.length));
-    const left = 44, right = width - Math.min(7.6 * longest + 14, width * 0.32), top = 8, bottom = height - 40;
+    const left = 44, right = width - Math.min(8.4 * longest + 18, width * 0.32), top = 8, bottom = height - 40;
     const ends = [own.points[0].rate, own.points.at(-1).rate], margin = 0.08 * (ends[1] - ends[0]) || 0.1;
     const [low, high] = rates ?? [log.checked ? ends[0] / 1.15 : Math.max(0, ends[0] - margin), ends[1] + margin];
     const scale = log.checked ? Math.log : (value) => value, back = log.checked ? Math.exp : (value) => value;
