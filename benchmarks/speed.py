@@ -4,7 +4,8 @@
 
 Prints, for the default model: seconds to encode and decode IMAGE (warm, median of 7) beside Pillow's AVIF in the
 same process; the same for each type of the transforms, with the PSNR that it costs; small images one by one against
-a batch; a box and a thumbnail of a 12-megapixel image against the whole; peak memory of one encode and decode of IMAGE
+a batch; boxes by the size of tiles, and what these cost; a box and a thumbnail of a 12-megapixel image against the
+whole; peak memory of one encode and decode of IMAGE
 and of a 12-megapixel image made of it; milliseconds that `import pillow_agvae` adds to Pillow's own import, and
 milliseconds of `Image.open` of a 100-megapixel file.
 """
@@ -21,14 +22,15 @@ from pathlib import Path
 MEDIAN = """
 import statistics, sys, time
 
-def median(work):
-    work()
-    times = []
-    for _ in range(7):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+def median(*works, rounds=7):
+    "Seconds of each, which take turns."
+    times = [[] for _ in works]
+    for _ in range(rounds + 1):
+        for work, seconds in zip(works, times):
+            start = time.perf_counter()
+            work()
+            seconds.append(time.perf_counter() - start)
+    return [statistics.median(seconds[1:]) for seconds in times]
 """
 
 CODING = """
@@ -71,13 +73,52 @@ for dtype in ("float32", "float16", "bfloat16"):
     encode, decode = median(lambda: agvae.encode(pixels)), median(lambda: agvae.decode(data))
     print(f"{dtype}: encode {encode:.3f} s, decode {decode:.3f} s")
 agvae.options.dtype = None
+"""
 
-small = [pixels[y : y + 64, x : x + 64] for y in range(0, 512, 64) for x in range(0, 512, 64)]
-files = agvae.encode_batch(small)
-one, batch = median(lambda: [agvae.encode(image) for image in small]), median(lambda: agvae.encode_batch(small))
-print(f"64 images of 64 x 64: encode one by one {one:.3f} s, as a batch {batch:.3f} s")
-one, batch = median(lambda: [agvae.decode(data) for data in files]), median(lambda: agvae.decode_batch(files))
-print(f"64 images of 64 x 64: decode one by one {one:.3f} s, as a batch {batch:.3f} s")
+BATCHES = """
+import numpy as np
+from PIL import Image
+import agvae
+
+agvae.options.threads = int(sys.argv[2])
+pixels = np.asarray(Image.open(sys.argv[1]).convert("RGB"))
+for side, count in ((64, 64), (128, 24), (256, 8), (512, 4)):
+    places = [(37 * k % (512 - side + 1), 61 * k % (768 - side + 1)) for k in range(count)]
+    small = [pixels[top : top + side, left : left + side] for top, left in places]
+    files = agvae.encode_batch(small)
+    alone, together = median(
+        lambda: [agvae.encode(image) for image in small],
+        lambda: agvae.encode_batch(small),
+    )
+    alone_back, together_back = median(
+        lambda: [agvae.decode(data) for data in files],
+        lambda: agvae.decode_batch(files),
+    )
+    print(f"{count} images of {side} x {side}, {sys.argv[2]} threads: encode one by one {alone:.3f} s, as a batch "
+          f"{together:.3f} s; decode {alone_back:.3f} s, {together_back:.3f} s")
+"""
+
+BOXES = """
+import numpy as np
+from PIL import Image
+import agvae
+
+pixels = np.asarray(Image.open(sys.argv[1]).convert("RGB"))
+if sys.argv[2] == "large":
+    pixels = np.tile(pixels, (4, 4, 1))
+height, width = pixels.shape[:2]
+places = [(37 * k % (width - 255), 61 * k % (height - 255)) for k in range(8)]
+files = {side: agvae.encode(pixels, tile_size=side) for side in (1024, 512, 256, 128)}
+
+def boxes(data):
+    for left, top in places:
+        agvae.decode(data, box=(left, top, left + 256, top + 256))
+
+works = [lambda: agvae.decode(files[1024])] + [lambda data=data: boxes(data) for data in files.values()]
+whole, *parts = median(*works, rounds=3)
+for (side, data), seconds in zip(files.items(), parts):
+    print(f"{width} x {height}, tiles of {side}: a box of 256 x 256 takes {seconds / 8:.3f} s of {whole:.3f} s for the "
+          f"whole, {100 * (len(data) / len(files[1024]) - 1):+.1f} % bytes")
 """
 
 PARTS = """
@@ -166,6 +207,10 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores")
     print(run(MEDIAN + CODING, image))
     print(run(MEDIAN + TYPES, image))
+    for threads in (1, os.cpu_count()):
+        print(run(MEDIAN + BATCHES, image, threads))
+    for size in ("as it is", "large"):
+        print(run(MEDIAN + BOXES, image, size))
     print(run(PARTS, image))
     print(run(PEAK, image, 768, 512))
     print(run(PEAK, image, 4000, 3000))

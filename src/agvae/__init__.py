@@ -3,7 +3,7 @@
 `encode_batch` and `decode_batch` do the same for many images at once, which is faster for small ones, `encode_iter`
 and `decode_iter` for any number of them, one after the other; `agvae.batch` does it with thousands of files.
 `decode_tensor` and `decode_tensors` give tensors of PyTorch, on the device that decodes.  `compare` shows a picture by
-this and other codecs.
+this and other codecs; `warm_up` loads all that coding needs, for programs that fork workers.
 
 `Metadata` is what a file can hold besides pixels, `AgvError` (an `OSError`) what is raised for a file that is
 none, is damaged, or needs weights that are not here (its kinds are in `agvae.errors`), `options` are the settings of
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         encode,
         encode_batch,
         encode_iter,
+        warm_up,
     )
     from agvae.comparison import compare
     from agvae.container import Metadata
@@ -59,6 +60,7 @@ __all__ = [
     "options",
     "read_info",
     "read_metadata",
+    "warm_up",
 ]
 
 

@@ -24,6 +24,7 @@ from agvae.container import Box, Metadata, Reader, check_model_name
 from agvae.errors import Failures
 from agvae.file.header import TILE_SIZE, check_tile_size
 from agvae.quality import parse_quality
+from agvae.settings import options
 from agvae.shortage import loading
 from agvae.streams import Source, opened
 
@@ -418,6 +419,29 @@ def _parts(
                 yield job
 
     return colours(jobs(), damaged_ok=damaged_ok, failures=failures, on_device=on_device)
+
+
+def warm_up(model: str | None = None, device: str | None = None) -> None:
+    """Load PyTorch and a model, and code a small picture with it, so that no later call has to.
+
+    For programs that load first and then fork workers, which share its memory: it starts no thread that stays.
+
+    Args:
+        model: its name; the default one if not given.
+        device: as in `agvae.options`, which say it if not given.  Children cannot use CUDA if their parent did.
+
+    Raises:
+        AgvError: the model is not to be had.
+        ValueError: there is no such device.
+    """
+    with loading():
+        from agvae.coding.assemble import coded_files
+
+    common = _checked_metadata(None, model)
+    with options.using(device=device, threads=1):
+        frames = Frames([np.zeros((64, 64, 3), np.uint8)])
+        (data,) = coded_files([(frames, common)], parse_quality(), model, laid=[None])
+        decode(data)
 
 
 def parse_level(quality: object = None, *, s: object = None, l: object = None, lossless: object = False) -> Level:  # noqa: E741

@@ -58,6 +58,19 @@ class Options:
         self._put("threads", value)
 
     @property
+    def pixels_at_once(self) -> int | None:
+        """Pixels in work at a time, over all threads of a process; None for no limit (AGVAE_PIXELS_AT_ONCE).
+
+        A call waits until its pixels fit in beside those of others; one that has more than the limit works alone.
+        """
+        value: int | None = self._get("pixels_at_once", "AGVAE_PIXELS_AT_ONCE")
+        return value
+
+    @pixels_at_once.setter
+    def pixels_at_once(self, value: int | None) -> None:
+        self._put("pixels_at_once", value)
+
+    @property
     def dtype(self) -> str:
         """Type of g_a and g_s: "float32" (the default), "bfloat16" or "float16" (AGVAE_DTYPE)."""
         return self._get("dtype", "AGVAE_DTYPE") or "float32"
@@ -90,6 +103,7 @@ class Options:
         *,
         device: str | None = None,
         threads: int | None = None,
+        pixels_at_once: int | None = None,
         dtype: str | None = None,
         weights: str | os.PathLike[str] | None = None,
         offline: bool | None = None,
@@ -98,7 +112,14 @@ class Options:
 
         Within it they go before what is set for the process.  Threads started there begin without them.
         """
-        given = {"device": device, "threads": threads, "dtype": dtype, "weights": weights, "offline": offline}
+        given = {
+            "device": device,
+            "threads": threads,
+            "pixels_at_once": pixels_at_once,
+            "dtype": dtype,
+            "weights": weights,
+            "offline": offline,
+        }
         before = _HERE.get()
         _HERE.set({**before, **{name: _CHECKS[name](value) for name, value in given.items() if value is not None}})
         try:
@@ -138,7 +159,7 @@ class Options:
 
 
 def _from_text(name: str, text: str) -> Any:
-    if name == "threads":
+    if name in ("threads", "pixels_at_once"):
         return int(text) if text.isascii() and text.isdecimal() else text
     if name == "offline":
         return {"0": False, "1": True}.get(text, text)
@@ -153,8 +174,16 @@ def _device(value: object) -> str:
 
 
 def _threads(value: object) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= int(value) <= 1024:
-        msg = f"threads must be an integer from 1 to 1024, not {value!r}"
+    return _counted("threads", value, 1024)
+
+
+def _pixels_at_once(value: object) -> int:
+    return _counted("pixels_at_once", value, 10**15)
+
+
+def _counted(name: str, value: object, most: int) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= int(value) <= most:
+        msg = f"{name} must be an integer from 1 to {most}, not {value!r}"
         raise ValueError(msg)
     return int(value)
 
@@ -181,6 +210,13 @@ def _offline(value: object) -> bool:
     return value
 
 
-_CHECKS = {"device": _device, "threads": _threads, "dtype": _dtype, "weights": _weights, "offline": _offline}
+_CHECKS = {
+    "device": _device,
+    "threads": _threads,
+    "pixels_at_once": _pixels_at_once,
+    "dtype": _dtype,
+    "weights": _weights,
+    "offline": _offline,
+}
 
 options = Options()

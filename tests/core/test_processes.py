@@ -221,3 +221,37 @@ def test_a_child_does_not_wait_for_a_thread_that_stayed_behind(tiny_weights: Pat
         done.set()
         thread.join()
     assert status == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_children_of_a_parent_that_is_warm(tiny_weights: Path, folder: Path) -> None:
+    """Load nothing, and the parent has no thread that a fork would lose."""
+    code = """
+import agvae
+import numpy  # whose threads know of forks
+
+def threads():
+    return sorted(os.listdir("/proc/self/task")) if os.path.exists("/proc/self/task") else None
+
+before = threads()
+agvae.warm_up()
+assert threads() == before, threads()
+modules = set(sys.modules)
+
+def work():
+    from agvae.coding import loaded
+    loaded.Model = None
+    return both(FOLDER / "large.agv"), [name for name in set(sys.modules) - modules if "torch" in name]
+
+here = in_child(work)
+assert here == repr((both(FOLDER / "large.agv"), [])), here
+print("done")
+"""
+    check(code, tiny_weights, folder, "-W", "ignore::DeprecationWarning")  # of Python 3.12: forked beside threads
+
+
+def test_warm_up_says_what_is_wrong(tiny_weights: Path) -> None:
+    with pytest.raises(agvae.AgvError, match="nowhere"):
+        agvae.warm_up("nowhere")
+    with pytest.raises(ValueError, match="device"):
+        agvae.warm_up(device="abacus")

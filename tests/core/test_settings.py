@@ -18,6 +18,7 @@ from agvae.settings import Options
 VARIABLES = {
     "device": "AGVAE_DEVICE",
     "threads": "AGVAE_THREADS",
+    "pixels_at_once": "AGVAE_PIXELS_AT_ONCE",
     "dtype": "AGVAE_DTYPE",
     "weights": "AGVAE_WEIGHTS_URL",
     "offline": "AGVAE_OFFLINE",
@@ -32,7 +33,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "default"),
-    [("device", "auto"), ("threads", None), ("dtype", "float32"), ("weights", ""), ("offline", False)],
+    [
+        ("device", "auto"),
+        ("threads", None),
+        ("pixels_at_once", None),
+        ("dtype", "float32"),
+        ("weights", ""),
+        ("offline", False),
+    ],
 )
 def test_default(name: str, default: Any) -> None:
     assert getattr(Options(), name) == default
@@ -43,6 +51,7 @@ def test_default(name: str, default: Any) -> None:
     [
         ("device", "cuda:1", "cuda:1"),
         ("threads", "3", 3),
+        ("pixels_at_once", "4000000", 4_000_000),
         ("dtype", "bfloat16", "bfloat16"),
         ("weights", "https://example.org/w", "https://example.org/w"),
         ("offline", "1", True),
@@ -64,6 +73,8 @@ def test_environment(name: str, text: str, value: Any, monkeypatch: pytest.Monke
         ("threads", "0"),
         ("threads", "two"),
         ("threads", "-1"),
+        ("pixels_at_once", "0"),
+        ("pixels_at_once", "1e6"),
         ("dtype", "half"),
         ("offline", "yes"),
     ],
@@ -81,6 +92,8 @@ def test_bad_environment_names_the_variable(name: str, text: str, monkeypatch: p
         ("device", "CPU"),
         ("threads", True),
         ("threads", 1.0),
+        ("pixels_at_once", 1e6),
+        ("pixels_at_once", 0),
         ("threads", 0),
         ("dtype", "float64"),
         ("weights", b"x"),
@@ -172,7 +185,10 @@ def test_using_in_tasks() -> None:
 
 def test_repr_says_what_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     own = Options()
-    assert repr(own) == "Options(device='auto', threads=None, dtype='float32', weights='', offline=False)"
+    assert (
+        repr(own)
+        == "Options(device='auto', threads=None, pixels_at_once=None, dtype='float32', weights='', offline=False)"
+    )
     own.threads = 3
     own.weights = "https://name:secret@example.org/w?token=secret"
     monkeypatch.setenv("AGVAE_DTYPE", "nonsense")

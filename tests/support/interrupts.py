@@ -6,6 +6,7 @@ python -m tests.support.interrupts WEIGHTS
 from __future__ import annotations
 
 import faulthandler
+import gc
 import io
 import sys
 import threading
@@ -19,7 +20,7 @@ import torch
 
 import agvae
 from agvae import progress, runtime
-from agvae.coding import engine, loaded, memory, tiles
+from agvae.coding import engine, loaded, memory, tiles, turns
 from agvae.networks import bands
 from agvae.weights import registries
 from tests.support.helpers import picture
@@ -135,11 +136,14 @@ def interrupt_codec() -> int:
 
     def check() -> None:
         assert torch.get_num_threads() == 2
+        if turns._alive():
+            gc.collect()
+        assert not turns._alive()
         np.testing.assert_array_equal(agvae.decode(expected), decoded)
         elsewhere(lambda: np.testing.assert_array_equal(agvae.decode(expected), decoded))
 
     new_helpers()
-    return each_line(work, check, [engine, loaded, memory, tiles, progress, runtime], loaded.forget_models)
+    return each_line(work, check, [engine, loaded, memory, tiles, turns, progress, runtime], loaded.forget_models)
 
 
 if __name__ == "__main__":

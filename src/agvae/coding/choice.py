@@ -129,8 +129,8 @@ def encode_images(
     loaded = load_model(model)
     choosing = laid is None
     pairs = zip(map(_seen, images), repeat(None) if laid is None else laid, strict=False)
-    for chunk in chunks(pairs, lambda pair: padded(_frame(pair[0].colour)).area, loaded):
-        for attempt in attempts(loaded):
+    for chunk in chunks(pairs, _pixels_of, loaded):
+        for attempt in attempts(loaded, sum(map(_pixels_of, chunk))):
             with attempt:
                 encoded = _encode(attempt.model, attempt.limits, chunk, tile_size, level, choosing=choosing)
         yield from encoded
@@ -152,6 +152,10 @@ def _encode(
         picture, number = tiles[k]
         picture.take(number, packed)
     return [picture.encoded() for picture in pictures]
+
+
+def _pixels_of(pair: tuple[Seen, Map | None]) -> int:
+    return padded(_frame(pair[0].colour)).area
 
 
 def look_at(image: Seen) -> Blocks | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -12,6 +13,7 @@ import torch
 
 from agvae.coding.engine import Model
 from agvae.coding.loaded import load_model
+from agvae.coding.turns import turn
 from agvae.file.header import MAX_TILE_SIZE
 from agvae.networks import bands
 from agvae.processors import processors
@@ -37,13 +39,14 @@ class Limits(NamedTuple):
 class Attempt:
     """A block of work with a model, which a shortage of memory ends without an error; see `attempts`."""
 
-    def __init__(self, model: Model, limits: Limits) -> None:
-        self.model, self.limits = model, limits
+    def __init__(self, model: Model, limits: Limits, pixels: int) -> None:
+        self.model, self.limits, self._pixels = model, limits, pixels
         self.shortage: BaseException | None = None
         self._held = ExitStack()
 
     def __enter__(self) -> None:
         with self._held:
+            self._held.enter_context(turn(self._pixels))
             self._held.enter_context(at_work())
             self._held.enter_context(_threads(self.model))
             self._held = self._held.pop_all()
@@ -57,19 +60,22 @@ class Attempt:
         return self.shortage is not None
 
 
-def attempts(model: Model) -> Iterator[Attempt]:
+def attempts(model: Model, pixels: int) -> Iterator[Attempt]:
     """Attempts at some work, until one has enough memory: in smaller parts, and if need be on the CPU.
 
-        for attempt in attempts(model):
+        for attempt in attempts(model, pixels):
             with attempt:
                 result = work(attempt.model, attempt.limits)
+
+    Args:
+        pixels: that are worked on; each attempt waits for its `agvae.coding.turns.turn`.
 
     Raises:
         MemoryError: it is not enough on the CPU either.
     """
     kind = _device_type(model)
     for limits in (Limits(_BATCH[kind], MAX_TILE_SIZE), *(Limits(1, side) for side in _SMALLER_SIDES)):
-        attempt = Attempt(model, limits)
+        attempt = Attempt(model, limits, pixels)
         yield attempt
         if attempt.shortage is None:
             return
@@ -79,17 +85,18 @@ def attempts(model: Model) -> Iterator[Attempt]:
         msg = "not enough memory for this image"
         raise MemoryError(msg) from attempt.shortage
     warnings.warn(f"{model.device} is out of memory, coding on the CPU instead", RuntimeWarning, stacklevel=2)
-    yield from attempts(load_model(model.name, "cpu", model.digest))
+    yield from attempts(load_model(model.name, "cpu", model.digest), pixels)
 
 
 def chunks(items: Iterable[T], pixels: Callable[[T], int], model: Model) -> Iterator[list[T]]:
     """Runs of items that are worth a batch together; one by one where each is large."""
     chunk: list[T] = []
     total = 0
+    enough = min(_BATCH[_device_type(model)], options.pixels_at_once or sys.maxsize)
     for item in items:
         chunk.append(item)
         total += pixels(item)
-        if total >= _BATCH[_device_type(model)]:
+        if total >= enough:
             yield chunk
             chunk, total = [], 0
     if chunk:

@@ -14,6 +14,7 @@ from agvae.coding.loaded import load_model
 from agvae.coding.memory import attempts
 from agvae.coding.reconstruction import DecodeRequest, Reconstruction
 from agvae.coding.tiles import encode_tiles, synthesise, tiles_needed
+from agvae.coding.windows import padded
 from agvae.file.alpha import encode_alpha
 from agvae.file.header import TILE_SIZE
 from agvae.file.layout import Reader, write_container
@@ -91,13 +92,13 @@ class Preview:
         for number in sorted(waiting, key=lambda k: _distance(boxes[k], centre)):
             for needed in sorted(waiting[number] - self.tiles.keys()):
                 tile = (self._original.colour, boxes[needed])
-                for attempt in attempts(self._model):
+                for attempt in attempts(self._model, padded(boxes[needed]).area):
                     with attempt:
                         ((_, packed),) = encode_tiles(attempt.model, attempt.limits, [tile], self.header.level)
                 self.tiles[needed] = NETWORK, packed.payload
                 image.put_latents(boxes[needed], packed.y_hat)
             box = boxes[number]
-            for attempt in attempts(self._model):
+            for attempt in attempts(self._model, padded(box).area):
                 with attempt:
                     synthesise(attempt.model, attempt.limits, [(image, box)])
             alpha = None if self._original.alpha is None else self._original.alpha[box.slices]

@@ -25,7 +25,7 @@ from agvae.coding.memory import Limits, attempts, batches, chunks
 from agvae.coding.reconstruction import DecodeRequest, Reconstruction, synthesis_window
 from agvae.coding.windows import STRIDE, Window, latent_shape, padded
 from agvae.errors import AgvError, DamagedFileError, Failures, about
-from agvae.file.header import Header, tile_boxes, tiles_touched
+from agvae.file.header import Header, tile_box, tile_boxes, tiles_touched
 from agvae.progress import checkpoint
 
 Colour = NDArray[Any]
@@ -84,7 +84,7 @@ def latents_sha256(header: Header, tiles: Iterable[bytes]) -> str:
     model = model_of(header)
     digest = hashlib.sha256()
     for payload, box in zip(tiles, itertools.cycle(tile_boxes(header)), strict=False):
-        for attempt in attempts(model):
+        for attempt in attempts(model, padded(box).area):
             with attempt:
                 (latents,) = attempt.model.unpack([payload], [header.level], *latent_shape(box))
         if isinstance(latents, DamagedFileError):
@@ -148,7 +148,7 @@ def _pixels(image: Colour, window: Window) -> Colour:
 def _decode_chunk(model: Model, chunk: Sequence[DecodeRequest], damaged_ok: bool, failures: Failures) -> list[Any]:
     """Pictures, or with `failures` errors, for which those that came together are decoded once more, one by one."""
     try:
-        for attempt in attempts(model):
+        for attempt in attempts(model, sum(map(_work_of, chunk))):
             with attempt:
                 decoded = _decode(attempt.model, attempt.limits, chunk, damaged_ok=damaged_ok)
     except failures as error:
@@ -156,6 +156,12 @@ def _decode_chunk(model: Model, chunk: Sequence[DecodeRequest], damaged_ok: bool
             return [error]
         return [found for one in chunk for found in _decode_chunk(model, [one], damaged_ok, failures)]
     return decoded
+
+
+def _work_of(request: DecodeRequest) -> int:
+    """Pixels that are worked on: those of a box, or of the tiles that it needs."""
+    tiles = (padded(tile_box(request.header, number)).area for number in request.tiles)
+    return max(padded(request.area).area, sum(tiles))
 
 
 def _of_file(error: Exception, filename: str | None) -> Exception:
