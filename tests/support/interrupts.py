@@ -135,10 +135,9 @@ def interrupt_codec() -> int:
         agvae.decode(io.BytesIO(agvae.encode(pixels)))
 
     def check() -> None:
-        assert torch.get_num_threads() == 2
-        if turns._alive():
-            gc.collect()
-        assert not turns._alive()
+        if (torch.get_num_threads(), turns._alive()) != (2, []):
+            gc.collect()  # what was interrupted may wait for that, where its traceback is part of a circle
+        assert (torch.get_num_threads(), turns._alive()) == (2, [])
         np.testing.assert_array_equal(agvae.decode(expected), decoded)
         elsewhere(lambda: np.testing.assert_array_equal(agvae.decode(expected), decoded))
 
