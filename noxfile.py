@@ -67,7 +67,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check")
 
 
-@nox.session(tags=["plain"])
+@nox.session(tags=["apart"])
 def docs(session: nox.Session) -> None:
     """The site, with warnings as errors, in build/site."""
     linter = (line for line in PROJECT["optional-dependencies"]["test"] if line.startswith("ruff"))
