@@ -9,6 +9,7 @@ around in their place.  Of 16 bits, which have no tiles of both, whole tiles are
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -27,12 +28,12 @@ from agvae.coding.loaded import load_model
 from agvae.coding.lossless import can_code, encode_colour, encode_exact, exact_values
 from agvae.coding.memory import Limits, attempts, chunks
 from agvae.coding.reconstruction import DecodeRequest, Reconstruction
-from agvae.coding.tiles import Colour, encode_tiles, synthesise
+from agvae.coding.tiles import Colour, encode_tiles, refine_tile, synthesise
 from agvae.coding.windows import STRIDE, padded
 from agvae.file.header import TILE_SIZE, Header
 from agvae.file.payload import MIXED, NETWORK, WITHOUT_LOSS, join_mixed
 from agvae.lazy import lazy
-from agvae.progress import uncounted
+from agvae.progress import checkpoint, uncounted
 from agvae.quality import MAX_LEVEL
 
 _WEIGHT = 3.0
@@ -113,6 +114,7 @@ def encode_images(
     model: str | None = None,
     *,
     laid: Iterable[Map | None] | None = None,
+    steps: int = 0,
 ) -> Iterator[EncodedImage]:
     """Code images, each (H, W, 3) uint8 or float32 in [0, 1], at a level (see `agvae.quality`), as they are asked for.
 
@@ -121,6 +123,7 @@ def encode_images(
     Args:
         laid: the blocks of each to code without loss, None for none, as `EncodedImage` has them; by default those that
             are worth it.
+        steps: of `agvae.coding.refine`, for what the model codes in the end.
 
     Raises:
         agvae.errors.WeightsError: the model is not to be had.
@@ -132,7 +135,7 @@ def encode_images(
     for chunk in chunks(pairs, _pixels_of, loaded):
         for attempt in attempts(loaded, sum(map(_pixels_of, chunk))):
             with attempt:
-                encoded = _encode(attempt.model, attempt.limits, chunk, tile_size, level, choosing=choosing)
+                encoded = _encode(attempt.model, attempt.limits, chunk, tile_size, level, steps, choosing=choosing)
         yield from encoded
 
 
@@ -142,16 +145,19 @@ def _encode(
     images: Sequence[tuple[Seen, Map | None]],
     tile_size: int,
     level: int,
+    steps: int,
     *,
     choosing: bool,
 ) -> list[EncodedImage]:
-    """All by the model, as batches; then those with graphics once more, each by itself."""
+    """All by the model, as batches; then those with graphics once more, each by itself; then with more effort."""
     pictures = [_Picture(model, limits, *image, tile_size, level, choosing=choosing) for image in images]
     tiles = [(picture, number) for picture in pictures for number in picture.by_model]
-    for k, packed in encode_tiles(model, limits, [(picture.image, picture.boxes[n]) for picture, n in tiles], level):
-        picture, number = tiles[k]
-        picture.take(number, packed)
-    return [picture.encoded() for picture in pictures]
+    with uncounted() if steps else nullcontext():
+        found = encode_tiles(model, limits, [(picture.image, picture.boxes[n]) for picture, n in tiles], level)
+        for k, packed in found:
+            picture, number = tiles[k]
+            picture.take(number, packed)
+    return [picture.encoded(steps) for picture in pictures]
 
 
 def _pixels_of(pair: tuple[Seen, Map | None]) -> int:
@@ -221,15 +227,37 @@ class _Picture:
         if self._look is not None and (self._deep or self._look.tried[_blocks(self.boxes[number])].any()):
             self._latents[number] = packed.y_hat
 
-    def encoded(self) -> EncodedImage:
-        """The tiles of the lowest R + beta D, or those with the blocks that were given."""
+    def encoded(self, steps: int) -> EncodedImage:
+        """The tiles of the lowest R + beta D, or those with the blocks that were given; refined in so many steps."""
         coded, laid = self._coded, self._laid
         if self._look is not None:
             with uncounted():
                 coded, laid = self._chosen(self._look)
+        if steps:
+            coded = self._refined(coded, laid, steps)
         tiles = self._tiles(coded, laid)
         bits = sum(coded[k][1] for k, (kind, _) in enumerate(tiles) if kind in (NETWORK, MIXED))
         return EncodedImage(tiles, self.model.name, self.model.digest, bits, laid)
+
+    def _refined(self, coded: Coded, laid: Map | None, steps: int) -> Coded:
+        """What the model codes, each tile as it is or refined, whichever has the lower R + beta D."""
+        image, seen = self._seen.colour, self._seen.visible
+        if laid is not None and not self._deep:
+            hidden = graphics.pixels_of(laid, *image.shape[:2])
+            image, _ = self._rest(laid)
+            seen = ~hidden if seen is None else seen & ~hidden
+        better = dict(coded)
+        for number, (kind, _) in enumerate(self._tiles(coded, laid)):
+            if kind in (NETWORK, MIXED):
+                payload, bits = coded[number]
+                box = self.boxes[number]
+                packed, gain = refine_tile(self.model, self.limits, image, box, self.level, steps, seen)
+                # the gain is by the entropy model's estimate, of which both payloads tell how far it is off
+                gain += (packed.estimated_bits - 8 * len(packed.payload)) - (bits - 8 * len(payload))
+                if gain > 0:
+                    better[number] = packed.payload, packed.estimated_bits
+            checkpoint(self.boxes[number].area)
+        return better
 
     def _chosen(self, look: Blocks) -> tuple[Coded, Map | None]:
         """What the model codes, and the blocks without loss: none, all, or some."""

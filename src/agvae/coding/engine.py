@@ -127,7 +127,11 @@ class Model:
         """
         if self.metric != "mse":
             return 0.0
-        shares = self._weights([level])[0].tolist()
+        return self.multiplier(level)
+
+    def multiplier(self, level: int) -> float:
+        """beta of whatever distortion the model was trained for, log-linear between the trained ones (equation 8)."""
+        shares = self.weights([level])[0].tolist()
         return math.exp(
             sum(share * math.log(beta) for share, beta in zip(shares, self.network.config.betas, strict=True))
         )
@@ -155,7 +159,7 @@ class Model:
 
     def _transform(self, function: Callable[[Tensor, Tensor], Tensor], x: Tensor, levels: Sequence[int]) -> Tensor:
         """g_a or g_s in `agvae.options.dtype`, in float32 for images with numbers that are too large for it."""
-        x, weights = x.to(self.device), self._weights(levels).float().to(self.device)
+        x, weights = x.to(self.device), self.weights(levels).float().to(self.device)
         dtype = getattr(torch, options.dtype)
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             found = function(x, weights).float()
@@ -171,16 +175,25 @@ class Model:
             msg = f"the weights of model {self.name!r} give numbers beyond float32 for this image"
             raise WeightsError(msg)
 
-    def pack(self, y: Tensor, levels: Sequence[int]) -> list[Packed]:
-        """Quantize and code gained y (B, h, w, M), h and w even."""
+    def pack(self, y: Tensor, levels: Sequence[int], z: Tensor | None = None) -> list[Packed]:
+        """Quantize and code gained y (B, h, w, M), h and w even, with gained z (B, hz, wz, c_hp), else that of h_a."""
         with self._alone():
-            return self._pack(y, levels)
+            return self._pack(y, levels, z)
 
-    def _pack(self, y: Tensor, levels: Sequence[int]) -> list[Packed]:
-        weights = self._weights(levels)
-        y = y.to(self.exact_device)
+    def hyper_analyse(self, y: Tensor, level: int) -> Tensor:
+        """Gained z of h_a, (1, hz, wz, c_hp), for gained y (1, h, w, M) at a level."""
+        with self._alone():
+            return self._hyper_analyse(y.to(self.exact_device), self.weights([level]))
+
+    def _hyper_analyse(self, y: Tensor, weights: Tensor) -> Tensor:
         z = self.network.hyper_analyse(y, weights.float())
         self._check_finite(z)
+        return z
+
+    def _pack(self, y: Tensor, levels: Sequence[int], z: Tensor | None) -> list[Packed]:
+        weights = self.weights(levels)
+        y = y.to(self.exact_device)
+        z = self._hyper_analyse(y, weights) if z is None else z
         encoders = [constriction.stream.queue.RangeEncoder() for _ in levels]
         bits = [0.0] * len(levels)
 
@@ -242,7 +255,7 @@ class Model:
 
         shape = (len(payloads), -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE), self.network.config.hyper_latent)
         z = [symbols.reshape(shape[1:]) for symbols in read(self.z_coder, _z_indices(shape))]
-        latents = self._walk(z, height, width, self._weights(levels), lambda _, indices: read(self.y_coder, indices))
+        latents = self._walk(z, height, width, self.weights(levels), lambda _, indices: read(self.y_coder, indices))
         for b, (tile, payload) in enumerate(zip(latents, payloads, strict=True)):
             if b not in errors and _check(tile) != payload[:4]:
                 errors[b] = DamagedFileError("a tile decoded to other latents than were encoded")
@@ -262,7 +275,7 @@ class Model:
         y_hat = follow(self.network.entropy.walk(z_hat, weights, height, width), step).float()
         return [Latents(z[b], [symbols[b] for symbols in y], y_hat[b]) for b in range(len(z))]
 
-    def _weights(self, levels: Sequence[int]) -> Tensor:
+    def weights(self, levels: Sequence[int]) -> Tensor:
         """Interpolation weights of levels, (B, n) float64 and exact."""
         n = self.network.config.levels
         steps = [(level * (n - 1) + 2) // (VECTORS - 1) for level in levels]

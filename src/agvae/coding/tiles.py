@@ -23,6 +23,7 @@ from agvae.coding.engine import Model, Packed
 from agvae.coding.loaded import model_of
 from agvae.coding.memory import Limits, attempts, batches, chunks
 from agvae.coding.reconstruction import DecodeRequest, Reconstruction, synthesis_window
+from agvae.coding.refine import MARGIN, Part, refined
 from agvae.coding.windows import STRIDE, Window, latent_shape, padded
 from agvae.errors import AgvError, DamagedFileError, Failures, about
 from agvae.file.header import Header, tile_box, tile_boxes, tiles_touched
@@ -104,6 +105,24 @@ def encode_tiles(
         checkpoint(sum(tiles[k][1].area for k in batch))
 
 
+def refine_tile(
+    model: Model, limits: Limits, image: Colour, box: Box, level: int, steps: int, seen: NDArray[np.bool_] | None
+) -> tuple[Packed, float]:
+    """Code a box of an image as a tile, with so many steps of `agvae.coding.refine`; and the bits that they win.
+
+    Args:
+        seen: (H, W), the pixels of the image that count; None for all.
+    """
+    outer = Window(box, (image.shape[1], image.shape[0]), STRIDE * MARGIN).outer
+    y = _analyse(model, [(image, outer)], level, limits.side)
+    x = _images([_pixels(image, outer)], model)
+    counted = np.zeros((outer.height, outer.width), np.bool_)
+    there = (np.ones(image.shape[:2], np.bool_) if seen is None else seen)[outer.slices]
+    counted[: there.shape[0], : there.shape[1]] = there
+    part = Part(x, y, *padded(box).within(outer, STRIDE), None if counted.all() else counted)
+    return refined(model, part, level, steps)
+
+
 def synthesise(model: Model, limits: Limits, wanted: Sequence[tuple[Reconstruction, Box]]) -> None:
     """Put the pixels of boxes where they belong; latents there and in the halo must be known."""
     parts = [
@@ -129,16 +148,21 @@ def _analyse(model: Model, tiles: Sequence[tuple[Colour, Box]], level: int, side
     for parts in zip(*(box.split(side) for _, box in tiles), strict=True):
         checkpoint()
         windows = [_analysis_window(model, image, part) for (image, _), part in zip(tiles, parts, strict=True)]
-        pixels = np.stack([_pixels(image, window) for (image, _), window in zip(tiles, windows, strict=True)])
-        x = torch.from_numpy(pixels).to(model.device).permute(0, 3, 1, 2).float()
-        found = model.analyse(x / 255 if pixels.dtype == np.uint8 else x, [level] * len(tiles))
+        x = _images([_pixels(image, window.outer) for (image, _), window in zip(tiles, windows, strict=True)], model)
+        found = model.analyse(x, [level] * len(tiles))
         y[(slice(None), *padded(parts[0]).within(first, STRIDE))] = found[(slice(None), *windows[0].inner_latents)]
     return y
 
 
-def _pixels(image: Colour, window: Window) -> Colour:
-    """The pixels of a window; beyond the image, those of its edge."""
-    left, top, right, bottom = window.outer
+def _images(pixels: Sequence[Colour], model: Model) -> Tensor:
+    """(B, 3, H, W) float32 in [0, 1] on the model's device."""
+    x = torch.from_numpy(np.stack(pixels)).to(model.device).permute(0, 3, 1, 2).float()
+    return x / 255 if pixels[0].dtype == np.uint8 else x
+
+
+def _pixels(image: Colour, box: Box) -> Colour:
+    """The pixels of a box; beyond the image, those of its edge."""
+    left, top, right, bottom = box
     rows = np.minimum(np.arange(top, bottom), image.shape[0] - 1)
     columns = np.minimum(np.arange(left, right), image.shape[1] - 1)
     pixels: Colour = image[rows][:, columns]

@@ -44,8 +44,23 @@ def fix(x: Tensor) -> Tensor:
     """
     if x.dtype != torch.float64:
         return x
+    if torch.is_grad_enabled() and x.requires_grad:
+        found: Tensor = _StraightThrough.apply(x)  # type: ignore[no-untyped-call]
+        return found
     x = x.mul(_PRODUCT_SCALE).round_().mul_(2.0**-WEIGHT_BITS).round_()
     return x.mul_(2.0**-ACTIVATION_BITS).clamp_(-ACTIVATION_LIMIT, ACTIVATION_LIMIT)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Gradients pass as if nothing were rounded."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor) -> Tensor:
+        return fix(x.detach())
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return gradient
 
 
 def _exp2_table() -> list[float]:

@@ -15,6 +15,7 @@ Jacob et al. 2018 train networks in integers; here units are found for a network
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,8 +31,23 @@ SPREAD = 8
 
 
 def rounded(x: Tensor, scale: Tensor) -> Tensor:
-    """Integers in float32 for x (..., C), in units of 1 / scale (C,)."""
+    """Integers in float32 for x (..., C), in units of 1 / scale (C,); gradients pass as if they were not rounded."""
+    if torch.is_grad_enabled() and x.requires_grad:
+        found: Tensor = _StraightThrough.apply(x, scale)  # type: ignore[no-untyped-call]
+        return found
     return x.mul(scale).round_().clamp_(-INPUT_LIMIT, INPUT_LIMIT)
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor) -> Tensor:
+        ctx.save_for_backward(scale)
+        return rounded(x.detach(), scale)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (scale,) = ctx.saved_tensors
+        return gradient * scale, None
 
 
 def input_units(largest: Tensor) -> Tensor:
