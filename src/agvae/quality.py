@@ -21,6 +21,9 @@ MAX_LEVEL = (VECTORS - 1) * LEVEL_STEPS
 
 DEFAULT_QUALITY = 3.5
 
+EFFORTS = (1, 9)
+"""The least and the most; each takes about twice the time of the one before it."""
+
 QUALITY_RANGES = "a real number from 1 to 6, or from 10 to 100 on the percent scale"
 
 
@@ -42,6 +45,22 @@ def parse_quality(quality: object = None, *, s: object = None, l: object = None)
             raise ValueError(msg)
         return _parse_s_l(s, 0 if l is None else l)
     return round((on_scale(DEFAULT_QUALITY if quality is None else quality) - 1) * LEVEL_STEPS)
+
+
+def parse_effort(effort: object = None) -> int:
+    """The steps of `agvae.coding.refine` for an effort from 1 to 9: none, then 1, 2, 4 and so on up to 128.
+
+    Raises:
+        ValueError: it is no integer from 1 to 9.
+    """
+    if effort is None:
+        return 0
+    low, high = EFFORTS
+    number = int(effort) if isinstance(effort, Integral) and not isinstance(effort, bool) else 0
+    if not low <= number <= high:
+        msg = f"effort must be an integer from {low} to {high}, not {_shown(effort)}"
+        raise ValueError(msg)
+    return 2 ** (number - 2) if number > low else 0
 
 
 def on_scale(quality: object) -> float:

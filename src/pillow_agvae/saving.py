@@ -33,6 +33,7 @@ _KNOWN = {
     "model",
     "thumbnail",
     "tile_size",
+    "effort",
 }
 
 _EFFORTS_AND_LAYOUTS = {
@@ -40,7 +41,7 @@ _EFFORTS_AND_LAYOUTS = {
     *("restart_marker_blocks", "restart_marker_rows"),
     *("compress_level", "compress_type", "compression", "big_tiff", "interlace", "disposal"),  # PNG, TIFF, GIF
     *("method", "alpha_quality", "minimize_size", "allow_mixed", "kmin", "kmax"),  # WebP
-    *("speed", "effort", "codec", "max_threads", "tile_rows", "tile_cols", "autotiling", "advanced"),  # AVIF, JPEG XL
+    *("speed", "codec", "max_threads", "tile_rows", "tile_cols", "autotiling", "advanced"),  # AVIF, JPEG XL
     *("range", "alpha_premultiplied"),
 }
 """Options of other formats that programs pass whatever the format is, and that say nothing of what a picture shows."""
@@ -126,7 +127,7 @@ def save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     unless None); exif (bytes or `Image.Exif`), xmp (bytes or str), comment (bytes or str), dpi, duration (ms) and loop,
     only if given; lossless, whether to keep every pixel as it is, beside which quality says nothing; exact, whether to
     keep the colour of transparent pixels; thumbnail, whether to store one, or its longer side; model, the name of the
-    model to code with; tile_size, the side of its tiles in pixels.
+    model to code with; tile_size, the side of its tiles in pixels; effort, 1 to 9, how long to look for fewer bits.
     """
     with naming(filename):
         _write(fp, _encoded(im, [im]))
@@ -172,7 +173,11 @@ def _encoded(im: Image.Image, source: Sequence[Image.Image] | AllFrames) -> byte
         durations=_durations(options.get("duration"), found),
         loop=options.get("loop", _usable("loop", im.info.get("loop")) if frames.count > 1 else None),
     )
-    shape = {"thumbnail": options.get("thumbnail", False), "tile_size": options.get("tile_size")}
+    shape = {
+        "thumbnail": options.get("thumbnail", False),
+        "tile_size": options.get("tile_size"),
+        "effort": options.get("effort"),
+    }
     return encode_frames(frames, rate, metadata, options.get("model"), **shape)
 
 

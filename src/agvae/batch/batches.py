@@ -130,6 +130,7 @@ def encode(
     thumbnail: bool | int = False,
     exact: bool = False,
     tile_size: int | None = None,
+    effort: int | None = None,
     metadata: str | Sequence[str] = KINDS,
     place: bool = True,
     name: str = "{stem}.agv",
@@ -148,6 +149,7 @@ def encode(
         folder: for the targets, also as a URL; it is made if need be.
         quality, target_size, target_bpp, target_psnr, lossless, model, thumbnail, exact: as `agvae.encode` takes them.
         tile_size: side of the tiles in pixels, a multiple of 64 up to 1024.
+        effort: 1 to 9, how long to look for fewer bits, as `agvae.encode` takes it.
         metadata: the kinds to keep, of icc, exif, xmp, comment and dpi; or one of them, "all" or "none".
         place: whether they may say where a picture was taken.
         name: of a target, with the fields {stem}, {name} and {suffix} of its source.
@@ -165,6 +167,7 @@ def encode(
     """
     from agvae.api import check_flag, parse_rate, thumbnail_side
     from agvae.file.header import check_tile_size
+    from agvae.quality import parse_effort
 
     given = {"quality": quality, "target_size": target_size, "target_bpp": target_bpp, "target_psnr": target_psnr}
     rate: dict[str, Any] = {option: value for option, value in given.items() if value is not None}
@@ -175,10 +178,11 @@ def encode(
     thumbnail_side(thumbnail)
     if tile_size is not None:
         check_tile_size(tile_size)
+    parse_effort(effort)
     if not lossless:
         _check_model(model)
     register_readers()
-    conversion = Encoding(rate, model, exact, thumbnail, tile_size, kinds_of(metadata), place, max_pixels)
+    conversion = Encoding(rate, model, exact, thumbnail, tile_size, kinds_of(metadata), place, max_pixels, effort)
 
     def wanted(path: PurePath) -> bool:
         return path.suffix.lower() != ".agv" and is_image_name(path)

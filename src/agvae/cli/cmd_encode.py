@@ -44,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="side of the tiles that are coded apart, a multiple of 64 up to 1024; default 1024",
     )
+    parser.add_argument(
+        "--effort",
+        type=positive,
+        metavar="N",
+        help="1 to 9, how long to look for fewer bits, each taking twice as long; default 1",
+    )
     add_limits(parser)
 
 
@@ -65,6 +71,7 @@ def _run_batch(args: argparse.Namespace) -> int:
         thumbnail=args.thumbnail,
         exact=args.exact,
         tile_size=args.tile_size,
+        effort=args.effort,
         metadata=args.metadata,
         place=not args.strip_gps,
         name=args.name or "{stem}.agv",
@@ -117,6 +124,7 @@ def _options(args: argparse.Namespace) -> Encoding:
         args.metadata,
         not args.strip_gps,
         args.max_pixels,
+        args.effort,
     )
 
 

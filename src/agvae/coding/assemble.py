@@ -37,6 +37,7 @@ def coded_files(
     tile_size: int = TILE_SIZE,
     laid: Iterable[Map | None] | None = None,
     found: list[Map | None] | None = None,
+    steps: int = 0,
 ) -> Iterator[bytes]:
     """The bytes of each file, coded as they are asked for; raises what `agvae.coding.choice.encode_images` does.
 
@@ -44,10 +45,11 @@ def coded_files(
         tile_size: side of the tiles in pixels, as a header has it.
         laid: of each frame the blocks to code without loss, as `encode_images` takes them.
         found: where to put those of each frame.
+        steps: of `agvae.coding.refine`.
     """
     if level is None:
         return _without_loss(files, tile_size)
-    return _at_level(files, level, model, tile_size, laid, found)
+    return _at_level(files, level, model, tile_size, laid, found, steps)
 
 
 def _at_level(
@@ -57,6 +59,7 @@ def _at_level(
     tile_size: int,
     laid: Iterable[Map | None] | None,
     found: list[Map | None] | None,
+    steps: int,
 ) -> Iterator[bytes]:
     with loading():
         from agvae.coding.choice import Seen, encode_images
@@ -71,7 +74,7 @@ def _at_level(
                 yield Seen(colour, None if alpha is None or frames.exact else alpha > 0, frames.range_of(number))
 
     tiles: list[TileData] = []
-    for encoded in encode_images(images(), level, tile_size, model, laid=laid):
+    for encoded in encode_images(images(), level, tile_size, model, laid=laid, steps=steps):
         if found is not None:
             found.append(encoded.laid)
         frames, metadata, alphas = waiting.popleft()

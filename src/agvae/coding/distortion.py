@@ -47,7 +47,7 @@ def similarity(x_hat: Tensor, x: Tensor) -> Tensor:
     if min(x.shape[2:]) < WINDOW_SIZE:
         rows, columns = (max(WINDOW_SIZE - side, 0) for side in x.shape[2:])
         x, x_hat = (F.pad(image, (0, columns, 0, rows), mode="replicate") for image in (x, x_hat))
-    total = sum(SCALE_WEIGHTS[:scales])
+    total = sum(SCALE_WEIGHTS[:scales]) / sum(SCALE_WEIGHTS)
     values = []
     for scale in range(scales):
         luminance, contrast_structure = _terms(x_hat, x)

@@ -25,6 +25,9 @@ PSNR_TOLERANCE = 0.05
 _TRIALS = 8
 """After which the size is taken to jump, not to bend."""
 
+_NEAR = 4
+"""Trials from a level that is nearly right."""
+
 _SIZE_SLOPE = math.log(22) / MAX_LEVEL
 _PSNR_SLOPE = 13.0 / MAX_LEVEL
 """Rise for each level over the whole range: where the search starts from."""
@@ -128,6 +131,59 @@ def encode_to_psnr(
         raise ValueError(msg)
     met = [level for level in reached if _is_met(found[level])]
     return min((files[level] for level in met or reached), key=len)
+
+
+def refine_to_size(target: float, plain: bytes, refined: Callable[[int], bytes], start: int) -> bytes:
+    """The largest file found of at most `target` bytes among those of more effort, or the plain one if all are larger.
+
+    Args:
+        target: bytes.
+        plain: what `encode_to_size` found.
+        refined: gives the file of a level.
+        start: the level of the plain one.
+    """
+    limit = math.floor(target)
+    files: list[bytes] = []
+
+    def excess(level: int) -> float:
+        files.append(refined(level))
+        return math.log(len(files[-1]) / limit)
+
+    _approach(excess, (math.log(1 - SIZE_TOLERANCE), 0.0), _SIZE_SLOPE, start)
+    return max((data for data in files if len(data) <= limit), key=len, default=plain)
+
+
+def refine_to_psnr(
+    psnr: Callable[[bytes], float], target: float, plain: bytes, refined: Callable[[int], bytes], start: int
+) -> bytes:
+    """The smallest file found that reaches a target's PSNR, among those of more effort and the plain one.
+
+    The arguments are those of `refine_to_size` and `encode_to_psnr`.
+    """
+    files = [plain]
+
+    def excess(level: int) -> float:
+        data = refined(level)
+        found = psnr(data) - target
+        if found >= -PSNR_TOLERANCE:
+            files.append(data)
+        return found
+
+    _approach(excess, (-PSNR_TOLERANCE, PSNR_TOLERANCE), _PSNR_SLOPE, start)
+    return min(files, key=len)
+
+
+def _approach(error: Callable[[int], float], bounds: tuple[float, float], slope: float, level: int) -> None:
+    """Try a level and a few near it, by secants, until the error of one lies within bounds."""
+    errors: dict[int, float] = {}
+    while level not in errors and len(errors) < _NEAR:
+        found = error(level)
+        if bounds[0] <= found <= bounds[1] or not math.isfinite(found):
+            return
+        for other, before in errors.items():
+            slope = max((found - before) / (level - other), slope / 3)
+        errors[level] = found
+        level = min(max(round(level + (sum(bounds) / 2 - found) / slope), 0), MAX_LEVEL)
 
 
 def _is_met(excess: float) -> bool:

@@ -39,7 +39,7 @@ class Encoding:
 
     Attributes:
         rate: at most one of `quality`, `lossless` and the targets of `Image.save`, with its value.
-        model, exact, thumbnail, tile_size: as `Image.save` takes them.
+        model, exact, thumbnail, tile_size, effort: as `Image.save` takes them.
         metadata: the kinds to keep, of `agvae.conversion.kept.KINDS`.
         place: whether metadata may say where it was taken.
         max_pixels: the most that a picture may have, None for Pillow's limit.
@@ -53,6 +53,7 @@ class Encoding:
     metadata: Sequence[str] = KINDS
     place: bool = True
     max_pixels: int | None = None
+    effort: int | None = None
 
 
 def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
@@ -77,6 +78,8 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
         shape: dict[str, Any] = {"model": options.model, "exact": options.exact, "thumbnail": options.thumbnail}
         if options.tile_size is not None:
             shape["tile_size"] = options.tile_size
+        if options.effort is not None:
+            shape["effort"] = options.effort
         if image.format == "GIF" and getattr(image, "n_frames", 1) > 1:
             shape["loop"] = plays_of_gif(image)
         image.load()
