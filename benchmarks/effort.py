@@ -1,0 +1,112 @@
+"""What more effort wins: BD-rate (PSNR) against effort 1 and seconds an image, for each effort, beside speeds of AVIF.
+
+    python benchmarks/effort.py IMAGE_OR_FOLDER... [--efforts 1 2 5 9] [--speeds 8 6 2] [--qualities 1.5 3 4.5 6]
+        [--model NAME] [--log FILE]
+
+Every file is decoded, and its PSNR is that of the decoded pixels.  Curves are of the mean rate and the mean PSNR over
+all images at each quality.  Results go to the log as they come, a JSON line for each file; with a log that is there
+already, what it holds is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import agvae
+import pillow_agvae  # noqa: F401
+from agvae import weights
+from agvae.evaluation.bdrate import Curve, bd_rate
+from agvae.images import is_image_name
+from agvae.metrics import psnr
+
+AVIF = (26, 40, 52, 64, 76)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("images", nargs="+", type=Path)
+    parser.add_argument("--efforts", nargs="*", type=int, default=[1, 2, 3, 4, 5, 6, 7, 8, 9])
+    parser.add_argument("--speeds", nargs="*", type=int, default=[8, 6, 4, 2, 0])
+    parser.add_argument("--qualities", nargs="+", type=float, default=[1.5, 2.5, 3.5, 4.5, 5.5])
+    parser.add_argument("--model")
+    parser.add_argument("--log", type=Path)
+    args = parser.parse_args()
+
+    paths = [path for given in args.images for path in (sorted(given.iterdir()) if given.is_dir() else [given])]
+    paths = [path for path in paths if is_image_name(path)]
+    rows = [json.loads(line) for line in args.log.read_text().splitlines()] if args.log and args.log.exists() else []
+    done = {(row["image"], row["kind"], row["level"], row["quality"]) for row in rows}
+    agvae.decode(agvae.encode(np.zeros((64, 64, 3), np.uint8), model=args.model, effort=2))
+    for path in paths:
+        with Image.open(path) as image:
+            picture = image.convert("RGB")
+        for kind, level, quality in _wanted(args):
+            if (path.name, kind, level, quality) in done:
+                continue
+            row = {"image": path.name, "kind": kind, "level": level, "quality": quality}
+            rows.append(row | _coded(picture, kind, level, quality, args.model))
+            if args.log:
+                with args.log.open("a") as log:
+                    log.write(json.dumps(rows[-1]) + "\n")
+    _tell(rows, len(paths), args.model)
+
+
+def _wanted(args: argparse.Namespace) -> Iterator[tuple[str, int, float]]:
+    for effort in args.efforts:
+        for quality in args.qualities:
+            yield "agv", effort, quality
+    for speed in args.speeds:
+        for quality in AVIF:
+            yield "avif", speed, quality
+
+
+def _coded(picture: Image.Image, kind: str, level: int, quality: float, model: str | None) -> dict[str, Any]:
+    file = io.BytesIO()
+    start, processor = time.perf_counter(), time.process_time()
+    if kind == "agv":
+        picture.save(file, "AGV", quality=quality, effort=level, model=model)
+    else:
+        picture.save(file, "AVIF", quality=int(quality), speed=level, subsampling="4:4:4")
+    seconds, processor = time.perf_counter() - start, time.process_time() - processor
+    with Image.open(io.BytesIO(file.getvalue())) as found:
+        error = psnr(np.asarray(picture), np.asarray(found.convert("RGB")))
+    bits = 8 * len(file.getvalue()) / (picture.width * picture.height)
+    return {"bpp": bits, "psnr": error, "seconds": seconds, "processor": processor}
+
+
+def _tell(rows: list[dict[str, Any]], count: int, model: str | None) -> None:
+    curves, times = {}, {}
+    for key in sorted({(str(row["kind"]), int(row["level"])) for row in rows}):
+        points = defaultdict(list)
+        for row in rows:
+            if (row["kind"], row["level"]) == key:
+                points[row["quality"]].append((row["bpp"], row["psnr"], row["seconds"], row["processor"]))
+        whole = [np.mean(point, 0) for point in points.values() if len(point) == count]
+        if len(whole) > 1:
+            curves[key] = Curve([float(p[0]) for p in whole], [float(p[1]) for p in whole])
+            times[key] = np.mean(whole, 0)[2:]
+    name = model or str(weights.registry()["default"])
+    print(f"{count} images, {name} ({agvae.weights.registry()['models'][name]['sha256'][:16]}), {platform.platform()},")
+    print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}\n")
+    print("| | BD-rate against effort 1 | against AVIF, speed 6 | s an image | s of processor |")
+    print("| --- | --- | --- | --- | --- |")
+    for key, curve in curves.items():
+        what = f"effort {key[1]}" if key[0] == "agv" else f"AVIF, speed {key[1]}"
+        deltas = [f"{bd_rate(curves[to], curve):+.1f} %" if to in curves else "" for to in (("agv", 1), ("avif", 6))]
+        print(f"| {what} | {' | '.join(deltas)} | {times[key][0]:.2f} | {times[key][1]:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
