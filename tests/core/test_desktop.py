@@ -82,7 +82,7 @@ def test_the_thumbnailer_is_a_command_that_runs(
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m agvae "$@"\n')
     command.chmod(0o755)
-    monkeypatch.setattr(sys, "argv", [str(command), "integrate"])
+    monkeypatch.setattr(sys, "argv", [str(command.parent / ".." / command.parent.name / "agvae"), "integrate"])
     assert main(["integrate"]) == 0
     parser = ConfigParser(interpolation=None)
     parser.read(home / "thumbnailers" / "agvae.thumbnailer", encoding="utf-8")

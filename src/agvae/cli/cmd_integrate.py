@@ -71,13 +71,18 @@ def _command() -> Path:
     """The command that is running, or that of this Python."""
     own = Path(sys.argv[0])
     if own.name == "agvae" and own.is_file():
-        return own.absolute()
+        return _absolute(own)
     installed = Path(sysconfig.get_path("scripts")) / "agvae"
     found = installed if installed.is_file() else shutil.which("agvae")
     if found is None:
         msg = "the command agvae, which makes thumbnails, is not to be found: install the package"
         raise OSError(msg)
-    return Path(found).absolute()
+    return _absolute(found)
+
+
+def _absolute(path: str | Path) -> Path:
+    """Without dots, and with links as they are: a virtual environment is one."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _check_own(path: Path) -> None:
