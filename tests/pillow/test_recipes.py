@@ -63,7 +63,7 @@ def without_registration(program: str) -> str:
 def test_every_recipe_is_tested() -> None:
     tests = Path(__file__).read_text(encoding="utf-8")
     headings = re.findall(r"^## (.*)$", DOCUMENT, re.MULTILINE)
-    assert len(headings) == 13
+    assert len(headings) == 14
     assert [heading for heading in headings if f'"{heading}"' not in tests] == []
 
 
@@ -166,6 +166,11 @@ def test_imageio(folder: Path) -> None:
 def test_scikit_image(folder: Path) -> None:
     (program,) = blocks("scikit-image")
     assert run(program, folder) == "uint8 (32, 48, 3) (32, 48, 3)\n"
+
+
+def test_boxes(folder: Path) -> None:
+    (program,) = blocks("Boxes of large pictures")
+    assert run(program, folder) == "(16, 32, 3) True\n"
 
 
 def test_matplotlib(folder: Path) -> None:
