@@ -28,6 +28,7 @@ from torch import Tensor
 from agvae.coding.distortion import distortion_of
 from agvae.coding.engine import Model, Packed
 from agvae.coding.windows import STRIDE
+from agvae.networks import bands
 from agvae.networks.autoencoder import StepParameters, follow
 from agvae.progress import checkpoint
 
@@ -211,8 +212,9 @@ class _Symbols(NamedTuple):
 
 @contextmanager
 def _learning(model: Model) -> Iterator[None]:
-    """Work out gradients in float32, whatever modes the caller is in."""
+    """Work out gradients in float32, whatever modes the caller is in; for them operators divide their work."""
     with ExitStack() as modes:
+        modes.enter_context(bands.kernel_threads(bands.threads()))
         modes.enter_context(torch.inference_mode(False))
         modes.enter_context(torch.enable_grad())
         for kind in {model.device.type, model.exact_device.type, "cpu"}:

@@ -44,11 +44,15 @@ def each_band(work: _Work, batch: int, height: int) -> None:
     Whatever ends it early, in any thread and at any place, leaves the next call to work as ever.
     """
     checkpoint()
-    if _team() is None:
-        with team(torch.get_num_threads()):
-            each_band(work, batch, height)
-        return
     layer = _Layer(work, batch, height)
+    if _team() is None or torch.get_num_threads() != 1:
+        with team(threads()):
+            _work_on(layer)
+    else:
+        _work_on(layer)
+
+
+def _work_on(layer: _Layer) -> None:
     left = len(layer.left)
     _invite(layer, min(threads(), left) - 1)
     try:
