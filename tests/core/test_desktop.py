@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shlex
 import shutil
 import subprocess
@@ -17,7 +18,9 @@ from PIL import Image
 
 import agvae
 from agvae.cli import cmd_thumbnail, main
+from agvae.coding.loaded import forget_models
 from agvae.container import Reader, write_container
+from agvae.weights import registries
 from tests.support.helpers import picture
 
 pytestmark = pytest.mark.usefixtures("tiny_weights")
@@ -213,6 +216,23 @@ def test_a_thumbnail_takes_no_more_time_and_memory_than_it_may(
     assert main(["thumbnail", str(photo), str(photo)]) == 1
     assert photo.read_bytes() == b"nothing"
     assert target.read_bytes() == b"before"
+
+
+def test_a_thumbnail_downloads_nothing(
+    photo: Path,
+    tmp_path: Path,
+    tiny_weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    registry = json.loads((tiny_weights / "registry.json").read_text())
+    registry["base_url"] = "http://127.0.0.1:9/"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "registry.json").write_text(json.dumps(registry))
+    monkeypatch.setattr(registries, "BUNDLED", tmp_path / "empty")
+    forget_models()
+    assert main(["thumbnail", str(photo), str(tmp_path / "small.png")]) == 1
+    assert "offline" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("size", ["0", "1025", "x"])
