@@ -43,25 +43,60 @@ def modules() -> dict[str, Path]:
     return dict(zip(names, paths, strict=True))
 
 
-def imports(path: Path, known: set[str]) -> set[str]:
-    """The modules of the distribution that one imports anywhere but for its annotations."""
+def public_names() -> dict[str, str]:
+    """The modules that the names of `agvae` itself come from."""
+    tree = ast.parse((SOURCE / "agvae" / "__init__.py").read_text("utf-8"))
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {f"agvae.{alias.name}": node.module or "" for node in froms for alias in node.names}
+
+
+PUBLIC = public_names()
+
+
+def imports(code: str, known: set[str]) -> set[str]:
+    """The modules of the distribution that code imports anywhere but for its annotations, be it as names of `agvae`."""
     found = set()
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = ast.parse(code)
     typing = {
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
-        for inner in ast.walk(node)
+        for statement in node.body
+        for inner in ast.walk(statement)
     }
     for node in ast.walk(tree):
         if id(node) in typing:
             continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            inner = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= inner & known or {node.module}
-    return found & known
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"a relative import in line {node.lineno}"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & (known | PUBLIC.keys()) or {str(node.module)}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "agvae":
+            found.add(f"agvae.{node.attr}")
+        elif isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
+            found |= {arg.value for arg in node.args if isinstance(arg, ast.Constant)}
+    return {name if name in known else PUBLIC.get(name, name) for name in found} & known
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from agvae.api import encode",
+        "import agvae.api",
+        "from agvae import api",
+        "from agvae import encode",
+        "import agvae\ndef f():\n    return agvae.encode(1)",
+        "def f():\n    from agvae.api import encode",
+        "if TYPE_CHECKING:\n    pass\nelse:\n    from agvae.api import encode",
+        "import importlib\nimportlib.import_module('agvae.api')",
+    ],
+)
+def test_an_import_is_seen_however_it_is_written(code: str) -> None:
+    assert imports(code, set(modules())) - {"agvae"} == {"agvae.api"}
+    with pytest.raises(AssertionError, match="relative"):
+        imports("from .. import api", set(modules()))
 
 
 def room(name: str) -> str:
@@ -76,7 +111,7 @@ def test_imports_lead_down() -> None:
     for name, path in modules().items():
         if name == "agvae" or name.endswith("__main__"):
             continue
-        for other in imports(path, known):
+        for other in imports(path.read_text("utf-8"), known):
             a, b = room(name), room(other)
             beside = floors.get(b) == floors[a] and (a in GROUND or a == "container" or floors[a] == len(ROOMS) - 1)
             if a != b and b != "agvae" and floors[b] >= floors[a] and not beside:
@@ -86,7 +121,7 @@ def test_imports_lead_down() -> None:
 
 def test_imports_run_in_no_circle() -> None:
     known = set(modules())
-    graph = {name: imports(path, known) - {"agvae", name} for name, path in modules().items()}
+    graph = {name: imports(path.read_text("utf-8"), known) - {"agvae", name} for name, path in modules().items()}
     assert set(TopologicalSorter(graph).static_order()) >= known - {"agvae"}  # raises CycleError
 
 
