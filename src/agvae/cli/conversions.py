@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agvae.batch import Batch, Result
 
 _KINDS = ("icc", "exif", "xmp", "comment", "dpi")
+"""Those of `agvae.conversion.kept`, without importing what it needs."""
 
 
 def add_paths(

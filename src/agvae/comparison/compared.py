@@ -98,7 +98,7 @@ def compare(
         image: a path, a Pillow image (its current frame), or an array of shape (H, W), (H, W, 3) or (H, W, 4) uint8 or
             (H, W) uint16.  More than 8 bits are reduced to 8, for all codecs.
         quality, target_size, target_bpp, target_psnr, model: of the .agv file, as `agvae.encode` takes them.
-        peers: names of `agvae.evaluation.peers.PEER_NAMES`; AVIF, WebP, JPEG, and JPEG XL and HEIC if their plugins are
+        peers: names that `agvae evaluate --peers` takes; AVIF, WebP, JPEG, and JPEG XL and HEIC if their plugins are
             installed, if not given.
         equal: "size", to have the other files of the size of the .agv file; "psnr", of its PSNR.
         box: (left, top, right, bottom) in pixels: compare this part.

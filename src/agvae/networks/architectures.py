@@ -63,9 +63,11 @@ def register(
         presets: configurations that `agvae train --preset` is to know, by their attribute `preset`.
 
     Raises:
-        ValueError: the name, the class or a preset is that of another architecture.
+        ValueError: the name, the class or a preset is that of another architecture, or the class is none.
     """
     require(_NAME.fullmatch(name), f"{name!r} is no name for an architecture: 1 to 64 of A-Za-z0-9._-")
+    fit = isinstance(config_type, type) and hasattr(config_type, "to_dict") and hasattr(config_type, "least_weights")
+    require(fit, f"{config_type!r} is no class of configurations, which inherits agvae.networks.Shape")
     before = _known.get(name)
     anew = before is not None and name not in _OWN and _place(before.config) == _place(config_type)
     require(before is None or anew, f"another architecture is registered under the name {name!r}")
@@ -202,8 +204,12 @@ def config_from_dict(values: dict[str, Any], name: str = "", package: str = "") 
     """
     if not name:
         name = "reference" if "backbone" in values else "agvae"
-    config: Any = architecture(name, package).config
-    made: Config = config(**{key: _tuples(value) for key, value in values.items()})
+    return restored(architecture(name, package).config, values)
+
+
+def restored(config_type: type[Config], values: dict[str, Any]) -> Config:
+    """A configuration from its arguments as JSON has them."""
+    made: Config = config_type(**{key: _tuples(value) for key, value in values.items()})
     return made
 
 

@@ -128,7 +128,9 @@ def load_parameters(model: nn.Module, state: dict[str, Tensor]) -> None:
     Raises:
         RuntimeError: parameters are missing, unknown or of another shape.
     """
-    model.load_state_dict({**dict(model.named_buffers()), **state}, assign=True)
+    held = model.state_dict()  # without buffers that are no persistent ones: each network makes its own
+    buffers = {name: value for name, value in model.named_buffers() if name in held}
+    model.load_state_dict({**buffers, **state}, assign=True)
 
 
 def straight_through_round(values: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 from agvae.errors import require
 
@@ -35,6 +36,8 @@ class Shape(ABC):
         require(isinstance(self.preset, str) and _NAME.fullmatch(self.preset), "preset must be 1 to 64 of A-Za-z0-9._-")
         numbers = all(type(beta) in (int, float) and math.isfinite(beta) for beta in self.betas)
         require(numbers and 1 <= self.levels <= MAX_LEVELS, f"betas must be 1 to {MAX_LEVELS} numbers")
+        ascending = self.betas[0] > 0 and all(a < b for a, b in pairwise(self.betas))
+        require(ascending and isinstance(self.betas, tuple), "betas must be a tuple of positive numbers that ascend")
         quarters = isinstance(self.latent, int) and self.latent % 4 == 0
         require(quarters, "the channels of y must be a multiple of 4")
         check_channels(self.latent, self.hyper_latent)

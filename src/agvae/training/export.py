@@ -14,6 +14,7 @@ from torch import Tensor
 from agvae.entropy.exact import freeze
 from agvae.entropy.tables import asymmetric_tables, factorized_tables
 from agvae.networks import Config, GainedAutoencoder, build, config_from_dict
+from agvae.networks.checks import check_network
 from agvae.networks.integer_layers import fit_for_integers
 from agvae.training.calibrate import CROP, calibrated_units, sample
 from agvae.training.checkpoint import CHECKPOINT
@@ -133,6 +134,7 @@ def export_checkpoint(
     pictures = _pictures(calibrate, state["options"]) if integers else None
     card["options"] = {k: v for k, v in card["options"].items() if k not in ("data", "valid", "output")}
     try:
+        check_network(model)
         data = model_file_bytes(model_file_of(model, card, pictures))
     except ValueError as error:
         msg = f"{checkpoint} gives no model that can be loaded: {error}"

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from agvae.networks import Config, GainedAutoencoder, build
 from agvae.networks.architectures import signature
+from agvae.networks.checks import check_network
 from agvae.networks.contract import Noise
 from agvae.shortage import memory_errors
 from agvae.training.checkpoint import (
@@ -74,7 +75,8 @@ class Trainer:
         loss: a loss of one's own, in place of the one that `options.metric` and `options.beta_exponent` name.
 
     Raises:
-        ValueError: options that no run, or not this network, can have, or data or files to start from that are no good.
+        ValueError: options that no run, or not this network, can have; a network that does not keep the contract
+            (`agvae.networks.contract`); or data or files to start from that are no good.
         OSError: a file cannot be read.
     """
 
@@ -96,6 +98,7 @@ class Trainer:
             msg = f"a network of one's own has a shape of its own: no {', '.join(changes)} can be chosen"
             raise ValueError(msg)
         else:
+            check_network(network)
             config = network.config
         self.options = options
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -123,7 +126,10 @@ class Trainer:
         self.best = self.lowest = math.inf
         self.resumed: Path | None = None
 
-        self.model = build(config) if network is None else network
+        if network is None:
+            network = build(config)
+            check_network(network)
+        self.model = network
         self.generator = torch.Generator(self.device)
         self.generator.manual_seed(options.seed)
         self.model.start(self.data.draw(64, options.crop, self.generator, slice(None)).cpu())
