@@ -159,14 +159,15 @@ def test_previews_are_worked_out_without_qt() -> None:
 
 
 def test_what_a_forked_child_would_wait_for_is_made_anew() -> None:
-    """A lock or queue of a module may be held by a thread that a child has not."""
-    held = {"Lock", "RLock", "Condition", "Queue", "SimpleQueue"}
+    """A lock or queue of a module, or of a class in it, may be held by a thread that a child has not."""
+    held = {"Lock", "RLock", "Condition", "Event", "Semaphore", "Queue", "SimpleQueue", "ThreadPoolExecutor"}
     apart = {"agvae.batch.cluster"}  # tasks of a Dask worker, which no child does
     for name, path in modules().items():
         tree = ast.parse(path.read_text("utf-8"))
+        classes = [statement for statement in tree.body if isinstance(statement, ast.ClassDef)]
         calls = [
             node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            for statement in tree.body
+            for statement in [*tree.body, *(inner for kind in classes for inner in kind.body)]
             if isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr)
             for node in ast.walk(statement)
             if isinstance(node, ast.Call)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import agvae
-from agvae.networks import AGVAE, HyperAnalysis, ModelConfig, architectures, build, register
+from agvae.networks import AGVAE, EntropyModel, HyperAnalysis, ModelConfig, architectures, build, register
 from agvae.networks.checks import check_network
 from agvae.training import Trainer, TrainingOptions, export_checkpoint
 from agvae.weights import registered
@@ -100,6 +100,14 @@ class Coarse(HyperAnalysis):
         return super().forward(y)[:, :-1]
 
 
+class NotInIntegers(EntropyModel):
+    in_integers = True
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.more = nn.Conv2d(3, 3, 1)
+
+
 def of_config(**changes: Any) -> Callable[[Any], None]:
     def change(network: Any) -> None:
         network.config = replace(MINE, **changes)
@@ -122,6 +130,7 @@ MISTAKES: list[tuple[Callable[[Any], None], str]] = [
     (lambda n: setattr(n.entropy, "split", lambda y: []), "more steps"),
     (in_another_order, "another order"),
     (lambda n: n.entropy.register_buffer("c", torch.ones(3), persistent=False), r"entropy\.c must be a persistent"),
+    (lambda n: setattr(n, "entropy", NotInIntegers(n.config)), "in_integers, but has parameters in layers other than"),
     (of_config(more=Path("x")), "a file cannot hold this MineConfig: .*Path"),
     (of_config(more={1: 2}), "another one after a file"),
     (of_config(more=[1]), "another one after a file"),

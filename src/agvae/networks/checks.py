@@ -13,6 +13,7 @@ from agvae.networks.architectures import restored
 from agvae.networks.autoencoder import GainedAutoencoder, follow
 from agvae.networks.contract import Config, StepParameters
 from agvae.networks.gain import level_weights
+from agvae.networks.integer_layers import IN_INTEGERS, fit_for_integers
 
 _PARTS = {
     "config": ("preset", "latent", "hyper_latent", "betas", "levels", "to_dict", "least_weights"),
@@ -41,7 +42,11 @@ def check_network(network: GainedAutoencoder) -> None:
         halo = getattr(network, name).halo()
         good = type(halo) is int and halo >= 0 and halo % 16 == 0
         require(good, f"{name}.halo() must be a multiple of 16 pixels, not {halo!r}")
-    for name in _recomputed(network.get_submodule("entropy")):
+    entropy = network.get_submodule("entropy")
+    layers = ", ".join(kind.__name__ for kind in IN_INTEGERS)
+    fit = not vars(type(entropy)).get("in_integers") or fit_for_integers(entropy)
+    require(fit, f"entropy says in_integers, but has parameters in layers other than {layers}")
+    for name in _recomputed(entropy):
         require(False, f"entropy.{name} must be a persistent buffer, for its values to be exact")
     modes = {module: module.training for module in network.modules()}
     try:
