@@ -24,7 +24,8 @@ import pillow_agvae  # noqa: F401
 from agvae.coding import lossless
 from agvae.container import Header, Metadata, Reader, TileData, write_container
 from agvae.errors import DamagedFileError, UnsupportedFileError
-from agvae.file.payload import WITHOUT_LOSS
+from agvae.file.alpha import WITH_COLOUR
+from agvae.file.payload import MIXED, WITHOUT_LOSS
 from agvae.progress import watched
 from tests.support.helpers import picture
 
@@ -231,6 +232,42 @@ def test_small_files(size: tuple[int, int]) -> None:
         webp = io.BytesIO()
         image.save(webp, "WEBP", lossless=True)
         assert len(agvae.encode(image, lossless=True)) <= 1.03 * len(webp.getvalue()) + 100
+
+
+def sprites() -> NDArray[np.uint8]:
+    """Drawn on nothing, alike in colour and alpha."""
+    colours = np.array(
+        [[0, 0, 0, 0], [255, 40, 40, 255], [20, 200, 30, 255], [10, 10, 10, 255], [9, 9, 99, 128]], np.uint8
+    )
+    half = np.random.default_rng(0).integers(0, 5, (96, 48))
+    return colours[np.hstack([half, half[:, ::-1]])]
+
+
+@pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 1}, {"quality": 3.5}, {"exact": True}])
+@pytest.mark.parametrize("bands", [[0, 1, 2, 3], [1, 3], [2, 2, 2, 3], [3, 3]])
+def test_alpha_lies_with_the_colour_where_that_is_smaller(options: dict[str, Any], bands: list[int]) -> None:
+    """So that what is drawn on nothing is no larger than WebP, either, also in one colour."""
+    image = sprites()[..., bands]
+    if len(set(bands)) < len(bands):
+        image[..., :-1] = 255 * (image[..., -1:] > 0)
+    webp = io.BytesIO()
+    Image.fromarray(image).save(webp, "WEBP", lossless=True)
+    data = agvae.encode(image, **options)
+    np.testing.assert_array_equal(agvae.decode(data), image)
+    np.testing.assert_array_equal(agvae.decode(data, (7, 9, 50, 60)), image[9:60, 7:50])
+    assert len(data) <= 1.03 * len(webp.getvalue()) + 100
+
+
+def test_alpha_with_a_colour_that_has_none_is_damage() -> None:
+    header = replace(HEADER, mode="RGBA")
+    for payload, kind in (
+        (lossless.encode_colour(picture(40, 30)), WITHOUT_LOSS),
+        (lossless.encode_with_alpha(picture(40, 30), picture(40, 30, 1)[..., 0])[:-20], WITHOUT_LOSS),
+        (lossless.encode_with_alpha(picture(40, 30), picture(40, 30, 1)[..., 0]), MIXED),
+    ):
+        data = write_container(header, Metadata(), [TileData(payload, WITH_COLOUR, kind=kind)])
+        with pytest.raises(DamagedFileError):
+            agvae.decode(data)
 
 
 def test_neither_writing_nor_reading_needs_pytorch() -> None:

@@ -49,6 +49,8 @@ FILES: dict[str, tuple[Any, float, dict[str, Any]]] = {
 
 WITHOUT_LOSS: dict[str, Any] = {
     "exact-rgba.agv": np.dstack([picture(50, 70, 16), picture(50, 70, 17)[..., 0]]),
+    "exact-drawn-rgba.agv": np.kron(np.eye(9, 12)[..., None], np.ones((4, 4, 1))).astype(np.uint8)
+    * np.uint8((200, 90, 20, 170)),
     "exact-deep.agv": 500 + picture(45, 31, 18)[..., 0].astype(np.uint16),
     "exact-palette.agv": Image.fromarray(picture(60, 40, 19)).quantize(20),
     "exact-bilevel.agv": Image.fromarray(picture(40, 60, 20)).convert("1"),

@@ -8,14 +8,13 @@ from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
-from numpy.typing import NDArray
 
-from agvae.boxes import Box, grid
+from agvae.boxes import grid
 from agvae.coding.extract import Job, decoded
 from agvae.coding.frames import Frames
 from agvae.coding.graphics import Map
 from agvae.coding.lossless import encode_exact, exact_values
-from agvae.file.alpha import encode_alpha
+from agvae.coding.transparency import Alpha, with_alpha
 from agvae.file.header import TILE_SIZE, WITHOUT_MODEL, Header
 from agvae.file.layout import Reader, write_container
 from agvae.file.metadata import Metadata
@@ -64,21 +63,22 @@ def _at_level(
     with loading():
         from agvae.coding.choice import Seen, encode_images
 
-    waiting: deque[tuple[Frames, Metadata, list[bytes | None]]] = deque()
+    waiting: deque[tuple[Frames, Metadata, Seen]] = deque()
 
     def images() -> Iterator[Seen]:
         for frames, metadata in files:
             boxes = grid(*frames.size, tile_size)
             for number, (colour, alpha) in enumerate(frames):
-                waiting.append((frames, metadata, [_encode_alpha(alpha, box) for box in boxes]))
-                yield Seen(colour, None if alpha is None or frames.exact else alpha > 0, frames.range_of(number))
+                seen = Seen.of(colour, alpha, boxes, bounds=frames.range_of(number), exact=frames.exact)
+                waiting.append((frames, metadata, seen))
+                yield seen
 
     tiles: list[TileData] = []
     for encoded in encode_images(images(), level, tile_size, model, laid=laid, steps=steps):
         if found is not None:
             found.append(encoded.laid)
-        frames, metadata, alphas = waiting.popleft()
-        tiles += (TileData(data, alpha, kind=kind) for (kind, data), alpha in zip(encoded.tiles, alphas, strict=True))
+        frames, metadata, seen = waiting.popleft()
+        tiles += with_alpha(encoded.tiles, seen.alpha)
         header = header_of(frames, level, encoded.model, encoded.digest, tile_size)
         if len(tiles) == header.tile_count:
             yield write_container(header, metadata, tiles)
@@ -88,12 +88,14 @@ def _at_level(
 def _without_loss(files: Iterable[tuple[Frames, Metadata]], tile_size: int) -> Iterator[bytes]:
     for frames, metadata in files:
         header = header_of(frames, MAX_LEVEL, WITHOUT_MODEL, bytes(8), tile_size)
-        tiles = []
-        for number, (colour, alpha) in enumerate(frames):
+        boxes = grid(*frames.size, tile_size)
+        tiles: list[TileData] = []
+        for number, (colour, plane) in enumerate(frames):
             values = exact_values(colour, header.range_of(number))
-            for box in grid(*frames.size, tile_size):
-                payload = encode_exact(values[box.slices])
-                tiles.append(TileData(payload, _encode_alpha(alpha, box), kind=WITHOUT_LOSS))
+            alpha = None if plane is None else Alpha(plane, values, boxes)
+            coded = ((WITHOUT_LOSS, encode_exact(values[box.slices])) for box in boxes)
+            for tile, box in zip(with_alpha(coded, alpha), boxes, strict=True):
+                tiles.append(tile)
                 checkpoint(box.area)
         yield write_container(header, metadata, tiles)
 
@@ -146,10 +148,3 @@ def psnr(data: bytes, frames: Frames) -> float:
             squares = squares[alpha > 0]
         error, count = error + float(squares.sum(dtype=np.float64)), count + squares.size
     return psnr_of(error / count)
-
-
-def _encode_alpha(alpha: NDArray[np.uint8] | None, box: Box) -> bytes | None:
-    if alpha is None:
-        return None
-    checkpoint()
-    return encode_alpha(alpha[box.slices])

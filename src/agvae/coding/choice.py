@@ -29,6 +29,7 @@ from agvae.coding.lossless import can_code, encode_colour, encode_exact, exact_v
 from agvae.coding.memory import Limits, attempts, chunks
 from agvae.coding.reconstruction import DecodeRequest, Reconstruction
 from agvae.coding.tiles import Colour, encode_tiles, refine_tile, synthesise
+from agvae.coding.transparency import Alpha, with_alpha
 from agvae.coding.windows import STRIDE, padded
 from agvae.file.header import TILE_SIZE, Header
 from agvae.file.payload import MIXED, NETWORK, WITHOUT_LOSS, join_mixed
@@ -60,11 +61,32 @@ class Seen:
 
     Attributes:
         bounds: of 16 bits the values that stand for 0 and 1.
+        plane, boxes: its alpha (H, W), and the tiles that this is coded in.
     """
 
     colour: Colour
     visible: NDArray[np.bool_] | None = None
     bounds: tuple[int, int] | None = None
+    plane: NDArray[np.uint8] | None = None
+    boxes: Sequence[Box] = ()
+
+    @classmethod
+    def of(
+        cls,
+        colour: Colour,
+        alpha: NDArray[np.uint8] | None,
+        boxes: Sequence[Box],
+        *,
+        bounds: tuple[int, int] | None,
+        exact: bool,
+    ) -> Seen:
+        """Those of an image with alpha (H, W), whose colour under alpha 0 is to be `exact` or may become any."""
+        return cls(colour, None if alpha is None or exact else alpha > 0, bounds, alpha, boxes)
+
+    @lazy
+    def alpha(self) -> Alpha | None:
+        """That of the tiles."""
+        return None if self.plane is None else Alpha(self.plane, self.exact, self.boxes)
 
     @lazy
     def exact(self) -> NDArray[Any]:
@@ -232,12 +254,26 @@ class _Picture:
         coded, laid = self._coded, self._laid
         if self._look is not None:
             with uncounted():
-                coded, laid = self._chosen(self._look)
+                coded, laid = self._with_alpha(self._look, *self._chosen(self._look))
         if steps:
             coded = self._refined(coded, laid, steps)
         tiles = self._tiles(coded, laid)
         bits = sum(coded[k][1] for k, (kind, _) in enumerate(tiles) if kind in (NETWORK, MIXED))
         return EncodedImage(tiles, self.model.name, self.model.digest, bits, laid)
+
+    def _with_alpha(self, look: Blocks, coded: Coded, laid: Map | None) -> tuple[Coded, Map | None]:
+        """These, or all without loss if this takes no more bytes with alpha: what is drawn on nothing in one colour."""
+        if self._seen.alpha is None or (laid is not None and laid.all()):
+            return coded, laid
+        size, everything = self._bytes(coded, laid), np.ones_like(look.graphic)
+        if look.bits.sum() < 2 * 8 * size and self._bytes({}, everything) <= size:
+            return {}, everything
+        return coded, laid
+
+    def _bytes(self, coded: Coded, laid: Map | None) -> int:
+        """Of colour and alpha."""
+        tiles = with_alpha(self._tiles(coded, laid), self._seen.alpha)
+        return sum(len(tile.payload or b"") + len(tile.alpha or b"") for tile in tiles)
 
     def _refined(self, coded: Coded, laid: Map | None, steps: int) -> Coded:
         """What the model codes, each tile as it is or refined, whichever has the lower R + beta D."""

@@ -14,13 +14,13 @@ from PIL import Image
 
 from agvae.boxes import Box
 from agvae.coding.frames import Pixels
-from agvae.coding.lossless import decode_colour, decode_deep, decode_whole
+from agvae.coding.lossless import decode_colour, decode_deep, decode_whole, decode_with_alpha
 from agvae.coding.windows import padded
 from agvae.errors import DamagedFileError, Failures, about
-from agvae.file.alpha import decode_alpha
+from agvae.file.alpha import WITH_COLOUR, decode_alpha
 from agvae.file.header import MAX_TILE_SIZE, Header, tile_box, tiles_touched
 from agvae.file.layout import Reader
-from agvae.file.payload import MIXED, NETWORK, TileData, split_mixed
+from agvae.file.payload import MIXED, NETWORK, WITHOUT_LOSS, TileData, split_mixed
 from agvae.progress import checkpoint
 from agvae.shortage import loading
 
@@ -180,7 +180,7 @@ def _exact_tiles(
             if tile.kind == MIXED:
                 pixels, laid = decode_colour(split_mixed(tile.payload)[0], place.width, place.height)
             else:
-                pixels, laid = exact_pixels(tile.payload, wanted.header.range_of(wanted.frame), place), None
+                pixels, laid = exact_pixels(tile, wanted.header.range_of(wanted.frame), place), None
         except DamagedFileError:
             if not damaged_ok:
                 raise
@@ -202,12 +202,15 @@ def _lay(colour: Any, there: tuple[slice, slice], pixels: NDArray[Any], laid: ND
     colour[there] = new
 
 
-def exact_pixels(payload: bytes, bounds: tuple[int, int] | None, place: Box) -> NDArray[Any]:
+def exact_pixels(tile: TileData, bounds: tuple[int, int] | None, place: Box) -> NDArray[Any]:
     """The colour (h, w, 3), or (h, w, 1), of a tile without loss, as the codec gives that of others.
 
     Raises:
         DamagedFileError: the payload does not decode to a tile of that place, or of 16 bits to values within bounds.
     """
+    payload = tile.payload or b""
+    if tile.alpha == WITH_COLOUR:
+        return decode_with_alpha(payload, place.width, place.height)[..., :3]
     if bounds is None:
         return decode_whole(payload, place.width, place.height)
     low, high = bounds
@@ -318,10 +321,17 @@ def _alpha(wanted: _Wanted, damaged_ok: bool) -> NDArray[np.uint8]:
         if tile.alpha is None or shared is None:
             continue
         try:
-            part = decode_alpha(tile.alpha, place.width, place.height)
+            part = _plane(tile.alpha, tile, place)
         except DamagedFileError:
             if not damaged_ok:
                 raise
             continue
         plane[shared.within(box)] = part[shared.within(place)]
     return plane
+
+
+def _plane(alpha: bytes, tile: TileData, place: Box) -> NDArray[np.uint8]:
+    """The alpha (h, w) of a tile."""
+    if alpha == WITH_COLOUR and tile.kind == WITHOUT_LOSS:
+        return decode_with_alpha(tile.payload or b"", place.width, place.height)[..., 3]
+    return decode_alpha(alpha, place.width, place.height)

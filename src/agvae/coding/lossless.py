@@ -1,8 +1,8 @@
 """Pixels without loss, in a format that others specify and keep: WebP's VP8L (RFC 9649, section 3).
 
-The bare stream of a VP8L chunk is stored, without the RIFF container around it.  Its alpha, where it has any, is no
-alpha of the image but says which pixels there are.  Values of 16 bits are colours: the lower byte is green, the upper
-one blue, which takes a fifth to a half less than PNG.
+The bare stream of a VP8L chunk is stored, without the RIFF container around it.  Its alpha, where it has any, is that
+of the image where a tile says so, and else says which pixels there are.  Values of 16 bits are colours: the lower byte
+is green, the upper one blue, which takes a fifth to a half less than PNG.
 """
 
 from __future__ import annotations
@@ -57,9 +57,21 @@ def encode_colour(colour: Pixels, there: NDArray[np.bool_] | None = None) -> byt
     Raises:
         UnsupportedFileError: this Pillow lacks WebP.
     """
+    return _encoded(colour if there is None else np.dstack((colour, np.where(there, np.uint8(255), np.uint8(0)))))
+
+
+def encode_with_alpha(colour: Pixels, alpha: Pixels) -> bytes:
+    """A VP8L stream of (h, w, 3) colour, also where it is not seen, and (h, w) alpha, which has to have two values.
+
+    Raises:
+        UnsupportedFileError: this Pillow lacks WebP.
+    """
+    return _encoded(np.dstack((colour, alpha)), exact=True)
+
+
+def _encoded(pixels: Pixels, **options: Any) -> bytes:
     _check_webp()
-    pixels = colour if there is None else np.dstack((colour, np.where(there, np.uint8(255), np.uint8(0))))
-    data = _saved(pixels, lossless=True, **_EFFORT)
+    data = _saved(pixels, lossless=True, **_EFFORT, **options)
     _, _, _, kind, length = _RIFF.unpack_from(data)
     if kind != b"VP8L":
         msg = f"this Pillow writes lossless WebP as {kind!r}"
@@ -74,6 +86,20 @@ def decode_colour(stream: bytes, width: int, height: int) -> tuple[Pixels, NDArr
         DamagedFileError: it does not hold a picture of that size.
         UnsupportedFileError: this Pillow lacks WebP.
     """
+    pixels = _decoded(stream, width, height)
+    return pixels[..., :3], None if pixels.shape[2] == 3 else pixels[..., 3] > 127
+
+
+def decode_with_alpha(stream: bytes, width: int, height: int) -> Pixels:
+    """The (height, width, 4) pixels of `encode_with_alpha`; raises what `decode_colour` does, also without alpha."""
+    pixels = _decoded(stream, width, height)
+    if pixels.shape[2] == 3:
+        msg = "a lossless tile without its alpha"
+        raise DamagedFileError(msg)
+    return pixels
+
+
+def _decoded(stream: bytes, width: int, height: int) -> Pixels:
     _check_webp()
     mark, bits = _VP8L_START.unpack_from(stream) if len(stream) >= _VP8L_START.size else (0, 0)
     side = (1 << _SIDE_BITS) - 1
@@ -86,7 +112,7 @@ def decode_colour(stream: bytes, width: int, height: int) -> tuple[Pixels, NDArr
     if pixels.ndim != 3:
         msg = "a lossless tile of another mode"
         raise DamagedFileError(msg)
-    return pixels[..., :3], None if pixels.shape[2] == 3 else pixels[..., 3] > 127
+    return pixels
 
 
 def decode_whole(stream: bytes, width: int, height: int) -> Pixels:

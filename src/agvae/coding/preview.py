@@ -14,14 +14,12 @@ from agvae.coding.loaded import load_model
 from agvae.coding.memory import attempts
 from agvae.coding.reconstruction import DecodeRequest, Reconstruction
 from agvae.coding.tiles import encode_tiles, synthesise, tiles_needed
+from agvae.coding.transparency import with_alpha
 from agvae.coding.windows import padded
-from agvae.file.alpha import encode_alpha
 from agvae.file.header import TILE_SIZE
 from agvae.file.layout import Reader, write_container
 from agvae.file.metadata import Metadata
-from agvae.file.payload import NETWORK, TileData
-from agvae.lazy import lazy
-from agvae.progress import checkpoint
+from agvae.file.payload import NETWORK
 
 
 class Original:
@@ -41,18 +39,8 @@ class Original:
     def __init__(self, image: Picture, bounds: tuple[int, int] | None = None) -> None:
         self.frames = Frames([image], bounds)
         ((self.colour, self.alpha),) = self.frames
-        visible = None if self.alpha is None or self.frames.exact else self.alpha > 0
-        self.seen = Seen(self.colour, visible, self.frames.range)
         self.boxes = grid(*self.frames.size, TILE_SIZE)
-
-    @lazy
-    def coded_alpha(self) -> list[bytes | None]:
-        """The alpha of every tile."""
-        return [self._coded_alpha(box) for box in self.boxes]
-
-    def _coded_alpha(self, box: Box) -> bytes | None:
-        checkpoint()
-        return None if self.alpha is None else encode_alpha(self.alpha[box.slices])
+        self.seen = Seen.of(self.colour, self.alpha, self.boxes, bounds=self.frames.range, exact=self.frames.exact)
 
 
 class Preview:
@@ -121,8 +109,7 @@ class Preview:
             msg = f"{len(self.tiles)} of {len(self._original.boxes)} tiles are coded"
             raise ValueError(msg)
         coded = (self.tiles[k] for k in range(len(self.tiles)))
-        alphas = self._original.coded_alpha
-        tiles = [TileData(data, alpha, kind=kind) for (kind, data), alpha in zip(coded, alphas, strict=True)]
+        tiles = list(with_alpha(coded, self._original.seen.alpha))
         return write_container(self.header, metadata or Metadata(), tiles)
 
 

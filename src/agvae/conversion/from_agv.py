@@ -231,7 +231,7 @@ def _broken_tiles(reader: Reader, frames: Sequence[int]) -> int:
 
                     latents_sha256(replace(reader.header, width=box.width, height=box.height, frames=1), [tile.payload])
                 else:
-                    exact_pixels(tile.payload, reader.header.range_of(frame), box)
+                    exact_pixels(tile, reader.header.range_of(frame), box)
             except DamagedFileError:
                 broken += 1
     return broken

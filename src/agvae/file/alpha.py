@@ -1,7 +1,8 @@
 """Lossless coding of the alpha plane of a tile.
 
 A plane is one byte for the prediction, then the residuals modulo 256, row by row, as a raw DEFLATE stream.
-A plane of a single value is the byte 4 and that value.
+A plane of a single value is the byte 4 and that value.  The byte 5 alone says that a tile without loss has its alpha
+beside its colour.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ AXES: tuple[tuple[int, ...], ...] = ((), (1,), (0,), (0, 1))
 """Per prediction the axes along which neighbours are subtracted: none, left, above, left + above - above left."""
 
 CONSTANT = len(AXES)
+WITH_COLOUR = bytes((CONSTANT + 1,))
 
 _RAW_DEFLATE = -15
 
