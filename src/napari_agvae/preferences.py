@@ -32,6 +32,7 @@ class Settings:
     lossless: bool = False
     model: str = ""
     device: str = "auto"
+    effort: int = 1
     value_range: str = VALUES
     visible_only: bool = True
 
@@ -77,6 +78,12 @@ def wanted_model(settings: Settings) -> str | None:
     """Name of the model that the dock says, else the settings; None for the default one."""
     model = session.choice.model
     return (settings.model if model is None else model) or None
+
+
+def wanted_effort(settings: Settings) -> int:
+    """That of the dock, else of the settings."""
+    effort = session.choice.effort
+    return settings.effort if effort is None else effort
 
 
 def wanted_device(settings: Settings) -> str | None:

@@ -12,6 +12,7 @@ class Choice(NamedTuple):
     Attributes:
         quality: 1 to 6.
         lossless: whether nothing is to be lost, at no quality then.
+        effort: 1 to 9, of what is saved.
         model: name of the weights, "" for the default ones.
         device: where the networks run, "auto" included.
     """
@@ -20,6 +21,7 @@ class Choice(NamedTuple):
     model: str | None = None
     device: str | None = None
     lossless: bool = False
+    effort: int | None = None
 
 
 class Session:

@@ -91,5 +91,5 @@ def test_the_icon_is_there() -> None:
 
 def test_modules_and_manifest_stay_small() -> None:
     lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in FOLDER.rglob("*.[py]*")}
-    assert lines["napari.yaml"] <= 150
+    assert lines["napari.yaml"] <= 160
     assert max(lines.values()) <= 300

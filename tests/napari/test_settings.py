@@ -71,3 +71,18 @@ def test_the_device_of_the_dock_holds_for_our_own_work_alone(tmp_path: Path) -> 
     assert agvae.options.device == "auto"
     ((again, _, _),) = read_agv(path)
     assert np.asarray(again).shape == (2, 10, 20, 3)
+
+
+def test_effort_of_the_dock_goes_before_that_of_the_settings(settings_page: Any, tmp_path: Path) -> None:
+    settings_page.coding.effort = 3
+    files = []
+    for choice in (Choice(), Choice(effort=1), Choice(effort=4)):
+        session.use(1, choice)
+        write_image(str(tmp_path / "x.agv"), picture(96, 64), {"rgb": True})
+        files.append((tmp_path / "x.agv").read_bytes())
+    levels = [3, 1, 4]
+    assert [agvae.decode(data).tolist() for data in files] == [
+        agvae.decode(agvae.encode(picture(96, 64), effort=effort)).tolist() for effort in levels
+    ]
+    with pytest.raises(ValueError, match="effort must be"):
+        write_agv(tmp_path / "x.agv", [(picture(20, 10), {"rgb": True}, "image")], effort=10)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui import widgets
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from agvae.quality import level_to_quality, parse_quality
+from agvae.quality import EFFORTS, level_to_quality, parse_quality
 from agvae.weights import registry
 from napari_agvae.docks.compare import Comparison, row
 from napari_agvae.docks.controls import QualityEditor, ReadOuts, Sentence, devices
@@ -57,18 +57,20 @@ class PreviewForm(Dock):
             models.append((settings.model, settings.model))
         self.model = widgets.ComboBox(choices=models, value=settings.model)
         self.device = widgets.ComboBox(choices=devices(settings.device), value=settings.device)
+        self.effort = widgets.SpinBox(value=settings.effort, min=EFFORTS[0], max=EFFORTS[1])
         self.target = target_box()
         self.unit = widgets.ComboBox(choices=UNITS)
         self.search = widgets.PushButton(text="Find")
         self.save = widgets.PushButton(text="Save as .agv …")
         self.cancel = widgets.PushButton(text="Cancel", enabled=False)
         self.get = widgets.PushButton(text="Get model", visible=False)
-        for name in ("lossless", "model", "device", "target", "unit", "search", "save", "cancel", "get"):
+        for name in ("lossless", "model", "device", "effort", "target", "unit", "search", "save", "cancel", "get"):
             getattr(self, name).tooltip = TOOLTIPS[f"preview.{name}"]
         form = (
             (widgets.Label(value="target"), self.target, self.unit, self.search),
             (widgets.Label(value="model"), self.model),
             (widgets.Label(value="device"), self.device),
+            (widgets.Label(value="effort"), self.effort),
         )
         self._rows = [row(*parts) for parts in form]
         self._rows[0].native.layout().setSpacing(3)  # the least width has to do for a target's three decimals
@@ -107,7 +109,7 @@ class PreviewForm(Dock):
     @property
     def choice(self) -> Choice:
         quality, lossless = level_to_quality(self.editor.level), bool(self.lossless.value)
-        return Choice(quality, self.model.value, self.device.value, lossless)
+        return Choice(quality, self.model.value, self.device.value, lossless, self.effort.value)
 
     def set_level(self, level: Level) -> None:
         """Show a level, without a signal."""

@@ -62,11 +62,11 @@ class PreviewDock(PreviewForm):
         self.editor.changed.connect(self._changed)
         for option in (self.lossless, self.model, self.device):
             option.changed.connect(self._options_changed)
-        self.search.changed.connect(self._find)
         self.target.native.lineEdit().returnPressed.connect(self._find)
-        self.save.changed.connect(self._save)
-        self.cancel.changed.connect(self._cancel)
-        self.get.changed.connect(self._get_model)
+        parts = (self.search, self.save, self.cancel, self.get, self.effort)
+        slots = (self._find, self._save, self._cancel, self._get_model, self._use)
+        for part, slot in zip(parts, slots, strict=True):
+            part.changed.connect(slot)
         self._viewed = Connections(
             (self._viewer.layers.selection.events.active, self._select),
             (self._viewer.layers.events.removed, self._removed),
@@ -101,7 +101,7 @@ class PreviewDock(PreviewForm):
         if self._layers is None:
             self._say(SELECT)
             return
-        if task := save_layer(self, self._layers.source, self.level, self.model.value or None):
+        if task := save_layer(self, self._layers.source, self.level, self.choice):
             self._use()
             self._tasks.begin(task)
 

@@ -22,6 +22,7 @@ from agvae.progress import Stopped, checkpoint, watched
 from napari_agvae.activity import Progress, saving
 from napari_agvae.docks.controls import ask_for_file
 from napari_agvae.preferences import plugin_settings, wanted_device
+from napari_agvae.state import Choice
 from napari_agvae.texts import plain
 
 if TYPE_CHECKING:
@@ -136,11 +137,11 @@ def _agreed() -> bool:
     return any(isinstance(dialog, QDialog) and dialog.result() == QDialog.DialogCode.Accepted for dialog in dialogs)
 
 
-def save_layer(parent: QWidget, layer: Image, level: Level, model: str | None) -> Task | None:
+def save_layer(parent: QWidget, layer: Image, level: Level, choice: Choice) -> Task | None:
     """Ask for a path and save a layer there; None if the user thinks better of it."""
     name = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", layer.name)
     path = ask_for_file(parent, "Save as .agv", f"{name.removesuffix('.agv')}.agv", "AGVAE images", ".agv", _in_use)
-    return writing(layer, path, level, model) if path else None
+    return writing(layer, path, level, choice.model or None, choice.effort or 1) if path else None
 
 
 def _in_use(path: Path) -> str:
@@ -157,7 +158,7 @@ def _same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
 
-def writing(layer: Image, path: Path, level: Level, model: str | None) -> Task:
+def writing(layer: Image, path: Path, level: Level, model: str | None, effort: int) -> Task:
     """The task of saving a layer, in place of a file that is there when it is begun."""
     from napari_agvae.io.writer import save_at
 
@@ -169,7 +170,7 @@ def writing(layer: Image, path: Path, level: Level, model: str | None) -> Task:
     def work() -> str:
         with options.using(device=device):
             given = [(data, attributes, kind)]
-            return save_at(level, path, given, model=model, value_range=value_range, replace=asked)
+            return save_at(level, path, given, model=model, value_range=value_range, effort=effort, replace=asked)
 
     def done(written: str) -> None:
         from napari.utils.notifications import show_info

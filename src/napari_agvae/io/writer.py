@@ -16,7 +16,7 @@ from agvae.api import encode_frames, parse_level
 from agvae.coding.assemble import Level
 from agvae.coding.frames import Frames
 from agvae.container import Metadata
-from agvae.quality import level_to_quality
+from agvae.quality import level_to_quality, parse_effort
 from agvae.whole_file import check_target, write_whole
 from napari_agvae.activity import in_activity_dock, saving
 from napari_agvae.io.document import LayerData, describe_layer, pack_layers
@@ -24,7 +24,17 @@ from napari_agvae.io.layer_frames import LayerCodes, LayerFrames
 from napari_agvae.io.opened import keep_open
 from napari_agvae.loading import load_codec
 from napari_agvae.own import shows_preview
-from napari_agvae.preferences import EXACT, RANGES, VALUES, plugin_settings, wanted_device, wanted_level, wanted_model
+from napari_agvae.preferences import (
+    EXACT,
+    RANGES,
+    VALUES,
+    Settings,
+    plugin_settings,
+    wanted_device,
+    wanted_effort,
+    wanted_level,
+    wanted_model,
+)
 
 
 def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -67,10 +77,15 @@ def save_images(path: str, layers: Sequence[LayerData], *, lossless: bool = Fals
         level = None if lossless else wanted_level(layers, settings)
         using = agvae.options.using(device=wanted_device(settings))
         with using, in_activity_dock(f"Saving {Path(path).name}", f"{path} was not saved", saving(pixels)):
-            return [save_at(level, path, layers, model=wanted_model(settings), value_range=settings.value_range)]
+            return [_save_as_wanted(level, path, layers, settings)]
     except ValueError as error:  # of which napari says no more than that no data were written
         msg = f"{path} was not saved: {error}"
         raise TypeError(msg) from error
+
+
+def _save_as_wanted(level: Level, path: str, layers: Sequence[LayerData], settings: Settings) -> str:
+    model, effort = wanted_model(settings), wanted_effort(settings)
+    return save_at(level, path, layers, model=model, value_range=settings.value_range, effort=effort)
 
 
 def save_at(
@@ -80,6 +95,7 @@ def save_at(
     *,
     model: str | None,
     value_range: str,
+    effort: int,
     replace: bool = True,
 ) -> str:
     """`write_agv` at a level, None for no loss, for which neither a model nor a range of values is needed."""
@@ -87,7 +103,7 @@ def save_at(
         return write_agv(path, layers, lossless=True, replace=replace)
     load_codec(model)
     quality = level_to_quality(level)
-    return write_agv(path, layers, quality, model=model, value_range=value_range, replace=replace)
+    return write_agv(path, layers, quality, model=model, value_range=value_range, effort=effort, replace=replace)
 
 
 def refuse_labels(path: str, layers: Sequence[LayerData]) -> NoReturn:
@@ -112,6 +128,7 @@ def write_agv(
     model: str | None = None,
     value_range: str = VALUES,
     lossless: bool = False,
+    effort: int = 1,
     replace: bool = True,
 ) -> str:
     """Save image layers in one file, whole or not at all; returns its path, with .agv added where it was missing.
@@ -127,16 +144,18 @@ def write_agv(
         model: name of the model to code with; the default one if not given.
         value_range: "values" maps all values of a frame, "contrast limits" what is between these in grey layers.
         lossless: instead of a quality, a model and a range, all values as they are; needs no PyTorch.
+        effort: 1 to 9, how long to look for fewer bits, as `agvae.encode` takes it.
         replace: whether a file that is there is replaced.
 
     Raises:
         TypeError: a layer is not an image that can be coded, or holds values that 16 bits, or 8 of colour, do not hold
             without loss, or layers do not fit in one file; the text says why.
-        ValueError: the quality is outside its range, there is no such range of values, one of them is given with
-            lossless, or the path has no name.
+        ValueError: the quality or the effort is outside its range, there is no such range of values, one of them is
+            given with lossless, or the path has no name.
         OSError: the file cannot be written, or the model is not to be had.
     """
     level = parse_level(quality, lossless=lossless)
+    parse_effort(effort)
     if value_range not in RANGES:
         msg = f"value_range must be one of {', '.join(map(repr, RANGES))}, not {value_range!r}"
         raise ValueError(msg)
@@ -154,7 +173,7 @@ def write_agv(
         ],
         [part.frames.name for part in parts],
     )
-    data = encode_frames(frames, level, Metadata(arrays=document), model)
+    data = encode_frames(frames, level, Metadata(arrays=document), model, effort=effort)
     keep_open(target)
     write_whole(target, data, replace=replace)
     return str(target)

@@ -322,7 +322,7 @@ ASKED = WAY == "asked"
 viewer = napari.Viewer()
 layer = viewer.add_image(picture(1200, 1000), name="large")
 get_settings().application.confirm_close_window = WAY != "not asked"
-task = writing(layer, Path(sys.argv[1]), 10240, None)
+task = writing(layer, Path(sys.argv[1]), 10240, None, 1)
 asked = []
 
 def answer():
