@@ -24,9 +24,11 @@ import agvae
 from agvae import images, weights
 from agvae.cli import main
 from agvae.cli.running import _COMMANDS
+from agvae.coding.lossless import encode_colour
 from agvae.container import Header, Metadata, Reader, TileData, write_container
 from agvae.conversion.originals import parts_lost
 from agvae.file import header
+from agvae.file.payload import MIXED, join_mixed
 from agvae.metrics import psnr
 from agvae.quality import parse_quality
 from agvae.weights import registries
@@ -1017,6 +1019,18 @@ class TestNothingIsLost:
         with Image.open(tmp_path / "a.png") as back:
             assert back.crop((64, 0, 80, 40)).getextrema() == ((128, 128),) * 3
             assert back.crop((0, 0, 64, 40)).getextrema() != ((128, 128),) * 3
+
+    def test_tiles_of_both_kinds_are_not_lost_with_metadata(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        reader = Reader(BytesIO(agvae.encode(picture(80, 40))))
+        exact = encode_colour(picture(80, 40), np.arange(80) + np.zeros((40, 1)) < 32)
+        tile = TileData(join_mixed(exact, reader.tile(0, 0).payload or b""), kind=MIXED)
+        data = bytearray(write_container(reader.header, Metadata(comment=b"hello"), [tile]))
+        data[data.index(b"hello")] ^= 1
+        (tmp_path / "a.agv").write_bytes(data)
+        assert run("decode", tmp_path / "a.agv", tmp_path / "a.png", "--damaged-ok") == 0
+        assert "the colour of all tiles is there" in capsys.readouterr().err
 
     def test_damaged_metadata_are_left_out(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         data = bytearray(agvae.encode(picture(40, 24), metadata=Metadata(comment=b"hello")))

@@ -20,7 +20,7 @@ from agvae.conversion.to_agv import check_size, limited
 from agvae.conversion.written import written
 from agvae.errors import DamagedFileError, TruncatedFileError
 from agvae.file.header import WITHOUT_MODEL
-from agvae.file.payload import NETWORK
+from agvae.file.payload import MIXED, NETWORK, WITHOUT_LOSS, split_mixed
 from agvae.shortage import loading
 from agvae.streams import seekable
 from pillow_agvae.AgvImagePlugin import transparency_of
@@ -218,6 +218,7 @@ def _broken_tiles(reader: Reader, frames: Sequence[int]) -> int:
     """How many tiles of these frames do not decode."""
     with loading():
         from agvae.coding.extract import exact_pixels
+        from agvae.coding.lossless import decode_colour
 
     broken = 0
     for frame in frames:
@@ -225,13 +226,18 @@ def _broken_tiles(reader: Reader, frames: Sequence[int]) -> int:
             try:
                 if tile.payload is None:
                     broken += 1
-                elif tile.kind == NETWORK:
+                    continue
+                by_model = tile.payload if tile.kind == NETWORK else None
+                if tile.kind == WITHOUT_LOSS:
+                    exact_pixels(tile, reader.header.range_of(frame), box)
+                elif tile.kind == MIXED:
+                    exact, by_model = split_mixed(tile.payload)
+                    decode_colour(exact, box.width, box.height)
+                if by_model is not None:
                     with loading():
                         from agvae.coding.tiles import latents_sha256
 
-                    latents_sha256(replace(reader.header, width=box.width, height=box.height, frames=1), [tile.payload])
-                else:
-                    exact_pixels(tile, reader.header.range_of(frame), box)
+                    latents_sha256(replace(reader.header, width=box.width, height=box.height, frames=1), [by_model])
             except DamagedFileError:
                 broken += 1
     return broken
