@@ -132,7 +132,7 @@ def test_entry_points(unpacked: Path) -> None:
     requirements = distribution.requires or []
     assert not [line for line in requirements if re.search("qt|pyside", line, re.IGNORECASE)]
     assert "Framework :: napari" in distribution.metadata.get_all("Classifier", [])
-    page = distribution.metadata.get_payload()
+    page = distribution.read_text("METADATA") or ""
     assert len(re.findall(r"\]\(https:", page)) == README.count("](")  # as the package page has no files beside it
 
 
