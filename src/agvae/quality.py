@@ -22,7 +22,7 @@ MAX_LEVEL = (VECTORS - 1) * LEVEL_STEPS
 DEFAULT_QUALITY = 3.5
 
 EFFORTS = (1, 9)
-"""The least and the most; each takes about twice the time of the one before it."""
+"""The least and the most; from 2 on each takes up to twice the time of the one before it."""
 
 QUALITY_RANGES = "a real number from 1 to 6, or from 10 to 100 on the percent scale"
 

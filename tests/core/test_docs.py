@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 import agvae
 from agvae.cli import main
@@ -74,6 +74,10 @@ def test_programs_of_a_page_run_one_after_the_other(page: Path, folder: Path, mo
         return
     monkeypatch.chdir(folder)
     exec(compile(program, page.name, "exec", dont_inherit=True), {"__name__": "__main__"})
+    for path in folder.glob("back.*"):
+        with Image.open("photo.jpg") as photo, Image.open(path) as back:
+            assert ImageOps.exif_transpose(back).size == ImageOps.exif_transpose(photo).size
+            assert back.info["icc_profile"] == photo.info["icc_profile"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the pages are for a POSIX shell")

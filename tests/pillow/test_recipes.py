@@ -14,7 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 import pytest
-from PIL import Image, features
+from PIL import Image, ImageOps, features
 
 import pillow_agvae  # noqa: F401
 from tests.support.helpers import picture
@@ -107,6 +107,10 @@ def test_gunicorn(folder: Path) -> None:
     needed("fastapi", "gunicorn.workers.gasgi")
     (program,), (command,) = blocks("FastAPI under gunicorn"), blocks("FastAPI under gunicorn", "sh")
     (folder / "app.py").write_text(program, encoding="utf-8")
+    lying = Image.Exif()
+    lying[0x0112] = 6
+    for number in range(2):
+        Image.fromarray(picture(48, 32)).save(folder / "photos" / f"{number}.agv", exif=lying)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -125,7 +129,7 @@ def test_gunicorn(folder: Path) -> None:
     assert found[0][1] == (folder / "photos" / "0.agv").read_bytes()
     for _, data in found[:3]:
         with Image.open(io.BytesIO(data)) as im:
-            assert im.size == (48, 32)
+            assert ImageOps.exif_transpose(im).size == (32, 48)
 
 
 ASKED = [

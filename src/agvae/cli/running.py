@@ -23,8 +23,8 @@ from agvae.cli.telling import fail, say
 from agvae.conversion.reasons import text_of, user_errors
 
 _COMMANDS = {
-    "encode": "Encode an image",
-    "decode": "Decode an .agv file",
+    "encode": "Encode images",
+    "decode": "Decode .agv files",
     "info": "Show what an .agv file holds, and check it",
     "weights": "List, find and download weights",
     "compare": "Make a page that shows pictures as .agv and by other codecs",

@@ -144,7 +144,7 @@ def parts_lost(image: Image.Image, *, lossless: bool = False) -> tuple[list[str]
     if bits > 8 and not image.mode.startswith(("I", "F")):
         lost.append(f"8 of its {bits} bits are kept, as Pillow reads it so")
     if image.mode in ("1", "P", "PA") and not lossless:
-        lost.append("its few colours become any, as AGV is for photographs: --lossless keeps them")
+        lost.append("its few colours may become others, as AGV is for photographs: --lossless keeps them")
     sizes = len(set(image.info.get("sizes", ())))
     if image.format in ("ICO", "ICNS") and sizes > 1:
         lost.append(f"only the largest of its {sizes} sizes")

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import XMP
 
 ORIENTATION = int(ExifTags.Base.Orientation)
 SAME = {"L": ("L", "RGB"), "LA": ("LA", "RGBA"), "RGB": ("RGB",), "RGBA": ("RGBA",), "I;16": ("I;16",)}
@@ -74,6 +76,23 @@ def format_of(text: str) -> tuple[str, str]:
         msg = f"{text}: Pillow writes no format of this name"
         raise ValueError(msg)
     return form, suffix if suffix in suffixes else next(key for key, value in suffixes.items() if value == form)
+
+
+def save_options(form: str, info: dict[str, Any]) -> dict[str, Any]:
+    """Options of `Image.save` for metadata: Pillow's writers take the XMP of PNG as text, and that of TIFF as a tag.
+
+    Raises:
+        UnicodeDecodeError: it is no text.
+    """
+    options = dict(info)
+    if form == "PNG" and "xmp" in info:
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode())
+    elif form == "TIFF" and "xmp" in info:
+        options["exif"] = Image.Exif()
+        options["exif"].load(info.get("exif", b""))
+        options["exif"][XMP] = options.pop("xmp")
+    return options
 
 
 def holds_durations(form: str, mode: str) -> bool:
@@ -261,7 +280,7 @@ def _holds_pixels(form: str, mode: str, levels: Sequence[int] = _LEVELS) -> bool
 def _written(image: Image.Image, form: str, info: dict[str, Any]) -> Image.Image | None:
     """A picture written and opened again; None if Pillow writes the format and does not read it."""
     file = BytesIO()
-    image.save(file, form, **info)
+    image.save(file, form, **save_options(form, info))
     file.seek(0)
     try:
         return Image.open(file)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from agvae.conversion.targets import OWN, holds_durations
+from agvae.conversion.targets import OWN, holds_durations, save_options
 
 _MOST_LOOPS = 0xFFFF
 _SECOND = 1000
@@ -45,12 +45,13 @@ def written(
         options |= {"append_images": others, "disposal": 2, "optimize": False}
     else:
         first = frames[0]
+    metadata = save_options(form, info)
     file = BytesIO()
     try:
-        first.save(file, form, **options, **info)
+        first.save(file, form, **options, **metadata)
     except Exception as error:  # whatever Pillow's writers raise at what they cannot store
         times = options.pop("duration", None)
-        if times is None or not _saves(first, form, {**options, **info}):
+        if times is None or not _saves(first, form, {**options, **metadata}):
             raise
         msg = f"Pillow writes no frames of {max(times)} ms as {form}: take another format"
         raise ValueError(msg) from error
