@@ -35,8 +35,9 @@ from agvae.progress import checkpoint
 CURVATURE = 12 / math.log(2)
 _SHARES = (0.22, 0.004)
 """Of the way to a latent's target, at the first and at the last step."""
-_OWN_BITS = 0.6
-"""Weight of a symbol's own bits in its choice: others must do without what it would tell them."""
+_OWN_BITS = (0.35, 0.5)
+"""Weight of a symbol's own bits in its choice, after one step and after many: others must do without what it would tell
+them, which takes steps to make up for."""
 _MOST_PULL = 8.0
 """Bits for a step of a latent: where those of other symbols change faster, a gradient says nothing about a step."""
 MARGIN = 2
@@ -70,15 +71,16 @@ def refined(model: Model, part: Part, level: int, steps: int) -> tuple[Packed, f
     Raises:
         RuntimeError: PyTorch cannot work out gradients in this process, which was forked.
     """
-    search = _Search(model, part, level)
-    y_hat, z, gain = search.best_of(steps)
+    y_hat, z, gain = _Search(model, part, level, steps).best()
     (packed,) = model.pack(y_hat, [level], z)
     return packed, gain
 
 
 class _Search:
-    def __init__(self, model: Model, part: Part, level: int) -> None:
-        self._model, self._part = model, part
+    def __init__(self, model: Model, part: Part, level: int, steps: int) -> None:
+        self._model, self._part, self._steps = model, part, steps
+        soon, late = _OWN_BITS
+        self._own_bits = late - (late - soon) / max(steps, 1)
         y = part.y[:, part.rows, part.columns]
         z = model.hyper_analyse(y, level)
         with _learning(model):
@@ -89,25 +91,25 @@ class _Search:
             self._targets = [target.clone() for target in self._split(y)]
         self._shape = y.shape[1:3]
 
-    def best_of(self, steps: int) -> tuple[Tensor, Tensor, float]:
+    def best(self) -> tuple[Tensor, Tensor, float]:
         """y-hat and z of the least J found, and how much less that is than at first."""
         with _learning(self._model):
-            first = best = self._at(0, steps)
+            first = best = self._at(0)
             found = 0
-            for step in range(1, steps + 1):
-                at = self._at(step, steps)
+            for step in range(1, self._steps + 1):
+                at = self._at(step)
                 if at.cost < best.cost:
                     best, found = at, step
                 elif step - found >= _PATIENCE:
                     break
             return best.y_hat, best.z, first.cost - best.cost
 
-    def _at(self, step: int, steps: int) -> _Symbols:
+    def _at(self, step: int) -> _Symbols:
         """The symbols of the targets, which then move, unless this is the last step.
 
         At first each is the nearest integer, as without a search.
         """
-        gradients = step < steps
+        gradients = step < self._steps
         z = self._cheaper_z() if step else self._z.round()
         z_bits = float(self._model.network.density.bits(z).sum())
         z.requires_grad_(gradients)
@@ -131,7 +133,7 @@ class _Search:
         if gradients:
             of_rate = torch.autograd.grad(rate, [z, *parts], allow_unused=True)
             first, last = _SHARES
-            self._move(first + (last - first) * step / steps, z, parts, of_rate, pulls)
+            self._move(first + (last - first) * step / self._steps, z, parts, of_rate, pulls)
         return _Symbols(cost, y_hat, z.detach())
 
     def _move(
@@ -154,7 +156,7 @@ class _Search:
         with torch.no_grad():
             near = u.round()
             smaller = near - near.sign()
-            costs = [_OWN_BITS * self._bits(k, p) + CURVATURE / 2 * (k - u).square() for k in (near, smaller)]
+            costs = [self._own_bits * self._bits(k, p) + CURVATURE / 2 * (k - u).square() for k in (near, smaller)]
             return torch.where(costs[1] < costs[0], smaller, near)
 
     def _cheaper_z(self) -> Tensor:
@@ -162,7 +164,8 @@ class _Search:
             low = self._z.floor()
             density = self._model.network.density
             costs = [
-                _OWN_BITS * density.bits(k).to(k.dtype) + CURVATURE / 2 * (k - self._z).square() for k in (low, low + 1)
+                self._own_bits * density.bits(k).to(k.dtype) + CURVATURE / 2 * (k - self._z).square()
+                for k in (low, low + 1)
             ]
             return torch.where(costs[1] < costs[0], low + 1, low)
 
