@@ -14,7 +14,7 @@ TOOLTIPS = {
     "settings.model": "Name of the weights to code with; empty for the default ones.",
     "settings.device": "Where the networks run. Files are the same on all of them.",
     "settings.effort": (
-        "How long to look for fewer bits when saving: 2 some eight times as long as 1, each further one twice as long."
+        "How long to look for fewer bits when saving; 2 takes eight times as long as 1, each further one twice as long."
     ),
     "settings.value_range": (
         "What 16-bit, float and other integer layers are coded relative to. Contrast limits are finer where there are "
