@@ -60,7 +60,8 @@ def main() -> None:
             if args.log:
                 with args.log.open("a") as log:
                     log.write(json.dumps(rows[-1]) + "\n")
-    _tell(rows, len(paths), args.model)
+    names = {path.name for path in paths}
+    _tell([row for row in rows if row["image"] in names], len(paths), args.model)
 
 
 def _wanted(args: argparse.Namespace) -> Iterator[tuple[str, int, float]]:

@@ -1,8 +1,8 @@
-"""The pictures and the table of docs/quality.md: a part of the bundled photograph at several qualities.
+"""The pictures and tables of docs/quality.md: the bundled photograph at several qualities and efforts.
 
     python docs/make_quality.py
 
-Prints the table, and writes docs/images/quality-*.png.
+Prints the tables, and writes docs/images/quality-*.png.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ IMAGES = Path(__file__).parent / "images"
 BOX = (130, 60, 330, 210)
 QUALITIES = (1, 2, 3, 3.5, 4, 5, 6)
 SHOWN = (1, 2, 3.5, 5)
+EFFORTS = (1, 2, 4, 6, 8)
+TARGET = 36.0
+"""dB at which efforts are compared."""
 
 
 def main() -> None:
-    """Code the photograph at each quality."""
+    """Code the photograph at each quality, then with each effort."""
     with as_file(files("agvae") / "data" / "chelsea.png") as path:
         photograph = Image.open(path).convert("RGB")
     photograph.crop(BOX).save(IMAGES / "quality-original.png", optimize=True)
@@ -34,6 +37,9 @@ def main() -> None:
         print(f"| {quality:g} | {len(data):,} | {bpp:.2f} | {psnr(np.asarray(photograph), pixels):.1f} |")
         if quality in SHOWN:
             Image.fromarray(pixels).crop(BOX).save(IMAGES / f"quality-{quality:g}.png", optimize=True)
+    for effort in EFFORTS:
+        data = agvae.encode(photograph, target_psnr=TARGET, effort=effort)
+        print(f"| {effort} | {len(data):,} | {psnr(np.asarray(photograph), agvae.decode(data)):.2f} |")
 
 
 if __name__ == "__main__":
