@@ -39,10 +39,10 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
     gate, encode = threading.Event(), writer.encode_frames
 
-    def held(*args: Any) -> bytes:
+    def held(*args: Any, **options: Any) -> bytes:
         while not gate.wait(0.01):
             checkpoint()
-        return encode(*args)
+        return encode(*args, **options)
 
     monkeypatch.setattr(writer, "encode_frames", held)
     yield gate
