@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,17 +92,22 @@ def _mean_ssim(x: Plane, y: Plane, *, coarsest: bool) -> float:
     for top in range(0, rows, STRIP):
         checkpoint()
         strip = slice(top, min(top + STRIP, rows) + WINDOW_SIZE - 1)
-        luminance, contrast_structure = _ssim_terms(x[strip], y[strip])
+        luminance, contrast_structure = ssim_terms(x[strip], y[strip], _blur, PEAK)
         total += float(np.sum(luminance * contrast_structure if coarsest else contrast_structure))
     return total / int(rows * columns)
 
 
-def _ssim_terms(x: Plane, y: Plane) -> tuple[Plane, Plane]:
-    """Luminance term l and contrast-structure term cs of SSIM at every window position."""
-    c1, c2 = (K1 * PEAK) ** 2, (K2 * PEAK) ** 2
-    mean_x, mean_y = _blur(x), _blur(y)
-    variance_sum = _blur(x * x + y * y) - mean_x**2 - mean_y**2
-    covariance = _blur(x * y) - mean_x * mean_y
+def ssim_terms(x: Any, y: Any, blurred: Callable[[Any], Any], peak: float) -> tuple[Any, Any]:
+    """Luminance term l and contrast-structure term cs of SSIM at every window position, of arrays or of tensors.
+
+    Args:
+        blurred: the mean of such a thing over the window at each position.
+        peak: of the pixels.
+    """
+    c1, c2 = (K1 * peak) ** 2, (K2 * peak) ** 2
+    mean_x, mean_y = blurred(x), blurred(y)
+    variance_sum = blurred(x * x + y * y) - mean_x**2 - mean_y**2
+    covariance = blurred(x * y) - mean_x * mean_y
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     return luminance, (2 * covariance + c2) / (variance_sum + c2)
 

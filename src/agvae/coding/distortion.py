@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agvae.coding.engine import Model
-from agvae.metrics import K1, K2, SCALE_WEIGHTS, WINDOW_SIGMA, WINDOW_SIZE
+from agvae.metrics import SCALE_WEIGHTS, WINDOW_SIGMA, WINDOW_SIZE, ssim_terms
 
 Distortion = Callable[[Tensor, slice], Tensor]
 """Of a reconstruction (1, 3, h, W) in [0, 1] of some rows of the picture; bits, a number."""
@@ -50,20 +50,11 @@ def similarity(x_hat: Tensor, x: Tensor) -> Tensor:
     total = sum(SCALE_WEIGHTS[:scales]) / sum(SCALE_WEIGHTS)
     values = []
     for scale in range(scales):
-        luminance, contrast_structure = _terms(x_hat, x)
+        luminance, contrast_structure = ssim_terms(x, x_hat, _blurred, 1.0)
         term = luminance * contrast_structure if scale == scales - 1 else contrast_structure
         values.append(term.mean((0, 2, 3)).clamp(min=1e-6) ** (SCALE_WEIGHTS[scale] / total))
         x_hat, x = _halved(x_hat), _halved(x)
     return torch.stack(values).prod(0).mean()
-
-
-def _terms(x_hat: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    c1, c2 = K1**2, K2**2
-    mean_x, mean_y = _blurred(x), _blurred(x_hat)
-    variance_sum = _blurred(x * x + x_hat * x_hat) - mean_x**2 - mean_y**2
-    covariance = _blurred(x * x_hat) - mean_x * mean_y
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    return luminance, (2 * covariance + c2) / (variance_sum + c2)
 
 
 def _blurred(image: Tensor) -> Tensor:
