@@ -277,22 +277,22 @@ class _Picture:
 
     def _refined(self, coded: Coded, laid: Map | None, steps: int) -> Coded:
         """What the model codes, each tile as it is or refined, whichever has the lower R + beta D."""
-        image, seen = self._seen.colour, self._seen.visible
-        if laid is not None and not self._deep:
-            hidden = graphics.pixels_of(laid, *image.shape[:2])
-            image, _ = self._rest(laid)
-            seen = ~hidden if seen is None else seen & ~hidden
+        image, seen, by_model = self._seen.colour, self._seen.visible, list(range(len(self.boxes)))
+        if laid is not None:
+            image, by_model = self._rest(laid)
+            if not self._deep:
+                hidden = graphics.pixels_of(laid, *image.shape[:2])
+                seen = ~hidden if seen is None else seen & ~hidden
         better = dict(coded)
-        for number, (kind, _) in enumerate(self._tiles(coded, laid)):
-            if kind in (NETWORK, MIXED):
+        for number, box in enumerate(self.boxes):
+            if number in by_model:
                 payload, bits = coded[number]
-                box = self.boxes[number]
                 packed, gain = refine_tile(self.model, self.limits, image, box, self.level, steps, seen)
                 # the gain is by the entropy model's estimate, of which both payloads tell how far it is off
                 gain += (packed.estimated_bits - 8 * len(packed.payload)) - (bits - 8 * len(payload))
                 if gain > 0:
                     better[number] = packed.payload, packed.estimated_bits
-            checkpoint(self.boxes[number].area)
+            checkpoint(box.area)
         return better
 
     def _chosen(self, look: Blocks) -> tuple[Coded, Map | None]:
