@@ -2,10 +2,11 @@
 
     python benchmarks/exactness_cost.py FOLDER [--calibrate DATA]
 
-For every image and whole quality: the bits of the tiles as written (weights and inputs in integers or on dyadic grids,
-975 integer tables, skipped symbols, the range coder), against the bits of the same quantized latents under the float32
-entropy model and the density itself.  With --calibrate instead the bytes of the default model, made anew in integers
-with units that come from training data, against those of the same weights in float64.
+For every image (up to 1024 x 1024 pixels of it) and whole quality: the bits that the model writes (weights and inputs
+in integers or on dyadic grids, 975 integer tables, skipped symbols, the range coder), against the bits of the same
+quantized latents under the float32 entropy model and the density itself.  With --calibrate instead the bytes of the
+default model, made anew in integers with units that come from training data, against those of the same weights in
+float64.
 """
 
 from __future__ import annotations
@@ -17,10 +18,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from agvae import weights
-from agvae.boxes import grid
-from agvae.coding.choice import encode_images
 from agvae.coding.engine import Latents, Model, channel_index
-from agvae.coding.windows import latent_shape
 from agvae.container import TILE_SIZE
 from agvae.entropy import asymmetric
 from agvae.networks import GainedAutoencoder, build
@@ -60,6 +58,11 @@ def restored(file: weights.ModelFile) -> GainedAutoencoder:
     return network.float().eval()
 
 
+def analysed(model: Model, image: torch.Tensor, level: int) -> torch.Tensor:
+    height, width = (min(side, TILE_SIZE) // 32 * 32 for side in image.shape[:2])
+    return model.analyse(image[:height, :width].permute(2, 0, 1)[None] / 255, [level])
+
+
 def compare(images: list[torch.Tensor], name: str, data: list[str]) -> None:
     """Print what integers cost, and what they do to the error of y."""
     file, pictures = weights.read_model_file(weights.find(name)), sample(data, CROP)
@@ -72,8 +75,7 @@ def compare(images: list[torch.Tensor], name: str, data: list[str]) -> None:
     for s in range(6):
         sizes, errors = [0, 0], [0.0, 0.0]
         for image in images:
-            height, width = (min(side, 1024) // 32 * 32 for side in image.shape[:2])
-            y = models[0].analyse(image[:height, :width].permute(2, 0, 1)[None] / 255, [s * LEVEL_STEPS])
+            y = analysed(models[0], image, s * LEVEL_STEPS)
             for k, model in enumerate(models):
                 (packed,) = model.pack(y, [s * LEVEL_STEPS])
                 sizes[k] += len(packed.payload)
@@ -99,15 +101,12 @@ def main() -> None:
     for s in range(6):
         written = estimated = 0.0
         for image in images:
-            height, width, _ = image.shape
             level = s * LEVEL_STEPS
-            payloads = next(encode_images([image.numpy()], level)).payloads
-            for payload, box in zip(payloads, grid(width, height, TILE_SIZE), strict=True):
-                (latents,) = exact.unpack([payload], [level], *latent_shape(box))
-                assert isinstance(latents, Latents)
-                z_bits = exact.z_coder.bits(latents.z.ravel(), channel_index(latents.z.shape))
-                written += 8 * len(payload)
-                estimated += z_bits + real_valued_bits(real, latents, float(s))
+            (packed,) = exact.pack(analysed(exact, image, level), [level])
+            (latents,) = exact.unpack([packed.payload], [level], *packed.y_hat.shape[:2])
+            z_bits = exact.z_coder.bits(latents.z.ravel(), channel_index(latents.z.shape))
+            written += 8 * len(packed.payload)
+            estimated += z_bits + real_valued_bits(real, latents, float(s))
         print(f"quality {s + 1}: {100 * (written / estimated - 1):+.3f} %")
 
 

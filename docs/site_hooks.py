@@ -1,4 +1,4 @@
-"""For mkdocs: links from the pages to files outside of this folder lead to the repository."""
+"""For mkdocs: links to files outside of this folder lead to the repository, and lines break where they may."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+_CODE_OR_TAG = r"<pre\b.*?</pre>|<code\b.*?</code>|<[^>]*>"
+_UNITS = r"%|[km]?s|min|[kKMG]i?B|dB|bpp|bits?|bytes|pixels|megapixels|MP|Mpixel|kMAC|[MG]MAC/s"
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
@@ -23,3 +25,22 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
         return f"]({address}{'#' if anchor else ''}{anchor})"
 
     return re.sub(r"\]\(([^)\s]+)\)", replaced, markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """The page with numbers that stay with their units, and long names in tables that break between their words."""
+    unbroken = re.sub(
+        rf"({_CODE_OR_TAG})|(?<=\d) (?=(?:{_UNITS})(?!\w))|(?<=\d) [x/] (?=\d)",
+        lambda match: match[1] or match[0].replace(" ", "\N{NO-BREAK SPACE}"),
+        html,
+        flags=re.DOTALL,
+    )
+
+    def broken(table: re.Match[str]) -> str:
+        return re.sub(
+            r"(?<=<code>)[^<]{20,}(?=</code>)",
+            lambda code: re.sub(r"(::|(?<!\btest)_|/|\.(?!py\b))(?=\w)", r"\1<wbr>", code[0]),
+            table[0],
+        )
+
+    return re.sub(r"<table>.*?</table>", broken, unbroken, flags=re.DOTALL)
