@@ -11,6 +11,8 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from PIL import ExifTags, Image
+
 import agvae
 from agvae.evaluation.interactive import report_page
 from agvae.evaluation.report import METRICS, deltas, tables
@@ -35,6 +37,18 @@ def report(page: Path) -> None:
     page.write_text(report_page(conditions, [], tables({}, against), [], "agvae", curves), "utf-8")
 
 
+def viewed(page: Path) -> None:
+    from agvae.viewing import read_view, view_page
+
+    with as_file(files("agvae") / "data" / "chelsea.png") as photograph, Image.open(photograph) as image:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Artist], exif[ExifTags.Base.Copyright] = "Stefan van der Walt", "CC0"
+        metadata = agvae.Metadata(exif=exif.tobytes(), dpi=(72, 72))
+        coded = page.with_name("chelsea.agv")
+        coded.write_bytes(agvae.encode(image, 3.5, metadata=metadata))
+    page.write_text("".join(view_page([read_view(coded)], coded.name, single=True)), "utf-8")
+
+
 def main() -> None:
     browser = Browser()
     with TemporaryDirectory() as folder:
@@ -46,6 +60,11 @@ def main() -> None:
             browser.driver.find_element("css selector", f".side-{side}").send_keys(shown)
         browser.run("document.activeElement.blur()")
         browser.shot(whole=True).save(FOLDER / "compare.png", optimize=True)
+        viewed(page)
+        browser.open(page, 1100, height=760)
+        browser.driver.find_element("css selector", ".stage").send_keys("1+++++")
+        browser.run("document.activeElement.blur()")
+        browser.shot().save(FOLDER / "view.png", optimize=True)
         report(page)
         browser.open(page, 960, height=760)
         browser.shot().save(FOLDER / "report.png", optimize=True)

@@ -30,7 +30,7 @@ ROOMS = [
     {"api"},
     {"training", "evaluation", "pillow_agvae", "napari_agvae"},
     {"conversion"},
-    {"batch", "comparison"},
+    {"batch", "comparison", "viewing"},
     {"cli"},
 ]
 """From the ground up; those of one floor do not use each other, but for those of the ground and of the topmost."""

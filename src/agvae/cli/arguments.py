@@ -74,6 +74,13 @@ def box(text: str) -> tuple[int, ...]:
     return sides
 
 
+def frame(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
 def add_rate(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
     """The quality of an .agv file, or what it is to be found by."""
     rate = parser.add_mutually_exclusive_group()

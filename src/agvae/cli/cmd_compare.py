@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from agvae.cli.arguments import add_force, add_rate, box, file
-from agvae.cli.telling import check_free_target, report, say
+from agvae.cli.several import check_page, each, pictures
+from agvae.cli.telling import report
 
 if TYPE_CHECKING:
     from agvae.comparison import Comparison
@@ -43,38 +41,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from agvae.comparison import write_page
 
-    args.paths = list(map(Path, args.paths))
-    check_free_target(args.output, args.force)
-    for path in args.paths:
-        if args.output.exists() and path.exists() and path.samefile(args.output):
-            msg = f"{args.output}: is a file to read"
-            raise ValueError(msg)
-    failed: list[str] = []
-    write_page(args.output, _compared(args, failed), args.equal, replace=args.force)
-    report(args.output, f"{len(args.paths) - len(failed)} pictures, {args.output.stat().st_size} bytes")
+    paths, failed = list(map(Path, args.paths)), list[str]()
+    check_page(paths, args.output, args.force)
+    write_page(args.output, _compared(args, paths, failed), args.equal, replace=args.force)
+    report(args.output, f"{pictures(len(paths) - len(failed))}, {args.output.stat().st_size} bytes")
     return int(bool(failed))
 
 
-def _compared(args: argparse.Namespace, failed: list[str]) -> Iterator[Comparison]:
-    """Each picture compared; those that fail are told of, and an error if that are all."""
+def _compared(args: argparse.Namespace, paths: list[Path], failed: list[str]) -> Iterator[Comparison]:
     import agvae
     import pillow_agvae  # noqa: F401  # so that .agv files can be compared, too
-    from agvae.conversion.reasons import about, text_of, user_errors
     from agvae.images import register_readers
 
     register_readers()
     names = ("quality", "target_size", "target_bpp", "target_psnr", "model", "peers", "equal", "box", "reduce")
     options: dict[str, Any] = {name: getattr(args, name) for name in names}
-    with tqdm(args.paths, unit=" pictures", dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
-        for path in bar:
-            try:
-                with about(path):
-                    compared = agvae.compare(path, **options, progress=bar.set_postfix_str)
-            except user_errors() as error:
-                failed.append(text_of(error))
-                if len(failed) == len(args.paths):
-                    raise
-                with tqdm.external_write_mode(sys.stderr):
-                    say("error", failed[-1])
-                continue
-            yield compared
+    return each(paths, lambda path, tell: agvae.compare(path, **options, progress=tell), failed)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import PurePath
 from typing import Any
 
-from agvae.cli.arguments import STANDARD, box
+from agvae.cli.arguments import STANDARD, box, frame
 from agvae.cli.conversions import add_limits, add_paths, check_usage, chosen, read_one, run_batch, write_one
 from agvae.cli.telling import say
 from agvae.whole_file import is_stream
@@ -41,13 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--damaged-ok", action="store_true", help="leave damaged tiles grey; default: refuse the file")
     add_limits(parser)
-
-
-def frame(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError
-    return value
 
 
 def run(args: argparse.Namespace) -> int:

@@ -101,32 +101,13 @@ def _hash(reader: Reader) -> dict[str, str]:
 
 
 def _print_info(found: dict[str, Any]) -> None:
-    values = ", values from {} to {}".format(*found["range"]) if found["range"] else ""
-    rows = {
-        "file": f"{found['file']}, {found['bytes']} bytes, {found['bpp']:.4f} bpp",
-        "image": f"{found['width']} x {found['height']} {found['mode']}{values}",
-        "frames": _frames(found),
-        "quality": f"{found['quality']:.6g} (s = {found['s']}, l = {found['l']:.6g})",
-        "model": f"{found['model']} (SHA-256 {found['digest']}...)",
-        "tiles": f"{found['tiles']} of {found['tile_size']} x {found['tile_size']}",
-        "thumbnail": "{} x {}".format(*found["thumbnail"]) if found["thumbnail"] else "none",
-        "metadata": ", ".join(found["metadata"]) or "none",
-        "checksums": f"DAMAGED: {found['damage']}" if found["damage"] else "right",
-    }
-    if found["lossless"]:
-        rows |= {"quality": "without loss", "model": "none"}
+    from agvae.file.info import in_words
+
+    rows = {"file": f"{found['file']}, {found['bytes']} bytes, {found['bpp']:.4f} bpp", **in_words(found)}
+    rows["checksums"] = f"DAMAGED: {found['damage']}" if found["damage"] else "right"
     if "latents_sha256" in found:
         rows["latents"] = f"SHA-256 {found['latents_sha256']}"
     if "hash_error" in found:
         rows["latents"] = f"not decoded: {found['hash_error']}"
     for name, value in rows.items():
         print(f"{name + ':':<11} {value}")
-
-
-def _frames(found: dict[str, Any]) -> str:
-    text = f"{found['frames']}"
-    if found["durations"]:
-        text += f", {sum(found['durations']):.10g} ms in all"
-    if found["loop"] is not None:
-        text += f", shown {found['loop']} times" if found["loop"] else ", shown for ever"
-    return text

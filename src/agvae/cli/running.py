@@ -26,6 +26,7 @@ _COMMANDS = {
     "encode": "Encode images",
     "decode": "Decode .agv files",
     "info": "Show what an .agv file holds, and check it",
+    "view": "Show pictures in the browser, with their numbers and metadata",
     "weights": "List, find and download weights",
     "compare": "Make a page that shows pictures as .agv and by other codecs",
     "evaluate": "Measure rate, quality and time on a folder of images",

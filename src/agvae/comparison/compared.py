@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 import math
@@ -20,7 +19,7 @@ from agvae.comparison import perceptual
 from agvae.comparison.subject import Subject, read_subject
 from agvae.comparison.versions import EQUAL, Equal, Version, own_version, peer_version
 from agvae.evaluation.peers import available_peers, make_peers
-from agvae.pages import pieces
+from agvae.pages import data_url, pieces
 from agvae.whole_file import whole_file
 
 PEERS = ("avif", "webp", "jpeg", "jxl", "heic-420")
@@ -213,4 +212,4 @@ def _source(image: Image.Image, profile: bytes | None) -> Markup:
     options: dict[str, Any] = {"lossless": True, "method": 3} if webp else {}
     kind = "webp" if webp else "png"
     image.save(file, kind, icc_profile=profile, **options)
-    return Markup(f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}")
+    return data_url(kind, file.getvalue())

@@ -172,15 +172,23 @@ def _read(source: Path | bytes, options: Decoding, lost: list[str]) -> tuple[Rea
 
 def _damaged(reader: Reader, options: Decoding, reason: str, lost: list[str]) -> tuple[Reader, list[Image.Image]]:
     """As `_read`, of a file that is damaged for a reason."""
-    numbers = _wanted(reader, options)
-    broken = _broken_tiles(reader, numbers)
-    total = reader.header.tiles_per_frame * len(numbers)
+    lost.append(damage_of(reader, _wanted(reader, options), reason))
+    return reader, _frames_of(reader, options, damaged_ok=True)
+
+
+def damage_of(reader: Reader, frames: Sequence[int], reason: str) -> str:
+    """A sentence about how much of some frames is lost, and why.
+
+    Raises:
+        ValueError: not one tile is left.
+    """
+    broken = _broken_tiles(reader, frames)
+    total = reader.header.tiles_per_frame * len(frames)
     if broken == total:
         msg = f"every tile is lost ({reason})"
         raise ValueError(msg)
     tiles = f"{broken} of {total} tiles are lost and grey" if broken else "the colour of all tiles is there"
-    lost.append(f"the file is damaged ({reason}); {tiles}")
-    return reader, _frames_of(reader, options, damaged_ok=True)
+    return f"the file is damaged ({reason}); {tiles}"
 
 
 def _wanted(reader: Reader, options: Decoding) -> range:
@@ -202,10 +210,11 @@ def _frames_of(reader: Reader, options: Decoding, *, damaged_ok: bool = False) -
     header, box = reader.header, options.box
     check_size((header.width, header.height) if box is None else (box[2] - box[0], box[3] - box[1]), options.max_pixels)
     numbers = _wanted(reader, options)
-    return [_frame_of(reader, number, box, damaged_ok=damaged_ok) for number in numbers]
+    return [frame_of(reader, number, box, damaged_ok=damaged_ok) for number in numbers]
 
 
-def _frame_of(reader: Reader, number: int, box: Box | None, *, damaged_ok: bool) -> Image.Image:
+def frame_of(reader: Reader, number: int, box: Box | None = None, *, damaged_ok: bool = False) -> Image.Image:
+    """A frame of an opened file, or a box of it, in its mode; raises what `agvae.decode` does."""
     image = Image.fromarray(decode_frame(reader, number, box, damaged_ok=damaged_ok, indices=True))
     if (colours := reader.header.palette) is not None:
         image.putpalette(colours, "RGBX")

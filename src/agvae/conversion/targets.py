@@ -223,10 +223,11 @@ def orientation_of(info: dict[str, Any]) -> int:
     """Where the first row and column belong, 1 to 8; 1 (nothing to turn) where that is unknown."""
     image = Image.new("L", (1, 1))
     image.info.update(info)
-    return _of_image(image)
+    return orientation_in(image)
 
 
-def _of_image(image: Image.Image) -> int:
+def orientation_in(image: Image.Image) -> int:
+    """The same of an image, which is loaded where loading turns it."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
     except Exception:  # Pillow raises all kinds at Exif data that are none
@@ -237,7 +238,7 @@ def _of_image(image: Image.Image) -> int:
 def _orientation_back(form: str, mode: str, info: dict[str, Any]) -> int:
     """The orientation that a file of these metadata has."""
     image = _written(Image.new(mode, (_SIDE, _SIDE)), form, info)
-    return 1 if image is None else _of_image(image)
+    return 1 if image is None else orientation_in(image)
 
 
 def _holds_metadata(form: str, mode: str, name: str, value: Any) -> bool:

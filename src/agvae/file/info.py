@@ -6,6 +6,7 @@ Needs neither NumPy nor the codec.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +34,11 @@ def read_info(source: Source) -> dict[str, Any]:
     Raises:
         AgvError: not an .agv file, or its header is truncated, damaged or too new.
     """
-    reader, size = _read(source)
+    return info_of(*_read(source))
+
+
+def info_of(reader: Reader, size: int) -> dict[str, Any]:
+    """The same of an opened file of so many bytes."""
     header, metadata, thumbnail = reader.header, reader.metadata, reader.thumbnail()
     s, l = split_level(header.level)  # noqa: E741
     return {
@@ -60,6 +65,31 @@ def read_info(source: Source) -> dict[str, Any]:
         "lossless": header.model == WITHOUT_MODEL,
         "metadata": [name for name, value in vars(metadata).items() if value is not None],
     }
+
+
+def in_words(found: Mapping[str, Any]) -> dict[str, str]:
+    """What `read_info` found of the image and how it is coded, for people."""
+    values = ", values from {} to {}".format(*found["range"]) if found["range"] else ""
+    by_model = not found["lossless"]
+    return {
+        "image": f"{found['width']} x {found['height']} {found['mode']}{values}",
+        "frames": frames_in_words(found["frames"], found["durations"], found["loop"]),
+        "quality": f"{found['quality']:.6g} (s = {found['s']}, l = {found['l']:.6g})" if by_model else "without loss",
+        "model": f"{found['model']} (SHA-256 {found['digest']}...)" if by_model else "none",
+        "tiles": f"{found['tiles']} of {found['tile_size']} x {found['tile_size']}",
+        "thumbnail": "{} x {}".format(*found["thumbnail"]) if found["thumbnail"] else "none",
+        "metadata": ", ".join(found["metadata"]) or "none",
+    }
+
+
+def frames_in_words(count: int, durations: Sequence[float] | None, loop: int | None) -> str:
+    """How many frames there are, how long they last together, and how often they are shown."""
+    text = f"{count}"
+    if durations:
+        text += f", {sum(durations):.10g} ms in all"
+    if loop is not None:
+        text += f", shown {loop} {'time' if loop == 1 else 'times'}" if loop else ", shown for ever"
+    return text
 
 
 def read_metadata(source: Source) -> Metadata:

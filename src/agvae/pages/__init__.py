@@ -1,5 +1,5 @@
 """Pages to look at: one HTML file each, with all that it shows, which needs no network and asks for none."""
 
-from agvae.pages.templates import pieces, printable
+from agvae.pages.templates import data_url, pieces, printable
 
-__all__ = ["pieces", "printable"]
+__all__ = ["data_url", "pieces", "printable"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
@@ -22,6 +23,11 @@ def printable(name: str) -> str:
     """A name of a file with its bytes that are no text, and characters that would not show, in notation."""
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def data_url(kind: str, data: bytes) -> Markup:
+    """An address that holds a picture, the file of which is of that kind."""
+    return Markup(f"data:image/{kind};base64,{base64.b64encode(data).decode()}")
 
 
 @cache
