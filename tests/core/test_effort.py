@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 import agvae
 import pillow_agvae  # noqa: F401
@@ -20,10 +22,15 @@ from agvae.coding.assemble import psnr
 from agvae.coding.distortion import similarity
 from agvae.coding.frames import Frames
 from agvae.coding.loaded import load_model
+from agvae.entropy.exact import freeze
 from agvae.metrics import ms_ssim
+from agvae.networks import bands
+from agvae.networks.autoencoder import StepParameters, follow
+from agvae.networks.inference import prepare
 from agvae.progress import Stopped, watched
 from agvae.quality import parse_effort
-from tests.support.helpers import picture
+from agvae.training.calibrate import calibrated_units
+from tests.support.helpers import TINY, picture, pictures, started
 
 Pixels = NDArray[np.uint8]
 
@@ -127,6 +134,45 @@ def test_the_same_every_time_and_nothing_else_changed() -> None:
     assert len(found) == 1
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(p.grad is None and not p.requires_grad for p in load_model().network.parameters())
+
+
+@pytest.mark.parametrize("border", ["zeros", "replicate"])
+def test_gradients_in_bands_are_those_of_pytorch(border: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = started(replace(TINY, border=border))
+    units = calibrated_units(network, pictures(1))
+    freeze(network.entropy, units)
+    prepare(network, torch.device("cpu"), torch.device("cpu"), units)
+    weights = torch.eye(TINY.levels)[[1, 3]]
+    random = torch.Generator().manual_seed(0)
+    y = torch.randn(2, 20, 6, TINY.latent, generator=random).mul(4).round().requires_grad_()
+    z = torch.randn(2, 5, 2, TINY.hyper_latent, generator=random).mul(4).round().requires_grad_()
+
+    def gradients() -> tuple[Tensor, ...]:
+        symbols = iter(network.entropy.split(y))
+        total = network.synthesise(y, weights).square().sum()
+
+        def visit(p: StepParameters) -> Tensor:
+            nonlocal total
+            total = total + p.mu.square().sum() + p.log2_sigma.square().sum() + p.asymmetry.square().sum()
+            return next(symbols)
+
+        follow(network.entropy.walk(z, weights, 20, 6), visit)
+        return torch.autograd.grad(total, [y, z])
+
+    in_bands = gradients()
+    monkeypatch.setattr(bands, "wanted", lambda *_, **__: False)
+    for found, expected in zip(in_bands, gradients(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_any_number_of_threads_gives_the_same_bytes() -> None:
+    image, found, before = picture(400, 300), set(), agvae.options.threads
+    try:
+        for agvae.options.threads in (1, 2, 4):
+            found.add(agvae.encode(image, 4, effort=4))
+    finally:
+        agvae.options.threads = before
+    assert len(found) == 1
 
 
 def test_it_can_be_stopped() -> None:

@@ -206,7 +206,7 @@ def test_same_bits_in_float64_in_bands_and_in_batches(config: Any, monkeypatch: 
     for rows in (1, 5, 1000):
         monkeypatch.setattr(bands, "ROWS", rows)
         assert equal(parameters(entropy), expected)
-    monkeypatch.setattr(bands, "wanted", lambda _: False)
+    monkeypatch.setattr(bands, "wanted", lambda *_, **__: False)
     assert equal(parameters(entropy), expected)
 
 

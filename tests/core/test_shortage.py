@@ -63,6 +63,40 @@ def test_short_memory_is_a_memory_error() -> None:
     assert all(map(known.match, messages))
 
 
+REFINED_UNDER_LIMITS = """
+import resource
+import warnings
+import agvae
+from tests.support.helpers import picture
+from tests.support.sandbox import limit_memory
+
+pixels = picture(600, 500)
+_, hard = resource.getrlimit(resource.RLIMIT_AS)
+files = {effort: agvae.encode(pixels, 1, effort=effort) for effort in (1, 2)}
+short = 0
+for growth in (60, 30, 10, 5, 2):
+    limit_memory(growth << 20, hard)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = agvae.encode(pixels, 1, effort=2)
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+    told = [str(warning.message) for warning in caught]
+    assert (found, told) in [(files[2], []), (files[1], ["not enough memory for effort: coded without"])], told
+    short += found == files[1]
+assert short
+assert agvae.encode(pixels, 1, effort=2) == files[2]
+"""
+
+
+@LINUX
+def test_short_memory_for_effort_leaves_the_plain_file() -> None:
+    root = Path(agvae.__file__).parents[2]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root)))}
+    command = [sys.executable, "-c", REFINED_UNDER_LIMITS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -8,6 +8,7 @@ around in their place.  Of 16 bits, which have no tiles of both, whole tiles are
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from agvae.file.payload import MIXED, NETWORK, WITHOUT_LOSS, join_mixed
 from agvae.lazy import lazy
 from agvae.progress import checkpoint, uncounted
 from agvae.quality import MAX_LEVEL
+from agvae.shortage import is_shortage
 
 _WEIGHT = 3.0
 """Of an error in a graphic: halos around letters and lines are seen sooner than as much error in a texture."""
@@ -287,11 +289,17 @@ class _Picture:
         for number, box in enumerate(self.boxes):
             if number in by_model:
                 payload, bits = coded[number]
-                packed, gain = refine_tile(self.model, self.limits, image, box, self.level, steps, seen)
-                # the gain is by the entropy model's estimate, of which both payloads tell how far it is off
-                gain += (packed.estimated_bits - 8 * len(packed.payload)) - (bits - 8 * len(payload))
-                if gain > 0:
-                    better[number] = packed.payload, packed.estimated_bits
+                try:
+                    packed, gain = refine_tile(self.model, self.limits, image, box, self.level, steps, seen)
+                except BaseException as error:  # a panic of an extension in Rust is no Exception
+                    if not is_shortage(error):
+                        raise
+                    warnings.warn("not enough memory for effort: coded without", RuntimeWarning, stacklevel=2)
+                    by_model = []
+                else:  # the gain is by the entropy model's estimate, of which both payloads tell how far it is off
+                    gain += (packed.estimated_bits - 8 * len(packed.payload)) - (bits - 8 * len(payload))
+                    if gain > 0:
+                        better[number] = packed.payload, packed.estimated_bits
             checkpoint(box.area)
         return better
 

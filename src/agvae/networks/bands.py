@@ -13,17 +13,20 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
+from agvae.networks import kernels
 from agvae.progress import checkpoint
 from agvae.runtime import after_fork, helping
 
 ROWS = 16
 
 _Work: TypeAlias = Callable[[slice, int, int], None]
+_AtEachPosition: TypeAlias = Callable[[Tensor, int], Tensor]
+"""Of some rows (1, h, W, C) of a map, and the number of the image."""
 
 _inside = threading.local()
 
@@ -63,20 +66,31 @@ def _work_on(layer: _Layer) -> None:
         layer.left.clear()  # what helpers are at they finish, which nobody waits for but the end of the process
 
 
-def wanted(x: Tensor) -> bool:
-    """Whether layers should work on a map (B, H, W, C) in bands: float32 on the CPU, without autocast or gradients."""
+def wanted(x: Tensor, *, gradients: bool = False) -> bool:
+    """Whether layers should work on a map (B, H, W, C) in bands: float32 on the CPU, without autocast or gradients.
+
+    Args:
+        gradients: the layer works out that of x in bands, too, and has no others.
+    """
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
         and x.dim() == 4
-        and not torch.is_grad_enabled()
+        and (not torch.is_grad_enabled() or (gradients and x.requires_grad))
         and not torch.is_autocast_enabled("cpu")
         and not inside()
     )
 
 
-def mapped(work: Callable[[Tensor, int], Tensor], x: Tensor, channels: int) -> Tensor:
-    """A layer that sees each position alone, in bands: work(rows of x, number of the image), with so many channels."""
+def mapped(work: _AtEachPosition, x: Tensor, channels: int, jacobian: Callable[[], Tensor] | None = None) -> Tensor:
+    """A layer that sees each position alone, in bands: work(rows of x, number of the image), with so many channels.
+
+    Args:
+        jacobian: for the gradient of x, that of a position, (channels, C), or one for each image, (B, channels, C).
+    """
+    if torch.is_grad_enabled() and x.requires_grad:
+        found: Tensor = _Mapped.apply(x, work, channels, jacobian)  # type: ignore[no-untyped-call]
+        return found
     out = x.new_empty(*x.shape[:3], channels)
 
     def band(image: slice, top: int, bottom: int) -> None:
@@ -84,6 +98,30 @@ def mapped(work: Callable[[Tensor, int], Tensor], x: Tensor, channels: int) -> T
 
     each_band(band, *x.shape[:2])
     return out
+
+
+class _Mapped(torch.autograd.Function):
+    """`mapped`, which keeps nothing."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, work: _AtEachPosition, channels: int, jacobian: Callable[[], Tensor]) -> Tensor:
+        ctx.jacobian = jacobian
+        return mapped(work, x, channels)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        back = ctx.jacobian().transpose(-2, -1).contiguous()
+
+        def work(g: Tensor, image: int) -> Tensor:
+            return kernels.pointwise(g, back if back.dim() == 2 else back[image], None, one_thread=True)
+
+        return mapped(work, gradients[0], back.shape[-2]), None, None, None
+
+
+def around(top: int, bottom: int) -> tuple[slice, slice]:
+    """A band's rows with those next to them, and where in these it is itself."""
+    first = max(top - 1, 0)
+    return slice(first, bottom + 1), slice(top - first, bottom - first)
 
 
 class _Layer:

@@ -1,7 +1,8 @@
 """A network made ready to code: types and devices of its parts, and layers that work in bands.
 
 Layers define what is computed; here is what is computed at once.  On a CPU, in float32, pointwise layers and gained
-blocks work band by band (`agvae.networks.bands`), which gives the same numbers with any number of threads.
+blocks work band by band (`agvae.networks.bands`), which gives the same numbers with any number of threads.  So do their
+gradients of what they are given, for which they keep next to nothing, since weights are fixed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor
 from agvae.errors import require
 from agvae.networks import bands, kernels
 from agvae.networks.autoencoder import GainedAutoencoder
+from agvae.networks.gradients import gained_sum
 from agvae.networks.integer_layers import fit_for_integers, use_integers
 from agvae.networks.layers import Block, FeedForward, GainedBlock, Pointwise
 from agvae.progress import checkpoint
@@ -51,9 +53,9 @@ class _PointwiseInBands(Pointwise):
     def forward(self, x: Tensor) -> Tensor:
         if bands.inside():
             return kernels.pointwise(x, self.weight, self.bias, one_thread=True)
-        if not bands.wanted(x):
+        if not bands.wanted(x, gradients=True):
             return super().forward(x)
-        return bands.mapped(lambda rows, _: self(rows), x, self.out_features)
+        return bands.mapped(lambda rows, _: self(rows), x, self.out_features, lambda: self.weight)
 
 
 class _BlockInBands(Block):
@@ -71,9 +73,11 @@ class _BlockInBands(Block):
 
 class _GainedBlockInBands(GainedBlock):
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        if not bands.wanted(x):
+        if not bands.wanted(x, gradients=True):
             return super().forward(x, weights)
         gain = self.gain(weights)
+        if torch.is_grad_enabled():
+            return gained_sum(x, gain, self.branch)
         out = torch.empty_like(x)
 
         def work(image: slice, top: int, bottom: int) -> None:
@@ -85,8 +89,8 @@ class _GainedBlockInBands(GainedBlock):
 
 
 def _rows(branch: FeedForward, x: Tensor, top: int, bottom: int) -> Tensor:
-    first = max(top - 1, 0)
-    found: Tensor = branch(x[:, first : bottom + 1], slice(top - first, bottom - first))
+    near, inner = bands.around(top, bottom)
+    found: Tensor = branch(x[:, near], inner)
     return found
 
 

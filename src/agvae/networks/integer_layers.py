@@ -26,7 +26,9 @@ class IntegerPointwise(Pointwise):
         def work(x: Tensor, _: int) -> Tensor:
             return kernels.exact_pointwise(rounded(x, self.scale), self.weight, self.bias)
 
-        return bands.mapped(work, x, self.out_features) if bands.wanted(x) else work(x, 0)
+        if not bands.wanted(x, gradients=True):
+            return work(x, 0)
+        return bands.mapped(work, x, self.out_features, lambda: self.weight * self.scale)
 
 
 class IntegerDepthwise(Depthwise):
@@ -45,9 +47,12 @@ class IntegerHead(ParameterHead):
         def work(x: Tensor, image: int) -> Tensor:
             return kernels.exact_pointwise(rounded(x, self.scale), weight[image // batch], None)
 
+        def jacobian() -> Tensor:
+            return (weight * self.scale).repeat_interleave(batch, 0)
+
         maps = classes.flatten(0, 1)
-        if bands.wanted(maps):
-            return bands.mapped(work, maps, weight.shape[1]).unflatten(0, (4, batch))
+        if bands.wanted(maps, gradients=True):
+            return bands.mapped(work, maps, weight.shape[1], jacobian).unflatten(0, (4, batch))
         return torch.stack([work(part, k * batch) for k, part in enumerate(classes)])
 
 

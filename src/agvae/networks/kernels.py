@@ -45,6 +45,20 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor, border: str) -> Tensor:
     return y.permute(0, 2, 3, 1)
 
 
+def depthwise_adjoint(g: Tensor, weight: Tensor, border: str) -> Tensor:
+    """The gradient of x where that of `depthwise(x, weight, bias, border)` is g: (B, H, W, C) -> the same shape."""
+    margin = 2 if border == "replicate" else 1
+    maps = F.conv2d(g.permute(0, 3, 1, 2), weight.flip(2, 3), padding=margin, groups=g.shape[-1])
+    x = maps.permute(0, 2, 3, 1)
+    if border == "replicate":
+        x[:, 1] += x[:, 0]
+        x[:, -2] += x[:, -1]
+        x[:, :, 1] += x[:, :, 0]
+        x[:, :, -2] += x[:, :, -1]
+        x = x[:, 1:-1, 1:-1]
+    return x
+
+
 def exact_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`pointwise` in float32 of integers and weights as in `agvae.entropy.integers`, with one result everywhere.
 
