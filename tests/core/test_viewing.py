@@ -194,6 +194,13 @@ class TestLargePictures:
         assert [frame.number for frame in view.frames] == [0, 1, 2]
         assert view.notes[0] == "Shown are the first 3 of 5 frames; --frame N shows another."
 
+    def test_bombs_are_refused(self, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
+        with pytest.raises(Image.DecompressionBombError, match="80 x 60 pixels exceed the limit of 4000"):
+            read_view(photo)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2400)
+        assert read_view(photo).frames
+
     def test_a_part_is_shown_in_full(self, photo: Path, tmp_path: Path) -> None:
         Image.fromarray(PIXELS).save(tmp_path / "a.png")
         for path in (photo, tmp_path / "a.png"):
@@ -225,7 +232,9 @@ class TestFrames:
     def test_of_several_sizes(self, tmp_path: Path) -> None:
         first = Image.fromarray(PIXELS)
         first.save(tmp_path / "a.tif", save_all=True, append_images=[first.resize((20, 10))])
-        assert [(f.width, f.height) for f in read_view(tmp_path / "a.tif").frames] == [(80, 60), (20, 10)]
+        view = read_view(tmp_path / "a.tif")
+        assert [(frame.width, frame.height) for frame in view.frames] == [(80, 60), (20, 10)]
+        assert f"{8 * (tmp_path / 'a.tif').stat().st_size / 5000:.4g} bits per pixel" in view.facts["file"]
 
 
 class TestDamage:
@@ -303,7 +312,26 @@ class TestWords:
     def test_arrays(self, tmp_path: Path) -> None:
         said = json.dumps({"layers": [{"name": "cells"}]}).encode()
         (tmp_path / "a.agv").write_bytes(agvae.encode(PIXELS, lossless=True, metadata=agvae.Metadata(arrays=said)))
-        assert '"name": "cells"' in read_view(tmp_path / "a.agv").metadata[0].text
+        view = read_view(tmp_path / "a.agv")
+        assert '"name": "cells"' in view.metadata[0].text
+        assert view.notes == ["Values are those of pixels; what they stand for is told under Arrays."]
+
+    @pytest.mark.parametrize(
+        ("mode", "said"),
+        [
+            ("1", "black and white, 1 bit each"),
+            ("P", "colours of a palette, 8 bits each"),
+            ("I;16", "grey, 16 bits each"),
+            ("F", "floating point, 32 bits each"),
+        ],
+    )
+    def test_bits(self, mode: str, said: str, tmp_path: Path) -> None:
+        image = Image.new(mode, (8, 8))
+        image.save(tmp_path / "a.tif")
+        assert read_view(tmp_path / "a.tif").facts["values"] == said
+        if mode != "F":
+            (tmp_path / "a.agv").write_bytes(agvae.encode(image, lossless=True))
+            assert read_view(tmp_path / "a.agv").facts["values"] == said
 
     @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
     @pytest.mark.parametrize("exif", [b"MM", b"II*\0\xff\xff\xff\xff", b"II*\0\x08\0\0\0\xff\xff"])

@@ -26,7 +26,7 @@ from agvae.viewing.displayed import LEAST, PIXELS, Displayed, of_agv, of_image
 
 _NAMED_OTHERWISE = ("XML:com.adobe.xmp", "xmp", "comment")
 """Texts of PNG files that Pillow has in `info`, too."""
-_BITS = {"1": 1, "I": 32, "F": 32}
+_LEAST_BITS = {"I": 16, "F": 32}
 _COLOURS = {
     "1": "black and white",
     "L": "grey",
@@ -116,6 +116,7 @@ def _view_of_agv(path: Path, box: Box | None, frame: int | None, pixels: int) ->
         found = info_of(reader, path.stat().st_size)
         numbers, share, notes = _chosen(header.frames, frame, pixels, header.mode)
         _check_box(box, (header.width, header.height))
+        _check_work(header.box if box is None else box)
         frames, lost = [], dict[int, str]()
         for number in numbers:
             try:
@@ -137,6 +138,8 @@ def _view_of_agv(path: Path, box: Box | None, frame: int | None, pixels: int) ->
     told = described(metadata.to_info(), {"Arrays": arrays_in_words(metadata.arrays)})
     profiled = metadata.icc_profile is not None
     notes += _notes(frames, header.mode, box, profiled)
+    if metadata.arrays is not None:
+        notes.append("Values are those of pixels; what they stand for is told under Arrays.")
     return View(printable(path.name), facts, frames, told, notes, missing.sentences(header.frames))
 
 
@@ -146,7 +149,7 @@ def _view_of_other(path: Path, box: Box | None, frame: int | None, pixels: int, 
     if damage is not None:
         missing.add(f"the file is damaged ({damage})")
     with opened(path) as image:
-        bits, form, mode = _BITS.get(image.mode, bits_of(image)), image.format or "", image.mode
+        form, mode, bits = image.format or "", image.mode, max(bits_of(image), _LEAST_BITS.get(image.mode, 1))
         count = 1 if form == "PSD" else getattr(image, "n_frames", 1)  # layers are no pictures
         numbers, share, notes = _chosen(count, frame, pixels, mode)
         frames = list[Displayed]()
@@ -167,7 +170,10 @@ def _view_of_other(path: Path, box: Box | None, frame: int | None, pixels: int, 
                 info, texts = options_of(image), _texts(image)
     if bits > 8 and frames[0].kind == "uint8":
         notes.append(f"8 of its {bits} bits are shown, as Pillow reads it so.")
-    facts = _facts(form, size, 8 * size / (width * height * count), f"{width} x {height} {mode}", mode, bits)
+    area = width * height * count
+    if len(frames) == count and box is None:  # which may be of several sizes
+        area = sum(frame.width * frame.height for frame in frames)
+    facts = _facts(form, size, 8 * size / area, f"{width} x {height} {mode}", mode, bits)
     durations = [frame.duration or 0 for frame in frames]
     facts["frames"] = frames_in_words(count, durations if len(frames) == count > 1 and any(durations) else None, None)
     notes += _notes(frames, mode, box, "icc_profile" in info)
@@ -222,12 +228,21 @@ def _check_box(box: Box | None, size: tuple[int, int]) -> None:
         raise _WrongChoiceError(msg)
 
 
+def _check_work(area: Box) -> None:
+    """Pillow's rule against decompression bombs, also of what is decoded in bands."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and area.area > 2 * limit:
+        msg = f"{area.width} x {area.height} pixels exceed the limit of {2 * limit}; --box L,T,R,B shows a part"
+        raise Image.DecompressionBombError(msg)
+
+
 def _facts(form: str, size: int, bpp: float, image: str, mode: str, bits: int) -> dict[str, str]:
     colours = _COLOURS.get(mode, "grey" if mode.startswith("I") else mode)
+    each = "1 bit each" if mode == "1" else f"{bits} bits each"
     return {
         "file": f"{form}, {size:,} bytes, {bpp:.4g} bits per pixel",
         "image": image,
-        "values": f"{colours}, {bits} bit{'s' if bits > 1 else ''} each",
+        "values": f"{colours}, {each}",
     }
 
 
