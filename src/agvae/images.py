@@ -13,6 +13,8 @@ from typing import IO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from agvae.words import counted
+
 _NO_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 """What Pillow knows but reads with other programs or on one system alone, or not at all."""
 _PLUGINS = {
@@ -40,7 +42,7 @@ class Tally:
     folders: int = 0
 
     def __str__(self) -> str:
-        parts = [f"{self.used} images, {self.pixels / 1e6:.1f} Mpixel"]
+        parts = [f"{counted(self.used, 'image')}, {self.pixels / 1e6:.1f} Mpixel"]
         if self.mirrored:
             parts.append(f"{self.mirrored} of them smaller than a crop and mirrored")
         if self.several:
@@ -49,9 +51,9 @@ class Tally:
             parts.append(f"left out {self.small} smaller than half a crop")
         if self.others:
             suffixes = ", ".join(suffix + _hint(suffix) for suffix in sorted(self.others))
-            parts.append(f"left out {self.others.total()} other files ({suffixes})")
+            parts.append(f"left out {counted(self.others.total(), 'other file')} ({suffixes})")
         if self.folders:
-            parts.append(f"left out {self.folders} folders")
+            parts.append(f"left out {counted(self.folders, 'folder')}")
         if self.broken:
             more = f", and {len(self.broken) - 3} more" if len(self.broken) > 3 else ""
             parts.append(f"left out {len(self.broken)} that cannot be read ({', '.join(self.broken[:3])}{more})")

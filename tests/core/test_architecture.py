@@ -19,7 +19,7 @@ TOPS = ("src", "tests", "benchmarks", "reproduction", "weights")
 SOURCE = Path(agvae.__file__).parents[1]
 GROUND = {
     *("addresses", "boxes", "errors", "images", "lazy", "metrics", "processors", "progress"),
-    *("quality", "runtime", "settings", "shortage", "streams", "whole_file"),
+    *("quality", "runtime", "settings", "shortage", "streams", "whole_file", "words"),
 }
 ROOMS = [
     GROUND,

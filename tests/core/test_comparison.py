@@ -301,9 +301,18 @@ class TestPage:
         before = path.read_bytes()
         assert before.decode() == compared.html()
         with pytest.raises(OSError, match="broken"):
-            write_page(path, two(), "size")
+            write_page(path, two(), "size", replace=True)
         assert path.read_bytes() == before
         assert list(tmp_path.iterdir()) == [path]
+
+    def test_no_file_is_replaced_unasked(self, compared: Comparison, tmp_path: Path) -> None:
+        path = tmp_path / "page.html"
+        path.write_text("mine")
+        with pytest.raises(FileExistsError, match=r"page\.html"):
+            compared.save(path)
+        assert path.read_text() == "mine"
+        compared.save(path, replace=True)
+        assert path.read_text("utf-8") == compared.html()
 
     def test_a_frame_of_its_own_in_notebooks(self, compared: Comparison) -> None:
         shown = compared._repr_html_()

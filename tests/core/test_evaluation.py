@@ -253,7 +253,7 @@ class TestEvaluate:
             return {path.name: path.read_bytes() for path in out.iterdir()}
 
         def interrupt(line: str) -> None:
-            if line == "1 of 1 images, a.png":
+            if line == "1 of 1 image, a.png":
                 raise KeyboardInterrupt
 
         evaluate(EvaluationOptions(images, out, (1, 2)))
@@ -301,7 +301,7 @@ class TestEvaluate:
         said: list[str] = []
         report = evaluate(EvaluationOptions(images, tmp_path / "out", (1, 2)), progress=said.append)
         left_out = (
-            f"1 images, 0.0 Mpixel; left out 1 that cannot be read ({images / 'b.png'}: cannot identify image file)"
+            f"1 image, 0.0 Mpixel; left out 1 that cannot be read ({images / 'b.png'}: cannot identify image file)"
         )
         assert said[0] == f"{images}: {left_out}"
         assert f"Means over {left_out}; model tiny" in report
@@ -384,9 +384,9 @@ class TestMeasure:
         assert [path.name for path in find_images(tmp_path, tally)] == ["a.png", "c.gif", "d.png"]
         said = str(tally)
         assert said.startswith(
-            "3 images, 0.0 Mpixel; of 1 only the first of several frames; left out 1 other files (.md)"
+            "3 images, 0.0 Mpixel; of 1 only the first of several frames; left out 1 other file (.md)"
         )
-        assert f"left out 1 folders; left out 1 that cannot be read ({tmp_path / 'b.png'}: " in said
+        assert f"left out 1 folder; left out 1 that cannot be read ({tmp_path / 'b.png'}: " in said
         assert [path.name for path in find_images(tmp_path, Tally(), 2)] == ["a.png", "c.gif"]
 
     def test_no_images(self, tmp_path: Path) -> None:

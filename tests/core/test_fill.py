@@ -23,6 +23,7 @@ from agvae.coding.assemble import psnr
 from agvae.coding.fill import filled
 from agvae.coding.frames import Frames
 from napari_agvae.preview.measured import similarity
+from tests.support.helpers import picture
 
 NOISE = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
 
@@ -139,6 +140,15 @@ def test_exact_on_the_command_line(tiny_weights: Path, tmp_path: Path, capsys: p
         assert main(["encode", str(tmp_path / "logo.png"), str(tmp_path / name), *options]) == 0
     assert (tmp_path / "plain.agv").stat().st_size < (tmp_path / "exact.agv").stat().st_size
     assert not capsys.readouterr().err
-    Image.fromarray(NOISE).convert("P").save(tmp_path / "palette.png")
-    assert main(["encode", str(tmp_path / "palette.png"), str(tmp_path / "palette.agv")]) == 0
-    assert "palette.png: its few colours may become others" in capsys.readouterr().err
+
+
+def test_few_colours_are_told_of_where_they_are_lost(
+    tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, quality in (("kept", "3.5"), ("lost", "1")):
+        Image.fromarray(picture(96, 64)).quantize(64).save(tmp_path / f"{name}.gif")
+        assert main(["encode", *(str(tmp_path / f"{name}.{kind}") for kind in ("gif", "agv")), "-q", quality]) == 0
+        with Image.open(tmp_path / f"{name}.gif") as image:
+            same = np.array_equal(np.asarray(image.convert("RGB")), agvae.decode(tmp_path / f"{name}.agv"))
+        assert same == (name == "kept")
+        assert ("its few colours may have become others" in capsys.readouterr().err) == (name == "lost")

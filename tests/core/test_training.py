@@ -493,7 +493,7 @@ def test_what_pillow_reads_is_read(tmp_path: Path, tiny_weights: Path) -> None:
     (line,) = said
     assert "7 images" in line
     assert "of 2 only the first of several frames" in line
-    assert "left out 1 other files (._*)" in line
+    assert "left out 1 other file (._*)" in line
 
 
 def test_links_in_an_archive_are_read_or_told_of(tmp_path: Path) -> None:
@@ -542,7 +542,7 @@ def test_packages_that_would_read_files_are_named(tmp_path: Path, monkeypatch: p
     (tmp_path / "images" / "a.heic").touch()
     said: list[str] = []
     load_images(tmp_path / "images", said.append)
-    assert "left out 1 other files (.heic (pip install pillow-heif))" in said[0]
+    assert "left out 1 other file (.heic (pip install pillow-heif))" in said[0]
 
 
 def test_a_damaged_archive_gives_what_is_before_the_damage(tmp_path: Path) -> None:

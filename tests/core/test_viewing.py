@@ -241,7 +241,7 @@ class TestDamage:
     def test_a_lost_tile_is_grey_and_told_of(self, tiled: Path) -> None:
         view = read_view(tiled)
         (sentence,) = view.missing
-        assert "1 of 4 tiles are lost and grey" in sentence
+        assert "1 of 4 tiles is lost and grey" in sentence
         shown = np.asarray(pixels(view))
         assert (shown[64:, :64] == 128).all()
         assert np.array_equal(shown[:64], picture(128, 128)[:64])
@@ -438,7 +438,7 @@ class TestCommand:
         assert run("view", photo, tiled, "-o", page, "--force") == 1  # as agvae info says of a damaged file
         out, err = capsys.readouterr()
         assert out.startswith(f"{page}: 2 pictures, ")
-        assert "1 of 4 tiles are lost" in err
+        assert "1 of 4 tiles is lost" in err
         assert re.findall(r"<h2>(.*)</h2>", page.read_text("utf-8")) == ["photo.agv", "tiled.agv"]
 
     @pytest.mark.parametrize("command", ["view", "compare"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from agvae.addresses import is_url
@@ -59,12 +60,25 @@ def positive(text: str) -> int:
     return value
 
 
+def size(text: str) -> float:
+    """The type of an argument that is a number of bytes, with or without a unit."""
+    number, unit = re.fullmatch(r"(.*?) ?([km]i?)?b?", text, re.IGNORECASE).groups()  # type: ignore[union-attr]
+    try:
+        return float(number) * _UNITS[(unit or "").lower()]
+    except ValueError:
+        msg = f"{text!r} is no number of bytes, such as 20000, 20k or 1.5M (of 1000), 20Ki or 1.5Mi (of 1024)"
+        raise argparse.ArgumentTypeError(msg) from None
+
+
 def minutes(text: str) -> float:
     value = float(text)
     if not value > 0:
         msg = f"{text} is not a positive number"
         raise argparse.ArgumentTypeError(msg)
     return value
+
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "ki": 2**10, "mi": 2**20}
 
 
 def box(text: str) -> tuple[int, ...]:
@@ -86,7 +100,10 @@ def add_rate(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGrou
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("-q", "--quality", type=quality, metavar="Q", help="1 to 6, or 10 to 100 percent; default 3.5")
     rate.add_argument(
-        "--target-size", type=float, metavar="BYTES", help="the best quality of at most so many bytes a file"
+        "--target-size",
+        type=size,
+        metavar="BYTES",
+        help="the best quality of at most so many bytes a file; 20k and 1M are thousands and millions",
     )
     rate.add_argument(
         "--target-bpp", type=float, metavar="BITS", help="the best quality of at most so many bits a pixel"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agvae.cli.arguments import add_force, add_rate, box, file
-from agvae.cli.several import check_page, each, pictures
+from agvae.cli.several import check_page, each
 from agvae.cli.telling import report
+from agvae.words import counted
 
 if TYPE_CHECKING:
     from agvae.comparison import Comparison
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     paths, failed = list(map(Path, args.paths)), list[str]()
     check_page(paths, args.output, args.force)
     write_page(args.output, _compared(args, paths, failed), args.equal, replace=args.force)
-    report(args.output, f"{pictures(len(paths) - len(failed))}, {args.output.stat().st_size} bytes")
+    report(args.output, f"{counted(len(paths) - len(failed), 'picture')}, {args.output.stat().st_size} bytes")
     return int(bool(failed))
 
 

@@ -1,14 +1,16 @@
-"""`agvae info`: what a file holds, or what a model is."""
+"""`agvae info`: what files hold, or what a model is."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agvae.cli.arguments import file, path_of_model
-from agvae.conversion.reasons import about
+from agvae.cli.telling import fail
+from agvae.conversion.reasons import about, text_of, user_errors
 from agvae.shortage import loading
 
 if TYPE_CHECKING:
@@ -17,36 +19,56 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("file", type=file, nargs="?", metavar="FILE", help="an .agv file")
+    what.add_argument("paths", type=file, nargs="*", default=[], metavar="FILE", help=".agv files")
     what.add_argument(
         "--model", metavar="MODEL", help="a model, its file, or a preset: parameters, multiplications a pixel, card"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--json", action="store_true", help="print a JSON object; of several files, one a line")
     parser.add_argument("--hash", action="store_true", help="decode the latents and print their SHA-256 (loads torch)")
+    parser.set_defaults(usage_error=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.model:
+        return _info_of_model(args)
+    try:
+        paths = [file(str(path)) for path in args.paths]
+    except argparse.ArgumentTypeError as error:
+        args.usage_error(str(error))
+    wrong = 0
+    for number, path in enumerate(paths):
+        try:
+            found = _info_of_file(path, args.hash)
+        except user_errors() as error:
+            if len(paths) == 1 or sys.flags.dev_mode:
+                raise
+            wrong = fail(text_of(error))
+            continue
+        if args.json:
+            print(json.dumps(found, indent=1 if len(paths) == 1 else None))
+        else:
+            print(end="\n" if number else "")
+            _print_info(found)
+        wrong |= bool(found["damage"] or found.get("hash_error"))
+    return wrong
+
+
+def _info_of_file(path: Path, with_hash: bool) -> dict[str, Any]:
     import agvae
     from agvae.container import AgvError, Reader
     from agvae.streams import seekable
 
-    if args.model:
-        return _info_of_model(args)
-    with about(args.file), args.file.open("rb") as opened:
+    with about(path), path.open("rb") as opened:
         file = seekable(opened)
-        found = {"file": str(args.file), **agvae.read_info(file), "damage": None}
+        found = {"file": str(path), **agvae.read_info(file), "damage": None}
         reader = Reader(file)
         try:
             reader.verify()
         except AgvError as error:
             found["damage"] = str(error)
-        if args.hash and not found["damage"]:
+        if with_hash and not found["damage"]:
             found |= _hash(reader)
-    if args.json:
-        print(json.dumps(found, indent=1))
-    else:
-        _print_info(found)
-    return 1 if found["damage"] or found.get("hash_error") else 0
+    return found
 
 
 def _info_of_model(args: argparse.Namespace) -> int:

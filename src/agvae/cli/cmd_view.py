@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agvae.cli.arguments import add_force, box, file, frame
-from agvae.cli.several import check_page, each, pictures
+from agvae.cli.several import check_page, each
 from agvae.cli.telling import report, say
 from agvae.whole_file import whole_file, write_whole
+from agvae.words import counted
 
 if TYPE_CHECKING:
     from agvae.viewing import View
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         with whole_file(args.output, replace=args.force) as target:
             for piece in pieces:
                 target.write(piece.encode())
-        report(args.output, f"{pictures(len(paths) - len(failed))}, {args.output.stat().st_size} bytes")
+        report(args.output, f"{counted(len(paths) - len(failed), 'picture')}, {args.output.stat().st_size} bytes")
     else:
         page = "".join(pieces).encode()
         if not shown(page):
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 def _title(paths: list[Path]) -> str:
     from agvae.pages import printable
 
-    return printable(paths[0].name) if len(paths) == 1 else pictures(len(paths))
+    return printable(paths[0].name) if len(paths) == 1 else counted(len(paths), "picture")
 
 
 def _views(args: argparse.Namespace, paths: list[Path], failed: list[str], damaged: list[Path]) -> Iterator[View]:

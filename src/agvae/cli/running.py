@@ -25,7 +25,7 @@ from agvae.conversion.reasons import text_of, user_errors
 _COMMANDS = {
     "encode": "Encode images",
     "decode": "Decode .agv files",
-    "info": "Show what an .agv file holds, and check it",
+    "info": "Show what .agv files hold, and check them",
     "view": "Show pictures in the browser, with their numbers and metadata",
     "weights": "List, find and download weights",
     "compare": "Make a page that shows pictures as .agv and by other codecs",

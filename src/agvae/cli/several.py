@@ -23,10 +23,6 @@ def check_page(paths: Sequence[Path], page: Path, force: bool) -> None:
             raise ValueError(msg)
 
 
-def pictures(count: int) -> str:
-    return f"{count} picture{'' if count == 1 else 's'}"
-
-
 def each(
     paths: Sequence[Path], work: Callable[[Path, Callable[[str], None]], _Made], failed: list[str]
 ) -> Iterator[_Made]:

@@ -54,13 +54,17 @@ class Comparison:
         """The page, with all that it shows."""
         return "".join(_page([self], self.equal))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page, whole or not at all; a file that is there is replaced.
+    def save(self, path: str | os.PathLike[str], *, replace: bool = False) -> None:
+        """Write the page, whole or not at all.
+
+        Args:
+            replace: whether a file that is there is replaced.
 
         Raises:
+            FileExistsError: it is there, and must not be replaced.
             OSError: it cannot be written.
         """
-        write_page(path, [self], self.equal)
+        write_page(path, [self], self.equal, replace=replace)
 
     def _repr_html_(self) -> str:
         """The page in a frame of its own, so that neither its style nor its program meets those of the notebook."""
@@ -132,12 +136,12 @@ def compare(
 
 
 def write_page(
-    path: str | os.PathLike[str], comparisons: Iterable[Comparison], equal: Equal, *, replace: bool = True
+    path: str | os.PathLike[str], comparisons: Iterable[Comparison], equal: Equal, *, replace: bool = False
 ) -> None:
     """Write a page of any number of comparisons, each of which is asked for when its turn comes; whole or not at all.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written, or is there and must not be replaced.
         What going through the comparisons raises.
     """
     with whole_file(path, replace=replace) as file:

@@ -187,7 +187,8 @@ def damage_of(reader: Reader, frames: Sequence[int], reason: str) -> str:
     if broken == total:
         msg = f"every tile is lost ({reason})"
         raise ValueError(msg)
-    tiles = f"{broken} of {total} tiles are lost and grey" if broken else "the colour of all tiles is there"
+    verb = "is" if broken == 1 else "are"
+    tiles = f"{broken} of {total} tiles {verb} lost and grey" if broken else "the colour of all tiles is there"
     return f"the file is damaged ({reason}); {tiles}"
 
 

@@ -27,6 +27,8 @@ _SRGB_PRIMARIES, _SRGB_TRANSFERS = (1, 2), (1, 2, 6, 13, 14, 15)
 """Numbers of ITU-T H.273 for what is shown like sRGB, or not known."""
 _SRGB_GAMMA = 1 / 2.2
 _SRGB_CHROMATICITY = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
+PNG_COMMENT = "Comment"
+"""The key of text in PNG files that the comment of other formats has there."""
 _HELD_TEXT = ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type icc", "Raw profile type xmp", "comment")
 """Keys of text in PNG files that Pillow has in `info` under names that are kept."""
 
@@ -53,6 +55,8 @@ def options_of(image: Image.Image) -> dict[str, Any]:
             value = value.encode()
         if isinstance(value, bytes) and value:
             found[name] = value.removeprefix(EXIF_PREFIX) if name == "exif" else value
+    if image.format == "PNG" and "comment" not in found and (comment := image.info.get(PNG_COMMENT)):
+        found["comment"] = str(comment).encode()
     if image.format == "TIFF":
         exif = _exif_of_tags(image.getexif())
         if len(exif):
@@ -80,7 +84,8 @@ def _exif_of_tags(tags: Image.Exif) -> Image.Exif:
 
 def metadata_lost(image: Image.Image) -> list[str]:
     """A sentence about metadata of a loaded image that an .agv file will not have."""
-    names = [name for name in getattr(image, "text", ()) if name not in _HELD_TEXT]
+    held = _HELD_TEXT if "comment" in image.info else (*_HELD_TEXT, PNG_COMMENT)
+    names = [name for name in getattr(image, "text", ()) if name not in held]
     lost = [f"without its text {', '.join(names)}"] if names else []
     if image.info.get("photoshop"):
         lost.append("without its Photoshop (IPTC) data")
@@ -131,7 +136,7 @@ def _chunk(file: IO[bytes], name: bytes) -> bytes:
     return b""
 
 
-def parts_lost(image: Image.Image, *, lossless: bool = False) -> tuple[list[str], bool]:
+def parts_lost(image: Image.Image) -> tuple[list[str], bool]:
     """What an .agv file will not have of an image that was opened and not loaded.
 
     Returns:
@@ -143,8 +148,6 @@ def parts_lost(image: Image.Image, *, lossless: bool = False) -> tuple[list[str]
     bits = bits_of(image)
     if bits > 8 and not image.mode.startswith(("I", "F")):
         lost.append(f"8 of its {bits} bits are kept, as Pillow reads it so")
-    if image.mode in ("1", "P", "PA") and not lossless:
-        lost.append("its few colours may become others, as AGV is for photographs: --lossless keeps them")
     sizes = len(set(image.info.get("sizes", ())))
     if image.format in ("ICO", "ICNS") and sizes > 1:
         lost.append(f"only the largest of its {sizes} sizes")

@@ -11,6 +11,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import XMP
 
+from agvae.conversion.originals import PNG_COMMENT
+
 ORIENTATION = int(ExifTags.Base.Orientation)
 SAME = {"L": ("L", "RGB"), "LA": ("LA", "RGBA"), "RGB": ("RGB",), "RGBA": ("RGBA",), "I;16": ("I;16",)}
 """Modes that hold all of a mode, the first being the best."""
@@ -18,6 +20,7 @@ OWN = "AGV"
 """The format that holds all that it gives."""
 
 _NAMES = {"icc_profile": "colour profile", "exif": "Exif data", "xmp": "XMP", "comment": "comment", "dpi": "resolution"}
+_PNG_TEXTS = {"xmp": "XML:com.adobe.xmp", "comment": PNG_COMMENT}
 _WHITE = (255, 255, 255)
 _LEVELS = (0, 128, 255)
 _SIDE = 24
@@ -79,15 +82,17 @@ def format_of(text: str) -> tuple[str, str]:
 
 
 def save_options(form: str, info: dict[str, Any]) -> dict[str, Any]:
-    """Options of `Image.save` for metadata: Pillow's writers take the XMP of PNG as text, and that of TIFF as a tag.
+    """Options of `Image.save` for metadata: Pillow's writers take XMP and comment of PNG as text, XMP of TIFF as a tag.
 
     Raises:
-        UnicodeDecodeError: it is no text.
+        UnicodeDecodeError: they are no text.
     """
     options = dict(info)
-    if form == "PNG" and "xmp" in info:
+    texts = {_PNG_TEXTS[name]: options.pop(name).decode() for name in _PNG_TEXTS if form == "PNG" and name in info}
+    if texts:
         options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode())
+        for key, text in texts.items():
+            options["pnginfo"].add_itxt(key, text)
     elif form == "TIFF" and "xmp" in info:
         options["exif"] = Image.Exif()
         options["exif"].load(info.get("exif", b""))
@@ -250,6 +255,8 @@ def _holds_metadata(form: str, mode: str, name: str, value: Any) -> bool:
         return True
     if name == "dpi":
         return bool(np.allclose(image.info.get("dpi", (0, 0)), value, rtol=0.02))
+    if name == "comment" and form == "PNG":
+        return b"\0" not in value and image.info.get(PNG_COMMENT) == value.decode()
     return bool(image.info.get(name)) or (name == "exif" and len(image.getexif()) > 0)
 
 

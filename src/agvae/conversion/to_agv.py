@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
+from agvae.container import Reader
 from agvae.conversion.kept import KINDS, kept, upright
 from agvae.conversion.originals import (
     NO_ARRAYS,
@@ -26,6 +27,7 @@ from agvae.conversion.originals import (
 )
 from agvae.conversion.targets import OWN, orientation_of
 from agvae.file.info import read_info
+from agvae.file.payload import WITHOUT_LOSS
 from agvae.images import opened
 
 _TO_RGB = "make RGB of it first, by its colour profile"
@@ -67,7 +69,8 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
         arrays = image.format == OWN and "arrays" in read_info(source)["metadata"]
         check_size(image.size, options.max_pixels)
         lossless = bool(options.rate.get("lossless"))
-        lost, all_frames = parts_lost(image, lossless=lossless)
+        lost, all_frames = parts_lost(image)
+        few_colours = image.mode in ("1", "P", "PA")
         if lossless and lost:
             msg = f"cannot be kept without loss: {', '.join(lost)}"
             raise ValueError(msg)
@@ -96,6 +99,8 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
         file = BytesIO()
         info = {"icc_profile": None, **info}
         first.save(file, OWN, save_all=all_frames, append_images=others, **options.rate, **shape, **info)
+    if few_colours and any(tile.kind != WITHOUT_LOSS for tile in Reader(BytesIO(file.getvalue())).tiles()):
+        lost.append("its few colours may have become others, as AGV is for photographs: --lossless keeps them")
     return file.getvalue(), lost + more
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from agvae.conversion.targets import OWN, holds_durations, save_options
+from agvae.words import counted
 
 _MOST_LOOPS = 0xFFFF
 _SECOND = 1000
@@ -136,7 +137,7 @@ def _changed(
             yield f"at most {_PALETTE} colours are left in a frame, as {form} holds no more"
         count = getattr(image, "n_frames", 1)
         if count < len(frames):
-            yield f"{count} frames, as {form} makes one of neighbours that are equal"
+            yield f"{counted(count, 'frame')}, as {form} makes one of neighbours that are equal"
         if len(frames) == 1 or form == OWN:
             return
         times, opaque = [], []

@@ -39,6 +39,7 @@ from agvae.images import Tally
 from agvae.quality import on_scale
 from agvae.weights import registry
 from agvae.whole_file import append_whole, check_target, csv_line, make_folder, write_whole
+from agvae.words import counted
 
 OWN_NAME = "agvae"
 ROWS = "rows.csv"
@@ -198,7 +199,7 @@ def _measure_into(
         append_whole(path, csv_line(asdict(row).values()))
         rows.append(row)
         if len(rows) % per_image == 0:
-            progress(f"{len(rows) // per_image} of {len(images)} images, {row.image}")
+            progress(f"{len(rows) // per_image} of {counted(len(images), 'image')}, {row.image}")
     return rows
 
 

@@ -15,6 +15,7 @@ from agvae.file.layout import Reader
 from agvae.file.metadata import Metadata
 from agvae.quality import level_to_quality, split_level
 from agvae.streams import Source, Stream, opened
+from agvae.words import counted
 
 
 def read_info(source: Source) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def frames_in_words(count: int, durations: Sequence[float] | None, loop: int | N
     if durations:
         text += f", {sum(durations):.10g} ms in all"
     if loop is not None:
-        text += f", shown {loop} {'time' if loop == 1 else 'times'}" if loop else ", shown for ever"
+        text += f", shown {counted(loop, 'time')}" if loop else ", shown for ever"
     return text
 
 

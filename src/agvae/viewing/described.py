@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, ImageCms
 from PIL.TiffImagePlugin import IFDRational
 
 from agvae.pages import printable
+from agvae.words import counted
 
 _LONGEST = 20_000
 """Characters of a text that are shown."""
@@ -41,7 +42,8 @@ def described(info: Mapping[str, Any], texts: Mapping[str, Any]) -> list[Describ
     if "icc_profile" in info:
         found.append(Described("Colour profile", list(_of_profile(info["icc_profile"]))))
     if "exif" in info:
-        rows = list(_of_exif(info["exif"])) or [("damaged", f"nothing of its {len(info['exif'])} bytes can be read")]
+        size = counted(len(info["exif"]), "byte")
+        rows = list(_of_exif(info["exif"])) or [("damaged", f"nothing of its {size} can be read")]
         found.append(Described("Exif", rows))
     if "dpi" in info:
         found.append(Described("Resolution", [("pixels per inch", "{:g} x {:g}".format(*info["dpi"]))]))
@@ -67,7 +69,7 @@ def _of_profile(profile: bytes) -> Iterator[tuple[str, str]]:
         name = "cannot be read"
     yield "name", _short(name)
     yield "colours", _short(profile[16:20].decode("latin-1").strip())
-    yield "size", f"{len(profile):,} bytes"
+    yield "size", counted(len(profile), "byte")
 
 
 def _of_exif(data: bytes) -> Iterator[tuple[str, str]]:
@@ -92,7 +94,7 @@ def _value(value: Any) -> str:
     if isinstance(value, bytes):
         plain = value.rstrip(b"\0")
         readable = plain.isascii() and plain.decode("ascii").isprintable() and plain
-        return _short(plain.decode("ascii")) if readable else f"{len(value)} bytes"
+        return _short(plain.decode("ascii")) if readable else counted(len(value), "byte")
     if isinstance(value, tuple):
         return _short(", ".join(map(_value, value)))
     if isinstance(value, float | IFDRational):

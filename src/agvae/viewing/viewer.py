@@ -162,7 +162,7 @@ def _view_of_other(path: Path, box: Box | None, frame: int | None, pixels: int, 
             except user_errors():
                 if damage is None or not frames:
                     raise
-                missing.add(f"only the first {len(frames)} of {count} frames can be read")
+                missing.add(f"only {len(frames)} of {count} frames can be read")
                 break
             frames.append(of_image(image, box, share))
             if number == numbers[0]:
