@@ -14,12 +14,13 @@ from matplotlib.figure import Figure
 
 DOCS = Path(__file__).parent
 CURVES = {
-    "agvae": (".agv", "black"),
-    "avif": ("AVIF", "#d62728"),
-    "heic-420": ("HEIC", "#9467bd"),
-    "webp": ("WebP", "#2ca02c"),
-    "jpeg": ("JPEG", "#1f77b4"),
+    "agvae": (".agv", "black", (6, 0)),
+    "avif": ("AVIF", "#d62728", (-14, 11)),
+    "heic-420": ("HEIC", "#9467bd", (6, 6)),
+    "webp": ("WebP", "#2ca02c", (6, -6)),
+    "jpeg": ("JPEG", "#1f77b4", (6, 0)),
 }
+"""Names, colours, and where the name is from the end of the curve, in points."""
 MOST = 1.75
 """Bits per pixel that are shown."""
 
@@ -29,7 +30,7 @@ def main() -> None:
     curves = json.loads((DOCS / "results" / "kodak.json").read_text())["curves"]
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
-    for name, (label, colour) in CURVES.items():
+    for name, (label, colour, offset) in CURVES.items():
         pairs = sorted(zip(curves[name]["bpp"], curves[name]["psnr"], strict=True))
         rates, qualities = zip(*(pair for pair in pairs if pair[0] <= MOST), strict=True)
         ours = name == "agvae"
@@ -37,7 +38,7 @@ def main() -> None:
         axes.annotate(
             label,
             (rates[-1], qualities[-1]),
-            (6, 0),
+            offset,
             textcoords="offset points",
             color=colour,
             va="center",
