@@ -181,7 +181,7 @@ def test_every_page_is_in_the_navigation() -> None:
 
 def test_numbers_of_the_page_about_qualities_have_their_pictures() -> None:
     text = (DOCS / "quality.md").read_text(encoding="utf-8")
-    for name in re.findall(r"images/([\w.-]+)\)", text):
+    for name in re.findall(r"images/([\w.-]+)\)", text) if (DOCS / "images").exists() else ():  # not in an sdist
         assert (DOCS / "images" / name).exists()
     with Image.open(ROOT / "src" / "agvae" / "data" / "chelsea.png") as photograph:
         size = len(agvae.encode(photograph.convert("RGB"), 2))

@@ -65,7 +65,7 @@ def test_wheel_holds_all_that_is_needed(wheel: Path) -> None:
     }
 
 
-def test_sdist_holds_its_tests_and_no_models_of_experiments(tmp_path: Path) -> None:
+def test_sdist_holds_its_tests_and_neither_models_of_experiments_nor_pictures_of_documents(tmp_path: Path) -> None:
     build = "import sys; from hatchling.build import build_sdist; print(build_sdist(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", build, str(tmp_path)], check=True, capture_output=True, cwd=ROOT, timeout=120)
     (path,) = tmp_path.glob("*.tar.gz")
@@ -73,7 +73,9 @@ def test_sdist_holds_its_tests_and_no_models_of_experiments(tmp_path: Path) -> N
         names = {Path(*Path(name).parts[1:]).as_posix() for name in archive.getnames()}
     tops = ("src", "reproduction", "tests", "docs", "examples", "benchmarks")
     here = {file.relative_to(ROOT).as_posix() for top in tops for file in (ROOT / top).rglob("*") if file.is_file()}
-    assert {name for name in here if "__pycache__" not in name} <= names
+    pictures = {name for name in here if name.startswith("docs/") and name.endswith(".png")}
+    assert {name for name in here - pictures if "__pycache__" not in name} <= names
+    assert pictures.isdisjoint(names)
     of_experiments = {name for name in names if name.startswith("weights/experiments/")}
     assert of_experiments == {"weights/experiments/README.md"}
 
