@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -50,3 +51,23 @@ def test_links_out_of_the_folder_lead_to_the_repository(hooks: ModuleType) -> No
     links = "[b](https://example.org/agvae/blob/main/README.md#more), [c](https://example.org/agvae/tree/main/examples)"
     shown = f"[a](pillow.md#options), {links}, [d](https://example.org), [e](#here)"
     assert hooks.on_page_markdown(text, page, config) == shown
+
+
+def test_links_between_files_of_the_repository_lead_somewhere() -> None:
+    """Those within the site are checked where it is built."""
+    broken = []
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "weights").rglob("*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            name, _, anchor = link.partition("#")
+            target = page.parent / name if name else page
+            if re.match("[a-z]+:", link) or target.suffix == ".png":  # an sdist has no pictures
+                continue
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                broken.append(f"{page.relative_to(ROOT)}: {link}")
+    assert broken == []
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
