@@ -97,6 +97,52 @@ def test_commands_of_a_page_run_one_after_the_other(name: str, folder: Path, mon
     assert (folder / "coded" / "0.agv").exists()
 
 
+def commands() -> list[tuple[str, list[str]]]:
+    """Pages, and the commands in them, also those in a sentence."""
+    found = []
+    for page in (*ROOT.glob("*.md"), *DOCS.glob("*.md")):
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        lines = [line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines()]
+        lines += re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+        found += [(page.name, line.split()) for line in lines]
+    return found
+
+
+def test_commands_have_the_options_that_pages_name(capsys: pytest.CaptureFixture[str]) -> None:
+    known: dict[str, str] = {}
+    seen, wrong = 0, []
+    for page, words in commands():
+        if words[:1] != ["agvae"] or len(words) < 2 or not words[1].isalpha():
+            continue
+        command = words[1:3] if words[1] == "weights" and len(words) > 2 else words[1:2]
+        name = " ".join(command)
+        if name not in known:
+            with pytest.raises(SystemExit) as left:
+                main([*command, "--help"])
+            known[name] = capsys.readouterr().out if left.value.code == 0 else ""
+        options = [word.partition("=")[0] for word in words if re.match("--?[a-z]", word)]
+        wrong += [(page, name, option) for option in options if not re.search(rf"{option}\b", known[name])]
+        wrong += [(page, name, "")] if not known[name] else []
+        seen += 1
+    assert seen > 80
+    assert wrong == []
+
+
+def test_benchmarks_have_the_options_that_pages_name() -> None:
+    seen, wrong = 0, []
+    for page, words in commands():
+        for word in words:
+            if not re.fullmatch(r"(?:benchmarks|docs|examples|reproduction)/\w+\.py", word):
+                continue
+            text = (ROOT / word).read_text(encoding="utf-8") if (ROOT / word).exists() else ""
+            options = [option for option in words[words.index(word) :] if option.startswith("--")]
+            wrong += [(page, word, option) for option in options if f'"{option}"' not in text]
+            wrong += [(page, word, "")] if not text else []
+            seen += 1
+    assert seen > 20
+    assert wrong == []
+
+
 def test_programs_of_other_pages_are_tested_elsewhere() -> None:
     for page, room in ELSEWHERE.items():
         tests = (path.read_text(encoding="utf-8") for path in (ROOT / "tests" / room).glob("test_*.py"))
