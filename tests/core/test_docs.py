@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from PIL import Image, ImageOps
 
 import agvae
 from agvae.cli import main
+from agvae.container import SIGNATURE
 from tests.support.helpers import picture
 
 ROOT = Path(__file__).parents[2]
@@ -57,10 +59,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(command: list[str], folder: Path) -> str:
+def finished(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"AGVAE_DEVICE": "cpu", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = finished(command, folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -112,7 +118,7 @@ def test_commands_have_the_options_that_pages_name(capsys: pytest.CaptureFixture
     known: dict[str, str] = {}
     seen, wrong = 0, []
     for page, words in commands():
-        if words[:1] != ["agvae"] or len(words) < 2 or not words[1].isalpha():
+        if words[:1] != ["agvae"] or len(words) < 2 or not words[1].isalpha() or words[1].isupper():
             continue
         command = words[1:3] if words[1] == "weights" and len(words) > 2 else words[1:2]
         name = " ".join(command)
@@ -174,6 +180,17 @@ def on_cuda() -> None:
         agvae.encode(flat())
 
 
+def changed() -> bytes:
+    data = bytearray(agvae.encode(flat(), 3))
+    data[-20] ^= 1
+    return bytes(data)
+
+
+def newer() -> bytes:
+    """A file of a later version, as far as can be said today."""
+    return SIGNATURE + b"HEAD\0\0\0\1\2" + zlib.crc32(b"HEAD\2").to_bytes(4, "big")
+
+
 SMALL = Image.new("RGB", (8, 8))
 PROVOKED: dict[str, Callable[[], object]] = {
     "cannot write mode": lambda: Image.new("CMYK", (8, 8)).save("picture.agv"),
@@ -184,10 +201,19 @@ PROVOKED: dict[str, Callable[[], object]] = {
     "has no option": lambda: SMALL.save(Path(os.devnull), "AGV", qualty=3),
     "not an AGV file": lambda: agvae.decode(b"hello"),
     "is truncated": lambda: agvae.decode(agvae.encode(flat(), 3)[:-10]),
+    "wrong checksum": lambda: agvae.decode(changed()),
+    "unsupported AGV version": lambda: agvae.decode(newer()),
     "unknown model": lambda: agvae.encode(flat(), model="foo"),
     "exceeds limit": bomb,
     "cannot use the device": on_cuda,
 }
+TOLD = {
+    "exists already": ("encode photo.png photo.agv", "torch"),
+    "cannot identify image file (pip": ("encode photo.jxl another.agv", "pillow_jxl"),
+    "needs matplotlib": ("evaluate photos -o results", "matplotlib"),
+    "needs torch": ("encode photo.png another.agv", "torch"),
+}
+"""What commands say on the command line, and a package that is not there."""
 
 
 @pytest.mark.filterwarnings("error:AGV has no option")
@@ -211,11 +237,22 @@ def test_messages_of_the_questions_are_real(part: str, monkeypatch: pytest.Monke
     assert numbers.sub("0", f"{name}: {text}") == numbers.sub("0", quoted)
 
 
+@pytest.mark.parametrize("part", TOLD)
+def test_messages_of_commands_are_real(part: str, folder: Path) -> None:
+    (quoted,) = (message for message in blocks(DOCS / "faq.md", "text") if part in message)
+    for name in ("photo.agv", "photo.jxl"):
+        (folder / name).write_bytes(b"something")
+    command, missing = TOLD[part]
+    program = f"import sys; sys.modules[{missing!r}] = None; from agvae.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = finished([sys.executable, "-c", program, *command.split()], folder)
+    assert (done.returncode, done.stderr) == (1, quoted)
+
+
 def test_all_messages_of_the_questions_are_tested() -> None:
     """The first three are those of a missing import; `test_packaging` has them."""
     messages = blocks(DOCS / "faq.md", "text")
-    others = [message.strip() for message in messages if not any(part in message for part in PROVOKED)]
-    assert len(messages) == len(PROVOKED) + len(others)
+    others = [message.strip() for message in messages if not any(part in message for part in (*PROVOKED, *TOLD))]
+    assert len(messages) == len(PROVOKED) + len(TOLD) + len(others)
     assert others == [message.strip() for message in messages[:3]]
 
 

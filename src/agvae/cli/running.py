@@ -103,7 +103,10 @@ def _run(arguments: Sequence[str]) -> int:
     except (BrokenPipeError, SystemExit):
         raise
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        module = (error.name or "").partition(".")[0]
+        if module == "torch":  # for those who installed no more than what files without loss need
+            return fail("this command needs torch: pip install torch")
+        extra = _EXTRAS.get(module)
         if extra is None:
             raise
         return fail(f"this command needs {error.name}: pip install 'agvae[{extra}]'")
