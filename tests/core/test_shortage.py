@@ -17,6 +17,8 @@ from agvae.shortage import is_shortage, memory_errors
 from agvae.weights import download
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on memory, and /proc")
+NO_TRACES = {"RUST_BACKTRACE": "0"}
+"""Of panics, for which Rust takes memory while it holds a lock; it waits for the lock forever where there is none."""
 UNDER_LIMITS = """
 import resource
 import agvae
@@ -51,7 +53,12 @@ print("|".join(sorted(messages)))
 def test_short_memory_is_a_memory_error() -> None:
     """Whatever runs out first, in whichever library."""
     root = Path(agvae.__file__).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root)))}
+    environment = {
+        **os.environ,
+        **NO_TRACES,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root))),
+    }
     command = [sys.executable, "-c", UNDER_LIMITS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr
@@ -91,7 +98,12 @@ assert agvae.encode(pixels, 1, effort=2) == files[2]
 @LINUX
 def test_short_memory_for_effort_leaves_the_plain_file() -> None:
     root = Path(agvae.__file__).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root)))}
+    environment = {
+        **os.environ,
+        **NO_TRACES,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root))),
+    }
     command = [sys.executable, "-c", REFINED_UNDER_LIMITS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr
@@ -157,7 +169,7 @@ for growth in (40, 80):
 @LINUX
 def test_short_memory_while_pytorch_is_loaded_is_a_memory_error() -> None:
     root = Path(agvae.__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root)))}
+    environment = {**os.environ, **NO_TRACES, "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root)))}
     command = [sys.executable, "-c", LOADED_UNDER_LIMITS, root / "tests" / "data" / "rgb-q1.agv"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert (done.stdout, done.stderr) == (2 * "not enough memory to load the codec\n", "")
