@@ -1,11 +1,11 @@
-"""What more effort wins: BD-rate (PSNR) against effort 1 and seconds an image, for each effort, beside speeds of AVIF.
+"""What more effort wins: BD-rates against effort 1 and seconds an image, for each effort, beside speeds of AVIF.
 
     python benchmarks/effort.py IMAGE_OR_FOLDER... [--efforts 1 2 5 9] [--speeds 8 6 2] [--qualities 1.5 3 4.5 6]
         [--model NAME] [--log FILE]
 
-Every file is decoded, and its PSNR is that of the decoded pixels.  Curves are of the mean rate and the mean PSNR over
-all images at each quality.  Results go to the log as they come, a JSON line for each file; with a log that is there
-already, what it holds is not done again.
+Every file is decoded; PSNR and MS-SSIM are of the decoded pixels.  Curves are of the mean rate and the mean PSNR, or
+mean MS-SSIM in dB, over all images at each quality.  Results go to the log as they come, a JSON line for each file;
+with a log that is there already, what it holds is not done again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import pillow_agvae  # noqa: F401
 from agvae import weights
 from agvae.evaluation.bdrate import Curve, bd_rate
 from agvae.images import is_image_name
-from agvae.metrics import psnr
+from agvae.metrics import decibels, ms_ssim, psnr
 
 AVIF = (26, 40, 52, 64, 76)
 
@@ -82,31 +82,43 @@ def _coded(picture: Image.Image, kind: str, level: int, quality: float, model: s
         picture.save(file, "AVIF", quality=int(quality), speed=level, subsampling="4:4:4")
     seconds, processor = time.perf_counter() - start, time.process_time() - processor
     with Image.open(io.BytesIO(file.getvalue())) as found:
-        error = psnr(np.asarray(picture), np.asarray(found.convert("RGB")))
+        pixels, decoded = np.asarray(picture), np.asarray(found.convert("RGB"))
     bits = 8 * len(file.getvalue()) / (picture.width * picture.height)
-    return {"bpp": bits, "psnr": error, "seconds": seconds, "processor": processor}
+    quality_of = {"psnr": psnr(pixels, decoded), "ms_ssim": ms_ssim(pixels, decoded)}
+    return {"bpp": bits, **quality_of, "seconds": seconds, "processor": processor}
 
 
 def _tell(rows: list[dict[str, Any]], count: int, model: str | None) -> None:
-    curves, times = {}, {}
+    curves: dict[str, dict[tuple[str, int], Curve]] = {"PSNR": {}, "MS-SSIM": {}}
+    times = {}
     for key in sorted({(str(row["kind"]), int(row["level"])) for row in rows}):
         points = defaultdict(list)
         for row in rows:
             if (row["kind"], row["level"]) == key:
-                points[row["quality"]].append((row["bpp"], row["psnr"], row["seconds"], row["processor"]))
+                points[row["quality"]].append(
+                    [row[name] for name in ("bpp", "psnr", "ms_ssim", "seconds", "processor")]
+                )
         whole = [np.mean(point, 0) for point in points.values() if len(point) == count]
         if len(whole) > 1:
-            curves[key] = Curve([float(p[0]) for p in whole], [float(p[1]) for p in whole])
-            times[key] = np.mean(whole, 0)[2:]
+            rate, error, similarity, *_ = zip(*whole, strict=True)
+            curves["PSNR"][key] = Curve(rate, error)
+            curves["MS-SSIM"][key] = Curve(rate, [decibels(float(value)) for value in similarity])
+            times[key] = np.mean(whole, 0)[3:]
     name = model or str(weights.registry()["default"])
     print(f"{count} images, {name} ({agvae.weights.registry()['models'][name]['sha256'][:16]}), {platform.platform()},")
-    print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}\n")
-    print("| | BD-rate against effort 1 | against AVIF, speed 6 | s an image | s of processor |")
-    print("| --- | --- | --- | --- | --- |")
-    for key, curve in curves.items():
+    print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}; BD-rates:\n")
+    columns = [(metric, to) for metric in curves for to in (("agv", 1), ("avif", 6))]
+    titles = [
+        f"{metric}, to {'effort' if kind == 'agv' else 'AVIF, speed'} {level}" for metric, (kind, level) in columns
+    ]
+    print(f"| | {' | '.join(titles)} | s an image | s of processor |")
+    print(f"| --- |{' ---: |' * (len(titles) + 2)}")
+    for key, of_key in times.items():
         what = f"effort {key[1]}" if key[0] == "agv" else f"AVIF, speed {key[1]}"
-        deltas = [f"{bd_rate(curves[to], curve):+.1f} %" if to in curves else "" for to in (("agv", 1), ("avif", 6))]
-        print(f"| {what} | {' | '.join(deltas)} | {times[key][0]:.2f} | {times[key][1]:.2f} |")
+        deltas = [
+            f"{bd_rate(c[to], c[key]):+.1f} %" if to in c else "" for c, to in ((curves[m], to) for m, to in columns)
+        ]
+        print(f"| {what} | {' | '.join(deltas)} | {of_key[0]:.2f} | {of_key[1]:.2f} |")
 
 
 if __name__ == "__main__":
