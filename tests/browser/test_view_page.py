@@ -119,6 +119,7 @@ def test_keys_zoom_and_move_and_pixels_stay_crisp(browser: Browser, page: Callab
 def test_the_wheel_zooms_where_the_pointer_is_and_a_drag_moves(browser: Browser, page: Callable[..., Path]) -> None:
     from selenium.webdriver import ActionChains
     from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+    from selenium.webdriver.support.wait import WebDriverWait
 
     browser.open(page(agvae.encode(PIXELS, lossless=True)))
     point_at(browser, 300, 200)
@@ -127,7 +128,8 @@ def test_the_wheel_zooms_where_the_pointer_is_and_a_drag_moves(browser: Browser,
     stage = find(browser, ".stage")
     origin = ScrollOrigin.from_viewport(*place_of(browser, 300, 200))
     ActionChains(browser.driver).scroll_from_origin(origin, 0, -800).perform()
-    assert float(scale(browser).split()[0]) == pytest.approx(100 * np.exp(1.6), rel=0.01)
+    wait = WebDriverWait(browser.driver, 10, 0.02)
+    wait.until(lambda _: float(scale(browser).split()[0]) == pytest.approx(100 * np.exp(1.6), rel=0.01))
     assert told(browser) == before
     assert browser.run("return window.scrollY") == 0
     before_drag = rectangle(browser, ".sheet")
@@ -136,6 +138,25 @@ def test_the_wheel_zooms_where_the_pointer_is_and_a_drag_moves(browser: Browser,
     assert (before_drag["x"] - moved["x"], before_drag["y"] - moved["y"]) == pytest.approx((50, 30), abs=0.1)
     ActionChains(browser.driver).move_to_element(stage).double_click().perform()
     assert rectangle(browser, ".sheet")["width"] <= rectangle(browser, ".stage")["width"]
+
+
+def test_the_wheel_goes_on_to_the_next_picture_until_one_is_clicked(
+    browser: Browser, page: Callable[..., Path]
+) -> None:
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    browser.open(page(agvae.encode(PIXELS, lossless=True), Image.fromarray(PIXELS)))
+    stage = find(browser, ".stage")
+    ActionChains(browser.driver).scroll_from_origin(ScrollOrigin.from_element(stage), 0, 50).perform()
+    wait = WebDriverWait(browser.driver, 10, 0.02)
+    wait.until(lambda _: browser.run("return window.scrollY") == 50)
+    assert scale(browser) == "100 %"
+    stage.click()
+    ActionChains(browser.driver).scroll_from_origin(ScrollOrigin.from_element(stage), 0, 50).perform()
+    wait.until(lambda _: scale(browser) == "90.5 %")
+    assert browser.run("return window.scrollY") == 50
 
 
 def test_two_fingers_zoom(browser: Browser, page: Callable[..., Path]) -> None:

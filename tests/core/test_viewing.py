@@ -143,6 +143,24 @@ class TestPixels:
         view = read_view(tmp_path / "a.tif")
         assert view.notes == ["Its mode CMYK is shown as RGB.", "Its colour profile is not applied to what is shown."]
 
+    @pytest.mark.parametrize(("mode", "key"), [("L", 90), ("RGB", (90, 90, 90)), ("1", 1)])
+    def test_a_colour_that_stands_for_nothing_is_transparent(self, mode: str, key: object, tmp_path: Path) -> None:
+        values = np.full((8, 8, 3), 90, np.uint8)
+        values[:, :4] = 200
+        Image.fromarray(values).convert("L").convert(mode).save(tmp_path / "a.png", transparency=key)
+        with Image.open(tmp_path / "a.png") as image:
+            expected = np.asarray(image.convert("RGBA"))
+        view = read_view(tmp_path / "a.png")
+        assert np.array_equal(np.asarray(pixels(view)), expected)
+        assert (expected[..., 3] == 0).any()
+        assert view.frames[0].alpha
+
+    def test_of_several_sizes_the_largest_is_shown(self, tmp_path: Path) -> None:
+        Image.fromarray(picture(64, 64)).save(tmp_path / "a.ico", sizes=[(16, 16), (64, 64)])
+        view = read_view(tmp_path / "a.ico")
+        assert view.frames[0].width == 64
+        assert view.notes == ["Shown is the largest of its 2 sizes."]
+
     def test_deep_colours_are_told_of(self, tmp_path: Path) -> None:
         (tmp_path / "a.ppm").write_bytes(b"P6 1 1 65535\n" + bytes(6))
         assert read_view(tmp_path / "a.ppm").notes == ["8 of its 16 bits are shown, as Pillow reads it so."]

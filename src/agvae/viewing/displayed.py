@@ -102,12 +102,12 @@ def _reduced(image: Image.Image, step: int) -> Image.Image:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    if image.mode in _PLAIN:
-        return image
     if image.mode.startswith("I;"):
         return Image.fromarray(np.asarray(image).astype(np.int32))
-    if image.mode == "P":
-        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode in ("1", "L", "P", "RGB") and image.has_transparency_data:
+        return image.convert("RGBA")
+    if image.mode in _PLAIN:
+        return image
     return image.convert(_SAME_AS.get(image.mode, "RGB"))
 
 

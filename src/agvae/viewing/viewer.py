@@ -151,6 +151,7 @@ def _view_of_other(path: Path, box: Box | None, frame: int | None, pixels: int, 
     with opened(path) as image:
         form, mode, bits = image.format or "", image.mode, max(bits_of(image), _LEAST_BITS.get(image.mode, 1))
         count = 1 if form == "PSD" else getattr(image, "n_frames", 1)  # layers are no pictures
+        sizes = len(set(image.info.get("sizes", ())))
         numbers, share, notes = _chosen(count, frame, pixels, mode)
         frames = list[Displayed]()
         for number in numbers:
@@ -168,6 +169,10 @@ def _view_of_other(path: Path, box: Box | None, frame: int | None, pixels: int, 
             if number == numbers[0]:
                 width, height = image.size
                 info, texts = options_of(image), _texts(image)
+    if form == "PSD":
+        notes.append("Its layers are shown together.")
+    if form in ("ICO", "ICNS") and sizes > 1:
+        notes.append(f"Shown is the largest of its {sizes} sizes.")
     if bits > 8 and frames[0].kind == "uint8":
         notes.append(f"8 of its {bits} bits are shown, as Pillow reads it so.")
     area = width * height * count

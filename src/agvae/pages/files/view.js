@@ -9,7 +9,8 @@
     float32: (png, at) => png.numbers.getFloat32(at),
   };
 
-  for (const section of document.querySelectorAll(".picture")) {
+  const sections = document.querySelectorAll(".picture"), several = sections.length > 1;
+  for (const section of sections) {
     const find = (selector) => section.querySelector(selector);
     const stage = find(".stage"), sheet = find(".sheet"), pixel = find(".pixel"), canvas = find("canvas");
     const images = [...sheet.querySelectorAll("img")];
@@ -128,6 +129,7 @@
       return [event.clientX - box.left - stage.clientLeft, event.clientY - box.top - stage.clientTop];
     };
     stage.addEventListener("wheel", (event) => {
+      if (several && !event.ctrlKey && document.activeElement !== stage) return;  // somebody scrolls to the next
       event.preventDefault();
       const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
       zoom(place.scale * Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.002)), point(event));
