@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from agvae.api import check_flag
+from agvae.encoding import check_flag
 from agvae.quality import DEFAULT_QUALITY, parse_quality
 from napari_agvae.state import session
 

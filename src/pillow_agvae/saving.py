@@ -155,8 +155,8 @@ def save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
 def _encoded(im: Image.Image, source: Sequence[Image.Image] | AllFrames) -> bytes:
     with loading():
-        from agvae.api import check_flag, encode_frames, parse_rate
         from agvae.coding.frames import Frames
+        from agvae.encoding import check_flag, encode_frames, parse_rate
 
     options = im.encoderinfo
     _check_options(options)

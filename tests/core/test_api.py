@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 import agvae
-from agvae.api import encode_frames
 from agvae.coding.frames import Frames
 from agvae.container import (
     DamagedFileError,
@@ -37,6 +36,7 @@ from agvae.container import (
     tile_boxes,
     write_container,
 )
+from agvae.encoding import encode_frames
 from agvae.errors import NotAgvError
 from agvae.progress import Stopped, watched
 from tests.support.helpers import CountingFile, picture, psnr
@@ -712,6 +712,16 @@ def test_batches_take_generators_and_options(tmp_path: Path) -> None:
     sources: list[Any] = [path, io.BytesIO(files[1]), memoryview(files[2])]
     for decoded, data in zip(agvae.decode_batch(iter(sources)), files, strict=True):
         assert np.abs(decoded.astype(int) - agvae.decode(data)).max() <= 1
+
+
+@pytest.mark.parametrize("options", [{"effort": 3}, {"tile_size": 64}, {"tile_size": 64, "lossless": True}])
+def test_each_of_a_batch_is_coded_as_alone(options: dict[str, Any]) -> None:
+    images = [picture(140, 90, seed) for seed in range(2)]
+    files = agvae.encode_batch(images, **options)
+    assert files == [agvae.encode(image, **options) for image in images] != agvae.encode_batch(images)
+    for bad in ({"effort": 10}, {"tile_size": 65}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            agvae.encode_batch(images, **bad)
 
 
 @pytest.mark.parametrize(

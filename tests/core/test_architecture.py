@@ -27,6 +27,7 @@ ROOMS = [
     {"networks"},
     {"weights"},
     {"coding"},
+    {"encoding"},
     {"api"},
     {"training", "evaluation", "pillow_agvae", "napari_agvae"},
     {"conversion"},

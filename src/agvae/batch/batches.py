@@ -165,7 +165,7 @@ def encode(
         OSError: the folder cannot be made, or the model is not to be had.
         ModuleNotFoundError: there is a URL, and no fsspec.
     """
-    from agvae.api import check_flag, parse_rate, thumbnail_side
+    from agvae.encoding import check_flag, parse_rate, thumbnail_side
     from agvae.file.header import check_tile_size
     from agvae.quality import parse_effort
 

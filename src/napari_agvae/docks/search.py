@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from agvae import decode, options, read_info
-from agvae.api import encode_frames
 from agvae.boxes import Box
 from agvae.coding.frames import Frames
 from agvae.coding.rate_control import encode_to_psnr, encode_to_size
 from agvae.container import Metadata
+from agvae.encoding import encode_frames
 from agvae.quality import parse_quality
 from napari_agvae.docks.tasks import Task
 from napari_agvae.io.document import describe_layer, pack_layers

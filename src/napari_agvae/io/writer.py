@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 from numpy.typing import NDArray
 
 import agvae
-from agvae.api import encode_frames, parse_level
 from agvae.coding.assemble import Level
 from agvae.coding.frames import Frames
 from agvae.container import Metadata
+from agvae.encoding import encode_frames, parse_level
 from agvae.quality import level_to_quality, parse_effort
 from agvae.whole_file import check_target, write_whole
 from napari_agvae.activity import in_activity_dock, saving

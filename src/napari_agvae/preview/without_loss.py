@@ -8,9 +8,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from agvae import decode
-from agvae.api import encode_frames
 from agvae.boxes import Box
 from agvae.coding.frames import Frames
+from agvae.encoding import encode_frames
 
 
 class ExactPreview:
