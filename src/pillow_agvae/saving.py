@@ -159,7 +159,7 @@ def _encoded(im: Image.Image, source: Sequence[Image.Image] | AllFrames) -> byte
         from agvae.encoding import check_flag, encode_frames, parse_rate
 
     options = im.encoderinfo
-    _check_options(options)
+    _check_options(options, im.info)
     lossless = options.get("lossless")
     rate = parse_rate(
         **{name: options.get(name) for name in _RATES if name != "quality" or not lossless}, lossless=lossless
@@ -189,8 +189,8 @@ def _of_whole_image(im: Image.Image) -> Metadata:
     return Metadata(**given)
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
-    """Refuse options that cannot be met, and warn of unknown ones."""
+def _check_options(options: Mapping[str, Any], info: Mapping[Any, Any]) -> None:
+    """Refuse options that cannot be met, and warn of unknown ones, unless `info` of the image was handed on."""
     if options.get("quality", DEFAULT_QUALITY) is None:
         msg = f"Invalid quality setting: quality must be {QUALITY_RANGES}, not None"
         raise ValueError(msg)
@@ -198,7 +198,8 @@ def _check_options(options: Mapping[str, Any]) -> None:
         if options.get(name):
             raise ValueError(msg)
     for name, value in options.items():
-        if value is not None and name not in _KNOWN | _EFFORTS_AND_LAYOUTS | _REFUSED.keys():
+        known = name in _KNOWN | _EFFORTS_AND_LAYOUTS | _REFUSED.keys()
+        if value is not None and not known and info.get(name) is not value:
             warnings.warn(f"AGV has no option {name!r}: it is ignored", stacklevel=_level_of_caller())
 
 

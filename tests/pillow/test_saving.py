@@ -90,6 +90,20 @@ def test_unknown_options_are_warned_of(photo: Image.Image, data: bytes) -> None:
             assert caught[0].filename == __file__
 
 
+@pytest.mark.filterwarnings("error:AGV has no option")
+@pytest.mark.parametrize(("suffix", "options"), [("gif", {"transparency": 3}), ("jpg", {}), ("png", {"dpi": (72, 72)})])
+def test_info_of_another_format_may_be_handed_on(suffix: str, options: dict[str, Any], tmp_path: Path) -> None:
+    """As programs do, `save(name, **image.info)`: what a format says of itself there is no wish."""
+    Image.new("RGB", (16, 16)).quantize().convert("P" if suffix == "gif" else "RGB").save(
+        tmp_path / f"a.{suffix}", **options
+    )
+    with Image.open(tmp_path / f"a.{suffix}") as image:
+        assert len(image.info) >= 1
+        image.save(tmp_path / "a.agv", lossless=True, **image.info)
+        with pytest.warns(UserWarning, match="no option 'background'"):
+            image.copy().save(tmp_path / "a.agv", lossless=True, background=(1, 2, 3))
+
+
 def test_options_that_cannot_be_met(photo: Image.Image, path: Path, data: bytes) -> None:
     with pytest.raises(ValueError, match="append_images"):
         saved(photo, append=True)
