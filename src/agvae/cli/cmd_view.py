@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agvae.viewing import View
 
 
-_PIXELS = 2**27
+_PIXELS = 2**26
 """What a page shows of all its pictures together."""
 
 
@@ -46,7 +46,9 @@ def run(args: argparse.Namespace) -> int:
                 target.write(piece.encode())
         report(args.output, f"{counted(len(paths) - len(failed), 'picture')}, {args.output.stat().st_size} bytes")
     else:
-        page = "".join(pieces).encode()
+        page = bytearray()
+        for piece in pieces:
+            page += piece.encode()
         if not shown(page):
             place = Path(tempfile.mkdtemp(prefix="agvae-")) / f"{paths[0].stem}.html"
             write_whole(place, page)

@@ -12,7 +12,7 @@ SECONDS = 20
 """How long a browser may take to ask for a page."""
 
 
-def shown(page: bytes, seconds: float = SECONDS) -> bool:
+def shown(page: bytes | bytearray, seconds: float = SECONDS) -> bool:
     """Have the browser ask this process for a page, once; False if none did.
 
     It is given to who knows an address that nobody can guess, on this machine alone.  Browsers that may not read all
