@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from agvae.cli.arguments import add_force, box, file, frame
 from agvae.cli.several import check_page, each
 from agvae.cli.telling import report, say
-from agvae.whole_file import whole_file, write_whole
+from agvae.whole_file import whole_file
 from agvae.words import counted
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
             page += piece.encode()
         if not shown(page):
             place = Path(tempfile.mkdtemp(prefix="agvae-")) / f"{paths[0].stem}.html"
-            write_whole(place, page)
+            with whole_file(place) as target:
+                target.write(page)
             report(place, "no browser asked for this page: open it yourself")
     return int(bool(failed or damaged))
 
