@@ -263,7 +263,7 @@ def test_transparency_lies_on_a_chequerboard(browser: Browser, page: Callable[..
 @pytest.mark.parametrize("width", [320, 390, 1280])
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_fits_on_screens_and_phones(browser: Browser, page: Callable[..., Path], width: int, dark: bool) -> None:
-    metadata = agvae.Metadata(comment="x" * 300, xmp=b"<a>" * 30)
+    metadata = agvae.Metadata(comment=HOSTILE + "x" * 300, xmp=b"</pre><script>alert(1)</script>")
     data = agvae.encode([PIXELS] * 2, lossless=True, metadata=metadata)
     browser.open(page(data, DATA / "deep-frames-q3.agv", Image.fromarray(PIXELS)), width, dark=dark)
     assert browser.run("return document.documentElement.scrollWidth") <= width
@@ -271,6 +271,7 @@ def test_it_fits_on_screens_and_phones(browser: Browser, page: Callable[..., Pat
     heights = "return Math.min(...[...document.querySelectorAll('button, input')].map(one => one.offsetHeight))"
     assert browser.run(heights) >= 36
     assert browser.run("return document.querySelectorAll('img[onerror], img[src=x]').length") == 0
+    assert browser.run("return document.querySelectorAll('script').length") == 1
     asked = browser.run("return performance.getEntriesByType('resource').map(entry => entry.name.slice(0, 5))")
     assert set(asked) <= {"data:"}
     paper = np.asarray(browser.shot())[2, 2]

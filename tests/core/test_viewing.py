@@ -291,6 +291,19 @@ class TestDamage:
         assert view.frames[0].width == 80
         assert not ImageFile.LOAD_TRUNCATED_IMAGES
 
+    def test_of_two_pictures_the_first_is_shown_where_the_second_is_broken(self, tmp_path: Path) -> None:
+        image = Image.fromarray(PIXELS)
+        image.save(tmp_path / "a.tif", save_all=True, append_images=[image])
+        data = bytearray((tmp_path / "a.tif").read_bytes())
+        with Image.open(tmp_path / "a.tif") as again:
+            again.seek(1)
+            (second,) = again._frame_pos[1:]  # type: ignore[attr-defined]
+        data[second + 2 : second + 4] = b"\xff\xff"  # the tag of its width
+        (tmp_path / "a.tif").write_bytes(data)
+        view = read_view(tmp_path / "a.tif")
+        assert np.array_equal(np.asarray(pixels(view)), PIXELS)
+        assert "damaged" in view.missing[0]
+
     @pytest.mark.parametrize("data", [b"", b"hello", b"\xe1AGV\r\n\x1a\n", b"\x89PNG\r\n\x1a\n"])
     def test_of_nothing_there_is_no_page(self, data: bytes, tmp_path: Path) -> None:
         (tmp_path / "a.agv").write_bytes(data)

@@ -16,10 +16,10 @@ from agvae.boxes import Box
 from agvae.container import SIGNATURE, Reader
 from agvae.conversion.from_agv import damage_of
 from agvae.conversion.originals import bits_of, options_of
-from agvae.conversion.reasons import text_of, user_errors
+from agvae.conversion.reasons import about, text_of
 from agvae.errors import DamagedFileError, TruncatedFileError
 from agvae.file.info import frames_in_words, in_words, info_of
-from agvae.images import check_regular, opened
+from agvae.images import check_regular, count_frames, opened
 from agvae.pages import data_url, pieces, printable
 from agvae.viewing.described import Described, arrays_in_words, described
 from agvae.viewing.displayed import LEAST, PIXELS, Displayed, of_agv, of_image
@@ -72,7 +72,7 @@ def read_view(path: Path, *, box: Sequence[int] | None = None, frame: int | None
 
     Raises:
         ValueError: there is no such frame or box, or not one tile is left.
-        OSError: nothing of it can be read.
+        Exception: whatever Pillow's readers raise at what they do not know.
     """
     check_regular(path)
     part = None if box is None else Box(*box)
@@ -84,8 +84,8 @@ def read_view(path: Path, *, box: Sequence[int] | None = None, frame: int | None
         return _view_of_other(path, part, frame, pixels, None)
     except (UnidentifiedImageError, MemoryError, Image.DecompressionBombError, _WrongChoiceError):
         raise
-    except user_errors() as error:
-        with _cut_short_or_not():
+    except Exception as error:  # Pillow's readers raise all kinds at broken files
+        with about(path), _cut_short_or_not():
             return _view_of_other(path, part, frame, pixels, text_of(error))
 
 
@@ -150,7 +150,8 @@ def _view_of_other(path: Path, box: Box | None, frame: int | None, pixels: int, 
         missing.add(f"the file is damaged ({damage})")
     with opened(path) as image:
         form, mode, bits = image.format or "", image.mode, max(bits_of(image), _LEAST_BITS.get(image.mode, 1))
-        count = 1 if form == "PSD" else getattr(image, "n_frames", 1)  # layers are no pictures
+        found = getattr(image, "n_frames", 1) if damage is None else count_frames(path)
+        count = 1 if form == "PSD" else found  # layers are no pictures
         sizes = len(set(image.info.get("sizes", ())))
         numbers, share, notes = _chosen(count, frame, pixels, mode)
         frames = list[Displayed]()
@@ -160,7 +161,7 @@ def _view_of_other(path: Path, box: Box | None, frame: int | None, pixels: int, 
                     image.seek(number)
                 _check_box(box, image.size)
                 image.load()
-            except user_errors():
+            except Exception:
                 if damage is None or not frames:
                     raise
                 missing.add(f"only {len(frames)} of {count} frames can be read")
