@@ -113,77 +113,104 @@ def _view_of_agv(path: Path, box: Box | None, frame: int | None, pixels: int) ->
             reader = Reader(file, damaged_ok=True)
             missing.add(f"the file is damaged ({error.reason})")
         header, metadata = reader.header, reader.metadata
-        found = info_of(reader, path.stat().st_size)
         numbers, share, notes = _chosen(header.frames, frame, pixels, header.mode)
         _check_box(box, (header.width, header.height))
         _check_work(header.box if box is None else box)
-        frames, lost = [], dict[int, str]()
-        for number in numbers:
-            try:
-                frames.append(of_agv(reader, number, box, share))
-            except (DamagedFileError, TruncatedFileError) as error:
-                try:
-                    missing.add(damage_of(reader, [number], error.reason), [number])
-                except ValueError:
-                    lost[number] = error.reason
-                else:
-                    frames.append(of_agv(reader, number, box, share, damaged_ok=True))
-    if lost:
-        missing.add(f"every tile is lost ({next(iter(lost.values()))})", lost)
-    if not frames:
-        raise ValueError("; ".join(missing.sentences(header.frames)))
+        frames = _frames_of_agv(reader, numbers, box, share, missing)
+    found = info_of(reader, path.stat().st_size)
     words = in_words(found)
     facts = _facts("AG-VAE", found["bytes"], found["bpp"], words["image"], header.mode, 16 if header.range else 8)
     facts |= {name: words[name] for name in ("frames", "quality", "model", "tiles", "thumbnail")}
     told = described(metadata.to_info(), {"Arrays": arrays_in_words(metadata.arrays)})
-    profiled = metadata.icc_profile is not None
-    notes += _notes(frames, header.mode, box, profiled)
+    notes += _notes(frames, header.mode, box, profiled=metadata.icc_profile is not None)
     if metadata.arrays is not None:
         notes.append("Values are those of pixels; what they stand for is told under Arrays.")
     return View(printable(path.name), facts, frames, told, notes, missing.sentences(header.frames))
 
 
+def _frames_of_agv(
+    reader: Reader, numbers: Iterable[int], box: Box | None, share: int, missing: _Missing
+) -> list[Displayed]:
+    """The frames of which something is left.
+
+    Raises:
+        ValueError: there are none.
+    """
+    frames, lost = [], dict[int, str]()
+    for number in numbers:
+        try:
+            frames.append(of_agv(reader, number, box, share))
+        except (DamagedFileError, TruncatedFileError) as error:
+            try:
+                missing.add(damage_of(reader, [number], error.reason), [number])
+            except ValueError:
+                lost[number] = error.reason
+            else:
+                frames.append(of_agv(reader, number, box, share, damaged_ok=True))
+    if lost:
+        missing.add(f"every tile is lost ({next(iter(lost.values()))})", lost)
+    if not frames:
+        raise ValueError("; ".join(missing.sentences(reader.header.frames)))
+    return frames
+
+
 def _view_of_other(path: Path, box: Box | None, frame: int | None, pixels: int, damage: str | None) -> View:
     """A picture of another format; with what its damage is, as much of it as there is."""
-    size, missing = path.stat().st_size, _Missing()
+    missing = _Missing()
     if damage is not None:
         missing.add(f"the file is damaged ({damage})")
     with opened(path) as image:
         form, mode, bits = image.format or "", image.mode, max(bits_of(image), _LEAST_BITS.get(image.mode, 1))
-        found = getattr(image, "n_frames", 1) if damage is None else count_frames(path)
-        count = 1 if form == "PSD" else found  # layers are no pictures
-        sizes = len(set(image.info.get("sizes", ())))
+        count = getattr(image, "n_frames", 1) if damage is None else count_frames(path)
+        count = 1 if form == "PSD" else count  # layers are no pictures
         numbers, share, notes = _chosen(count, frame, pixels, mode)
-        frames = list[Displayed]()
-        for number in numbers:
-            try:
-                if count > 1:
-                    image.seek(number)
-                _check_box(box, image.size)
-                image.load()
-            except Exception:
-                if damage is None or not frames:
-                    raise
-                missing.add(f"only {len(frames)} of {count} frames can be read")
-                break
-            frames.append(of_image(image, box, share))
-            if number == numbers[0]:
-                width, height = image.size
-                info, texts = options_of(image), _texts(image)
-    if form == "PSD":
-        notes.append("Its layers are shown together.")
-    if form in ("ICO", "ICNS") and sizes > 1:
-        notes.append(f"Shown is the largest of its {sizes} sizes.")
+        shown = _frames_of_other(image, numbers if count > 1 else [None], box, share, cut_short=damage is not None)
+        frames = [next(shown)]
+        (width, height), info, texts = image.size, options_of(image), _texts(image)
+        notes += _parts(image)
+        frames += shown
+    if len(frames) < len(numbers):
+        missing.add(f"only {len(frames)} of {count} frames can be read")
     if bits > 8 and frames[0].kind == "uint8":
         notes.append(f"8 of its {bits} bits are shown, as Pillow reads it so.")
     area = width * height * count
     if len(frames) == count and box is None:  # which may be of several sizes
         area = sum(frame.width * frame.height for frame in frames)
+    size = path.stat().st_size
     facts = _facts(form, size, 8 * size / area, f"{width} x {height} {mode}", mode, bits)
     durations = [frame.duration or 0 for frame in frames]
     facts["frames"] = frames_in_words(count, durations if len(frames) == count > 1 and any(durations) else None, None)
-    notes += _notes(frames, mode, box, "icc_profile" in info)
+    notes += _notes(frames, mode, box, profiled="icc_profile" in info)
     return View(printable(path.name), facts, frames, described(info, texts), notes, missing.sentences(count))
+
+
+def _frames_of_other(
+    image: Image.Image, numbers: Iterable[int | None], box: Box | None, share: int, *, cut_short: bool
+) -> Iterator[Displayed]:
+    """Frames by their numbers, None for the current one; of what is cut short as many as can be read.
+
+    Raises:
+        Exception: whatever Pillow's readers raise, at the first frame of what is cut short or at any.
+    """
+    for place, number in enumerate(numbers):
+        try:
+            if number is not None:
+                image.seek(number)
+            _check_box(box, image.size)
+            image.load()
+        except Exception:
+            if cut_short and place:
+                return
+            raise
+        yield of_image(image, box, share)
+
+
+def _parts(image: Image.Image) -> list[str]:
+    """Sentences about what a file has beside the picture that is shown."""
+    sizes = len(set(image.info.get("sizes", ())))
+    if image.format in ("ICO", "ICNS") and sizes > 1:
+        return [f"Shown is the largest of its {sizes} sizes."]
+    return ["Its layers are shown together."] if image.format == "PSD" else []
 
 
 class _Missing:
