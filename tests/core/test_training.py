@@ -27,8 +27,11 @@ from torch.utils import backend_registration
 import pillow_agvae  # noqa: F401  # so that .agv files can be read and written
 from agvae import images
 from agvae.cli import main
+from agvae.coding.engine import Model
 from agvae.networks import PRESETS
 from agvae.networks.gain import level_weights
+from agvae.quality import MAX_LEVEL
+from agvae.training.calibrate import squared_error_betas
 from agvae.training.data import CropPool, load_images, load_pool
 from agvae.training.drawn import with_drawn
 from agvae.training.export import export_checkpoint, read_checkpoint
@@ -39,7 +42,8 @@ from agvae.training.signals import Interruption
 from agvae.training.trainer import DivergedError, Trainer
 from agvae.training.validate import FLAT, load_kinds, validate
 from agvae.weights import read_model_file
-from tests.support.helpers import TINY, picture
+from agvae.weights.model_file import model_file_bytes
+from tests.support.helpers import TINY, picture, pictures, started
 from tests.support.training import (
     check_that_a_resumed_run_is_the_uninterrupted_run,
     check_that_the_export_codes_like_the_training_graph,
@@ -222,6 +226,30 @@ def test_the_printed_registry_entry_is_that_of_the_run(
     assert main(["export", str(tmp_path / "c.pt"), str(tmp_path / "m.safetensors"), "--name", "two"]) == 0
     entry = json.loads(capsys.readouterr().out)["two"]
     assert (entry["preset"], entry["metric"], entry["quality_range"]) == ("tiny", metric, [1, 6])
+    card = read_model_file(tmp_path / "m.safetensors").card
+    assert ("squared_error_betas" in card) == (metric != "mse")
+
+
+def test_what_a_squared_error_costs_is_the_beta_that_a_network_was_made_for() -> None:
+    network = started()
+    assert squared_error_betas(network, pictures(4)) == pytest.approx(TINY.betas, rel=0.25)
+    assert squared_error_betas(network, torch.zeros(1, 3, 64, 64)) == []
+
+
+def test_a_model_for_the_eye_weighs_errors_of_drawings_as_its_card_says(
+    options: TrainingOptions, tmp_path: Path
+) -> None:
+    Image.fromarray(picture(192, 192)).save(tmp_path / "images" / "large.png")
+    Trainer(replace(options, betas="0.01,0.1", metric="ms-ssim", crop=192)).save(tmp_path / "c.pt")
+    betas: list[list[Any]] = [[0.002, 0.05], [0.002], [0.002, math.inf], [0.002, "x"], []]
+    found = []
+    for number, of_card in enumerate(betas):
+        path = tmp_path / f"{number}.safetensors"
+        export_checkpoint(tmp_path / "c.pt", path, "eye")
+        file = read_model_file(path)
+        path.write_bytes(model_file_bytes(replace(file, card=file.card | {"squared_error_betas": of_card})))
+        found.append(Model(path, "eye", "cpu").beta(MAX_LEVEL // 2))
+    assert found == [pytest.approx(0.01), 0, 0, 0, 0]
 
 
 def test_a_warm_start_is_the_exported_model(options: TrainingOptions, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -99,6 +99,7 @@ class Model:
         self.name, self.sha256 = name, file.sha256
         trained = file.card.get("options")
         self.metric = trained.get("metric", "mse") if isinstance(trained, dict) else "mse"
+        self._betas = file.config.betas if self.metric == "mse" else _betas_of(file.card, file.config.levels)
         try:
             with memory_errors(f"for model {name!r}"):
                 self.network = _without_values(file.config)
@@ -123,18 +124,17 @@ class Model:
     def beta(self, level: int) -> float:
         """What a squared error of 8 bits costs in bits at a level, log-linear between the trained ones (equation 8).
 
-        0 for a model that was trained for another distortion, of which the error of single pixels says nothing.
+        0 for a model that was trained for another distortion, and does not say.
         """
-        if self.metric != "mse":
-            return 0.0
-        return self.multiplier(level)
+        return self._between(self._betas, level) if self._betas else 0.0
 
     def multiplier(self, level: int) -> float:
         """beta of whatever distortion the model was trained for, log-linear between the trained ones (equation 8)."""
+        return self._between(self.network.config.betas, level)
+
+    def _between(self, betas: Sequence[float], level: int) -> float:
         shares = self.weights([level])[0].tolist()
-        return math.exp(
-            sum(share * math.log(beta) for share, beta in zip(shares, self.network.config.betas, strict=True))
-        )
+        return math.exp(sum(share * math.log(beta) for share, beta in zip(shares, betas, strict=True)))
 
     @property
     def in_bands(self) -> bool:
@@ -290,6 +290,13 @@ class Model:
             for kind in {self.device.type, self.exact_device.type, "cpu"}:
                 modes.enter_context(torch.autocast(kind, enabled=False))
             yield
+
+
+def _betas_of(card: Mapping[str, object], levels: int) -> list[float]:
+    """What the card of a model for another distortion says that squared errors cost, if it does."""
+    betas = card.get("squared_error_betas")
+    fit = isinstance(betas, list) and len(betas) == levels and all(type(b) is float and 0 < b < math.inf for b in betas)
+    return betas if isinstance(betas, list) and fit else []
 
 
 def _without_values(config: Config) -> GainedAutoencoder:

@@ -1,4 +1,8 @@
-"""Units for the entropy model of a trained network: how large the inputs of its layers are for pictures."""
+"""What a model file says of a trained network besides its weights, found by coding pictures.
+
+Units for the entropy model: how large the inputs of its layers are.  And where a network was trained for another
+distortion: what a squared error costs in bits.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -56,6 +61,34 @@ def calibrated_units(network: GainedAutoencoder, pictures: Tensor) -> dict[str, 
             for crops in (*pictures.split(_BATCH), *extremes().split(_BATCH)):
                 _walk(network, crops, level_weights(torch.full((len(crops),), float(level)), network.config.levels))
     return {name: input_units(values) for name, values in largest.items()}
+
+
+@torch.no_grad()
+def squared_error_betas(network: GainedAutoencoder, pictures: Tensor) -> list[float]:
+    """For each of the trained levels the bits that a squared error of 8 bits is worth, as its rates and errors show.
+
+    Between two levels it is -dR/dD, which for a network that was trained for MSE is near its beta (equation 1).  None
+    if there is but one level, or another level is no better or no larger.
+
+    Args:
+        network, pictures: as for `calibrated_units`.
+    """
+    network.eval()
+    rates, errors = [], []
+    for level in range(network.config.levels):
+        found = [network(x, torch.full((len(x),), float(level))) for x in pictures.split(_BATCH)]
+        bits = sum(float((output.y_bits + output.z_bits).sum()) for output in found)
+        x_hat = torch.cat([output.x_hat for output in found]).clamp(0, 1)
+        rates.append(bits / pictures[:, 0].numel())
+        errors.append(255**2 * float((x_hat - pictures).square().mean()))
+    slopes = -np.diff(rates) / np.diff(errors)
+    if not len(slopes) or not ((np.diff(rates) > 0) & (slopes > 0)).all():
+        return []
+    between = np.log(slopes)
+    rise = np.diff(between) if len(between) > 1 else np.zeros(1)
+    around = np.array([between[0] - rise[0], *between, between[-1] + rise[-1]])
+    betas: list[float] = np.exp((around[1:] + around[:-1]) / 2).tolist()
+    return betas
 
 
 def extremes() -> Tensor:

@@ -16,7 +16,7 @@ from agvae.entropy.tables import asymmetric_tables, factorized_tables
 from agvae.networks import Config, GainedAutoencoder, build, config_from_dict
 from agvae.networks.checks import check_network
 from agvae.networks.integer_layers import fit_for_integers
-from agvae.training.calibrate import CROP, calibrated_units, sample
+from agvae.training.calibrate import CROP, calibrated_units, sample, squared_error_betas
 from agvae.training.checkpoint import CHECKPOINT
 from agvae.weights.model_file import ModelFile, model_file_bytes
 from agvae.whole_file import check_target, write_whole
@@ -107,7 +107,8 @@ def export_checkpoint(
         name: the model's name in the registry.
         card: entries to add to the model card.
         replace: whether a file that is there may be replaced; files coded with it can then be decoded no more.
-        calibrate: what to find the units of the entropy model's integers with: pictures (N, 3, H, W) in [0, 1] with
+        calibrate: what to find the units of the entropy model's integers with, and what a squared error costs where
+            the network was trained for another distortion: pictures (N, 3, H, W) in [0, 1] with
             sides that are multiples of 64, or data as for training; by default the data that the network was trained
             with. If these have no name, its entropy model works in float64, which takes five times as long.
 
@@ -131,7 +132,10 @@ def export_checkpoint(
         **(card or {}),
     }
     integers = fit_for_integers(model.get_submodule("entropy"))
-    pictures = _pictures(calibrate, state["options"]) if integers else None
+    for_eyes = state["options"].get("metric", "mse") != "mse"
+    pictures = _pictures(calibrate, state["options"]) if integers or for_eyes else None
+    if for_eyes and pictures is not None:
+        card["squared_error_betas"] = squared_error_betas(model, pictures)
     card["options"] = {k: v for k, v in card["options"].items() if k not in ("data", "valid", "output")}
     try:
         check_network(model)
