@@ -184,7 +184,7 @@ import pillow_agvae
 from agvae.container import Header, Metadata, TileData, tile_boxes, write_container
 
 warnings.simplefilter("ignore")
-header = Header(10000, 10000, "RGB", 10240, "light-2", bytes(8))
+header = Header(10000, 10000, "RGB", 10240, "base-1", bytes(8))
 data = write_container(header, Metadata(), [TileData(bytes(20000))] * len(tile_boxes(header)))
 Image.open(BytesIO(data))
 start = time.perf_counter()

@@ -55,6 +55,14 @@ def tiny_weights_folder(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPath
     return folder
 
 
+@pytest.fixture(scope="session")
+def float64_model(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a model "tiny-float64": the same network, whose entropy model is in float64 for want of pictures."""
+    path = tmp_path_factory.mktemp("float64") / "tiny-float64.safetensors"
+    export_checkpoint(tiny_checkpoint, path, "tiny-float64")
+    return path
+
+
 @pytest.fixture
 def tiny_weights(tiny_weights_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The model "tiny" in the place of the bundled weights."""

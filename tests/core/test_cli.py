@@ -396,7 +396,7 @@ class TestInfo:
         assert [one["file"] for one in found] == [str(coded), str(data / "rgb-q1.agv")]
         assert "none.agv: No such file" in err
         assert run("info", "--json") == 2
-        assert run("info", coded, "--model", "light-2") == 2
+        assert run("info", coded, "--model", "base-1") == 2
 
     def test_for_people(self, coded: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("info", coded) == 0
@@ -471,11 +471,11 @@ class TestWeights:
         self, tiny_weights_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         entry = json.loads((tiny_weights_folder / "registry.json").read_text())["models"]["tiny"]
-        (tmp_path / "registry.json").write_text(json.dumps({"models": {"light-2": entry, "tiny": entry}}))
+        (tmp_path / "registry.json").write_text(json.dumps({"models": {"base-1": entry, "tiny": entry}}))
         with agvae.options.using(weights=tmp_path):
             assert run("weights", "list") == 0
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith(f"agvae: warning: the registry in {tmp_path} has another model under the name 'light-2'")
+        assert line.startswith(f"agvae: warning: the registry in {tmp_path} has another model under the name 'base-1'")
 
     def test_not_here(
         self,
@@ -1129,18 +1129,18 @@ def test_train_resume_and_export(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_info_of_a_model_and_of_a_preset(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["info", "--model", "light-2", "--json"]) == 0
+    assert main(["info", "--model", "base-1", "--json"]) == 0
     model = json.loads(capsys.readouterr().out)
-    assert main(["info", "--model", "light", "--json"]) == 0
+    assert main(["info", "--model", "base", "--json"]) == 0
     preset = json.loads(capsys.readouterr().out)
     assert model["complexity"] == preset["complexity"]
     assert len(model["sha256"]) == 64
     costs = model["complexity"]
     parts = [costs[name] for name in ("g_a", "h_a", "entropy", "g_s")]
     assert sum(part["parameters"] for part in parts) == costs["all"]["parameters"]
-    # the last layer of g_s: 192 x 192 multiplications for each 8 x 8 pixels
-    assert costs["g_s"]["kmac_per_pixel"] > 192 * 192 / 64 / 1000
-    assert main(["info", "--model", "light-2"]) == 0
+    # the last layer of g_s: 256 x 192 multiplications for each 8 x 8 pixels
+    assert costs["g_s"]["kmac_per_pixel"] > 256 * 192 / 64 / 1000
+    assert main(["info", "--model", "base-1"]) == 0
     assert "kMAC/pixel" in capsys.readouterr().out
     assert main(["info", "--model", "no-such"]) == 1
     assert "no-such" in capsys.readouterr().err

@@ -214,13 +214,17 @@ def test_images_are_taken_as_they_are_needed() -> None:
     assert taken == [0]
 
 
-def test_requests_of_several_levels_and_models(tiny_weights_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AGVAE_WEIGHTS_URL", str(tiny_weights_folder))
+def test_requests_of_several_levels_and_models(
+    tiny_weights_folder: Path, float64_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (tiny_weights_folder / "tiny.safetensors", float64_model):
+        shutil.copy(path, tmp_path)
+    weights.register(tmp_path)
+    monkeypatch.setenv("AGVAE_WEIGHTS_URL", str(tmp_path))
     pixels = picture(96, 64)
-    wanted = [
-        request(pixels, level, next(encode_images([pixels], level, model=model)))
-        for model, level in (("light-2", 0), ("light-2", 20480), ("tiny", 20480), ("light-2", 9999))
-    ]
+    models = [(None, 0), ("tiny-float64", 0), (None, 20480), ("tiny", 20480), ("tiny-float64", 20480), (None, 9999)]
+    wanted = [request(pixels, level, next(encode_images([pixels], level, model=model))) for model, level in models]
+    assert len({one.header.digest for one in wanted}) == 3
     for one, batched in zip(wanted, decode_images(wanted), strict=True):
         np.testing.assert_allclose(decode(one).astype(int), batched, atol=1)
     forget_models()
@@ -318,6 +322,15 @@ def test_latents_do_not_depend_on_threads_precision_or_onednn() -> None:
     data = (DATA / name).read_bytes()
     for _ in settings_that_must_not_matter():
         assert latents_hash(data) == CONFORMANCE[name]["latents_sha256"]
+
+
+def test_nor_do_those_of_a_model_in_float64(float64_model: Path) -> None:
+    with weights.registered(float64_model) as name:
+        data = agvae.encode(picture(96, 64), 3.5, model=name)
+        assert load_model(name).exact_type == torch.float64
+        expected = latents_hash(data)
+        for _ in settings_that_must_not_matter():
+            assert latents_hash(data) == expected
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -48,7 +48,7 @@ from agvae.file.payload import kinds as kinds_of_tiles
 from tests.support.helpers import CountingFile
 
 DIGEST = bytes(range(8))
-HEADER = Header(100, 70, "RGB", 10240, "light-2", DIGEST)
+HEADER = Header(100, 70, "RGB", 10240, "some-1", DIGEST)
 
 
 def chunk(kind: bytes, payload: bytes) -> bytes:
@@ -66,7 +66,7 @@ def head(
     height: int = 70,
     frames: int = 1,
     digest: bytes = DIGEST,
-    model: bytes = b"light-2",
+    model: bytes = b"some-1",
     more: bytes = b"",
 ) -> bytes:
     fixed = struct.pack(">BBBBHIII8sB", version, mode, flags, tile, level, width, height, frames, digest, len(model))
@@ -204,7 +204,7 @@ def test_bytes_are_as_documented() -> None:
 
 
 def test_tiled_bytes_with_alpha_are_as_documented() -> None:
-    header = Header(65, 2, "LA", 20480, "light-2", DIGEST, 64)
+    header = Header(65, 2, "LA", 20480, "some-1", DIGEST, 64)
     written = write_container(header, Metadata(), [TileData(b"abc", b"A"), TileData(b"", b"")])
     expected = (
         SIGNATURE
@@ -217,7 +217,7 @@ def test_tiled_bytes_with_alpha_are_as_documented() -> None:
 
 
 def test_bytes_of_16_bit_frames_are_as_documented() -> None:
-    header = Header(3, 2, "I;16", 0, "light-2", DIGEST, frames=2, range=(258, 65535))
+    header = Header(3, 2, "I;16", 0, "some-1", DIGEST, frames=2, range=(258, 65535))
     metadata = Metadata(comment=b"c", durations=(40, 0.0015), loop=2, thumbnail=b"small")
     expected = (
         SIGNATURE
@@ -234,7 +234,7 @@ def test_bytes_of_16_bit_frames_are_as_documented() -> None:
 
 
 def test_bytes_of_ranges_of_frames_are_as_documented() -> None:
-    header = Header(3, 2, "I;16", 0, "light-2", DIGEST, frames=2, range=(1, 700), ranges=array("H", (1, 9, 258, 700)))
+    header = Header(3, 2, "I;16", 0, "some-1", DIGEST, frames=2, range=(1, 700), ranges=array("H", (1, 9, 258, 700)))
     written = write_container(header, Metadata(comment=b"c"), [TileData(b"a"), TileData(b"bc")])
     assert written == (
         SIGNATURE
@@ -516,7 +516,7 @@ class Slice(io.FileIO):
 
 def test_readers_on_top_of_other_files(tmp_path: Path) -> None:
     """Whose descriptor is that of the archive."""
-    header = Header(130, 70, "RGB", 10240, "light-2", DIGEST, tile_size=64)
+    header = Header(130, 70, "RGB", 10240, "some-1", DIGEST, tile_size=64)
     tiles = [TileData(bytes([k]) * 20) for k in range(header.tile_count)]
     for file in archives(write_container(header, Metadata(), tiles), tmp_path):
         with file:

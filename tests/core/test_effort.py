@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from agvae.networks.inference import prepare
 from agvae.progress import Stopped, watched
 from agvae.quality import parse_effort
 from agvae.training.calibrate import calibrated_units
+from agvae.weights import registered
 from tests.support.helpers import TINY, picture, pictures, started
 
 Pixels = NDArray[np.uint8]
@@ -70,8 +72,10 @@ def test_tiles_are_refined_each_by_itself() -> None:
     assert errors[1] < 1.1 * errors[0]
 
 
-def test_a_model_in_float64_is_refined_too() -> None:
-    assert gain(picture(64, 64), 3.5, 5, model="light-2") > 0.01
+def test_a_model_in_float64_is_refined_too(float64_model: Path) -> None:
+    with registered(float64_model) as name:
+        assert load_model(name).exact_type == torch.float64
+        assert gain(picture(64, 64), 3.5, 5, model=name) > 0.03
 
 
 def test_grey_of_16_bits_and_alpha() -> None:

@@ -52,7 +52,8 @@ def test_wheel_holds_all_that_is_needed(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     modules = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*.py")}
-    shipped = {f"agvae/bundled/{p.name}" for p in (ROOT / "weights").iterdir() if p.is_file()}
+    default = weights.registry()["default"]
+    shipped = {f"agvae/bundled/{name}" for name in (f"{default}.md", f"{default}.safetensors", "registry.json")}
     assert {name for name in names if name.startswith("agvae/bundled/")} == shipped
     markers = {f"{package}/py.typed" for package in ("agvae", "napari_agvae", "pillow_agvae")}
     pages = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src/agvae/pages/files").iterdir()}

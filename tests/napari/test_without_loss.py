@@ -136,7 +136,7 @@ def test_layers_of_one_file_stay_apart(path: Path) -> None:
 
 def test_one_wish_at_a_time(path: Path) -> None:
     layer = (RGB, {}, "image")
-    for more in ({"quality": 3}, {"model": "light-2"}, {"value_range": "contrast limits"}, {"lossless": "no"}):
+    for more in ({"quality": 3}, {"model": "base-1"}, {"value_range": "contrast limits"}, {"lossless": "no"}):
         with pytest.raises(ValueError, match="lossless"):
             write_agv(path, [layer], **{"lossless": True, **more})
     assert not path.exists()

@@ -70,7 +70,7 @@ def write_seeds(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     everything = Metadata(b"icc", b"II*\0", b"<x/>", b"comment", (72.0, 72.0), (40.0,), 0, b"thumbnail")
     cases = [
-        (Header(9, 7, "RGB", 10240, "light-2", bytes(8)), Metadata(), [TileData(b"payload")]),
+        (Header(9, 7, "RGB", 10240, "base-1", bytes(8)), Metadata(), [TileData(b"payload")]),
         (Header(9, 7, "LA", 0, "m", bytes(8)), everything, [TileData(b"payload", b"\x04\xff")]),
         (Header(70, 65, "L", 0, "m", bytes(8), 64, 2), Metadata(), [TileData(b"x")] * 8),
         (Header(9, 7, "I;16", 0, "m", bytes(8), range=(1, 2)), Metadata(), [TileData(b"x")]),

@@ -15,7 +15,7 @@ from tests.napari.viewer.conftest import IMAGE, whole
 
 Until = Callable[..., None]
 DEFAULT = registry()["default"]
-OTHER = next(name for name in registry()["models"] if name != DEFAULT)
+OTHER = "tiny"
 
 
 def test_the_choice_made_last_holds_and_the_one_before_when_its_dock_closes() -> None:
@@ -50,10 +50,12 @@ def test_each_way_of_saving_takes_the_model_that_the_dock_shows(
     until: Until,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    tiny_weights_folder: Path,
     saved: Callable[[Any], tuple[str, float]],
 ) -> None:
     from qtpy.QtWidgets import QFileDialog
 
+    monkeypatch.setenv("AGVAE_WEIGHTS_URL", str(tiny_weights_folder))
     target = tmp_path / "dock.agv"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
     settings_page.coding.model = OTHER
