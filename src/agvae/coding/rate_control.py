@@ -10,7 +10,7 @@ looked at.  Every trial is a real file: the answer holds for what is written, wi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
@@ -32,12 +32,22 @@ _SIZE_SLOPE = math.log(22) / MAX_LEVEL
 _PSNR_SLOPE = 13.0 / MAX_LEVEL
 """Rise for each level over the whole range: where the search starts from."""
 
+_PSNR_BOUNDS = (-PSNR_TOLERANCE, PSNR_TOLERANCE)
+
 
 class Target(NamedTuple):
     """What a file shall come to: `kind` is "size" in bytes, "bpp" or "psnr" in dB."""
 
     kind: str
     value: float
+
+
+class _Trial(NamedTuple):
+    """A file, its level, and by how much it exceeds a target."""
+
+    data: bytes
+    level: int
+    excess: float
 
 
 def encode_to_size(
@@ -90,9 +100,9 @@ def encode_to_psnr(
     target: float,
     alike: Callable[[int, int], bytes] | None = None,
 ) -> bytes:
-    """The smallest file found whose PSNR is within 0.05 dB of a target; if none is, the smallest found above that.
+    """The smallest file found whose PSNR is within 0.05 dB of a target, or above it.
 
-    The second is that of the lowest quality where even that is better, and may be smaller where the PSNR jumps to it.
+    The second is that of the lowest quality where even that is better, or one to which the PSNR jumps.
 
     Args:
         encode, alike: give files as those of `encode_to_size`.
@@ -102,35 +112,57 @@ def encode_to_psnr(
     Raises:
         ValueError: no file found reaches the target.
     """
-    files: dict[int, bytes] = {}
-    found: dict[int, float] = {}
+    trials: list[_Trial] = []
 
-    def excess(level: int) -> float:
-        files[level] = encode(level)
-        found[level] = psnr(files[level]) - target
-        return found[level]
+    def excess(data: bytes, level: int) -> float:
+        trials.append(_Trial(data, level, psnr(data) - target))
+        return trials[-1].excess
 
-    bounds = (-PSNR_TOLERANCE, PSNR_TOLERANCE)
-    below = find_level(excess, bounds, _PSNR_SLOPE, most=None if alike is None else _TRIALS) or 0
-    if below not in found:
-        excess(below)
-    if found[below] > PSNR_TOLERANCE:
-        return files[below]
-    if not any(map(_is_met, found.values())):
-        above = min((level for level in found if level > below), default=None)
-        if alike is not None and above is not None and alike(above, below) != files[above]:
-            return min((files[above], *_look_between(alike, psnr, target, (below, above))), key=len)
-        _look_everywhere(excess, found)
-    reached = [level for level in files if found[level] >= -PSNR_TOLERANCE]
-    if not reached:
-        best = max(found, key=lambda level: found[level])
+    _search(encode, alike, excess, trials)
+    smallest = _smallest(trials)
+    if smallest is None:
+        best = max(trials, key=lambda trial: trial.excess)
         msg = (
-            f"a PSNR of {target:g} dB cannot be reached: the best of {len(files)} qualities that were tried is "
-            f"{level_to_quality(best):.4g}, with {target + found[best]:.2f} dB"
+            f"a PSNR of {target:g} dB cannot be reached: the best of {len({trial.level for trial in trials})} "
+            f"qualities that were tried is {level_to_quality(best.level):.4g}, with {target + best.excess:.2f} dB"
         )
         raise ValueError(msg)
-    met = [level for level in reached if _is_met(found[level])]
-    return min((files[level] for level in met or reached), key=len)
+    return smallest.data
+
+
+def _search(
+    encode: Callable[[int], bytes],
+    alike: Callable[[int, int], bytes] | None,
+    excess: Callable[[bytes, int], float],
+    trials: Sequence[_Trial],
+) -> None:
+    """Try levels until the PSNR of one meets a target; where it jumps over it, levels with more or less without loss.
+
+    Args:
+        encode, alike: as of `encode_to_size`.
+        excess: of a file and its level; adds them to `trials`.
+    """
+    found: dict[int, float] = {}
+
+    def plain(level: int) -> float:
+        found[level] = excess(encode(level), level)
+        return found[level]
+
+    below = find_level(plain, _PSNR_BOUNDS, _PSNR_SLOPE, most=None if alike is None else _TRIALS) or 0
+    if below not in found:
+        plain(below)
+    if found[below] > PSNR_TOLERANCE or any(map(_is_met, found.values())):
+        return
+    smallest = _smallest(trials)
+    if alike is None or smallest is None or alike(smallest.level, below) == smallest.data:
+        _look_everywhere(plain, found)
+        return
+
+    def beside(other: int, level: int) -> float:
+        return excess(alike(level, other), level)
+
+    for other in (below, smallest.level):
+        find_level(partial(beside, other), _PSNR_BOUNDS, _PSNR_SLOPE, most=_TRIALS)
 
 
 def refine_to_size(target: float, plain: bytes, refined: Callable[[int], bytes], start: int) -> bytes:
@@ -169,7 +201,7 @@ def refine_to_psnr(
             files.append(data)
         return found
 
-    _approach(excess, (-PSNR_TOLERANCE, PSNR_TOLERANCE), _PSNR_SLOPE, start)
+    _approach(excess, _PSNR_BOUNDS, _PSNR_SLOPE, start)
     return min(files, key=len)
 
 
@@ -190,22 +222,10 @@ def _is_met(excess: float) -> bool:
     return abs(excess) <= PSNR_TOLERANCE
 
 
-def _look_between(
-    alike: Callable[[int, int], bytes], psnr: Callable[[bytes], float], target: float, levels: tuple[int, int]
-) -> list[bytes]:
-    """Files that reach a target's PSNR in which what is without loss is that of the one or the other of two levels."""
-    reached = []
-
-    def excess(other: int, level: int) -> float:
-        data = alike(level, other)
-        found = psnr(data) - target
-        if found >= -PSNR_TOLERANCE:
-            reached.append(data)
-        return found
-
-    for other in levels:
-        find_level(partial(excess, other), (-PSNR_TOLERANCE, PSNR_TOLERANCE), _PSNR_SLOPE, most=_TRIALS)
-    return reached
+def _smallest(trials: Iterable[_Trial]) -> _Trial | None:
+    """The smallest file that reaches a target's PSNR."""
+    reached = (trial for trial in trials if trial.excess >= -PSNR_TOLERANCE)
+    return min(reached, key=lambda trial: len(trial.data), default=None)
 
 
 def _look_everywhere(excess: Callable[[int], float], found: Mapping[int, float]) -> None:
