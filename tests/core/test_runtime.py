@@ -191,6 +191,35 @@ inside.wait()
     assert run(tiny_weights_folder, code) == ""
 
 
+def test_a_helper_frees_what_it_worked_on_while_it_is_waited_for(tiny_weights_folder: Path) -> None:
+    code = """
+import torch
+from agvae import runtime
+from agvae.networks import bands
+
+both, caller_ended, freed = threading.Barrier(2), threading.Event(), queue.SimpleQueue()
+
+class Work:
+    def __call__(self, *band):
+        both.wait()
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        caller_ended.wait()
+
+    def __del__(self):
+        freed.put(threading.get_ident() in runtime._helping)
+
+torch.set_num_threads(2)
+try:
+    bands.each_band(Work(), 1, 2 * bands.ROWS)
+except KeyboardInterrupt:
+    pass
+caller_ended.set()
+print(freed.get())
+"""
+    assert run(tiny_weights_folder, code) == "True\n"
+
+
 SETTINGS = {
     "default types": "torch.set_default_dtype(torch.float64); use(); torch.set_default_dtype(torch.float16); use()",
     "the device meta": "with torch.device('meta'): use()",

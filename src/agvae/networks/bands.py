@@ -295,7 +295,7 @@ def _serve(invitations: SimpleQueue[_Layer], elsewhere: int, settled: _thread.Lo
         layer = invitations.get()
         with helping():
             layer.help()
-        del layer
+            del layer  # whose last owner this may be, and tensors are freed by native code
 
 
 def _after_fork() -> None:
