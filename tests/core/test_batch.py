@@ -15,7 +15,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
@@ -695,12 +695,39 @@ class TestEnds:
         os.killpg(child.pid, number)
         out, error = child.communicate()
         until(lambda: not alive(child.pid), 10)
-        assert error == b""
-        if number == signal.SIGINT:
-            assert child.returncode == 130
-            assert b" not tried, in " in out
-            assert list((work / "out").rglob(".*")) == []
+        assert (child.returncode, error) == (130 if number == signal.SIGINT else -number, b"")
+        assert b" not tried, in " in out
+        assert list((work / "out").rglob(".*")) == []
         assert 5 <= self.sound(work) < self.COUNT
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("whom", [os.kill, os.killpg])
+    def test_interrupted_in_native_code(
+        self, whom: Callable[[int, int], None], number: signal.Signals, tmp_path: Path
+    ) -> None:
+        (tmp_path / "in").mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / "in" / "0.png")
+        pictures(tmp_path / "in", ["1.png"], side=256)
+        child = started("encode", "in", "--out", "out", "--effort", "9", "-j1", "--threads", "3", folder=tmp_path)
+        until((tmp_path / "out" / "0.agv").exists)
+        time.sleep(random.uniform(0.5, 1.5))
+        whom(child.pid, number)
+        out, error = child.communicate()
+        assert (child.returncode, error) == (130 if number == signal.SIGINT else -number, b"")
+        assert b"1 not tried, in " in out
+        until(lambda: not alive(child.pid), 10)
+        assert names(tmp_path / "out") == ["0.agv"]
+
+    def test_a_worker_that_is_told_to_end_costs_nothing(self, work: Path) -> None:
+        child = started("encode", "in", "--out", "out", "--lossless", "-j1", folder=work)
+        until(lambda: len(list((work / "out").rglob("*.agv"))) >= 5)
+        for number in alive(child.pid):
+            if b"spawn_main" in Path(f"/proc/{number}/cmdline").read_bytes():
+                os.kill(number, signal.SIGTERM)
+        _, error = child.communicate()
+        assert (child.returncode, error) == (0, b"")
+        assert self.sound(work) == self.COUNT
+        assert list((work / "out").rglob(".*")) == []
 
     def test_two_at_once(self, work: Path) -> None:
         arguments = ["encode", "in", "--out", "out", "--lossless", "-j1", "--log"]

@@ -11,15 +11,17 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Generic, Protocol, TypeVar
+
+from agvae.ending import ended_by_sigterm
 
 J = TypeVar("J", contravariant=True)
 R = TypeVar("R", covariant=True)
@@ -176,8 +178,12 @@ def _start(process: SpawnProcess) -> None:
 def _serve(connection: Connection, work: Work[J, R]) -> None:
     """What a process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whoever started it may ignore it
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    ended_by_sigterm(partial(_answer, connection, work))
+
+
+def _answer(connection: Connection, work: Work[J, R]) -> None:
     with contextlib.suppress(EOFError, OSError):  # nobody is there any more
         work.prepare()
         connection.send(None)

@@ -21,6 +21,7 @@ from io import TextIOWrapper
 
 from agvae.cli.telling import fail, say
 from agvae.conversion.reasons import text_of, user_errors
+from agvae.ending import ended_by_sigterm
 
 _COMMANDS = {
     "encode": "Encode images",
@@ -50,6 +51,10 @@ _EXTRAS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    return ended_by_sigterm(lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # any name of a file can be printed
