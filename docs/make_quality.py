@@ -1,4 +1,4 @@
-"""The pictures and tables of docs/quality.md: the bundled photograph at several qualities and efforts.
+"""The pictures and tables of docs/quality.md: the bundled photograph at several qualities and efforts, by both models.
 
     python docs/make_quality.py
 
@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 import agvae
-from agvae.metrics import psnr
+from agvae.metrics import decibels, ms_ssim, psnr
 
 IMAGES = Path(__file__).parent / "images"
 BOX = (130, 60, 330, 210)
@@ -23,6 +23,9 @@ SHOWN = (1, 2, 3.5, 5)
 EFFORTS = (1, 2, 4, 6, 8)
 TARGET = 36.0
 """dB at which efforts are compared."""
+MODELS = {"base-1": "model-psnr", "base-ssim-1": "model-eye"}
+SIZE = 2400
+"""Bytes at which models are compared."""
 
 
 def main() -> None:
@@ -40,6 +43,12 @@ def main() -> None:
     for effort in EFFORTS:
         data = agvae.encode(photograph, target_psnr=TARGET, effort=effort)
         print(f"| {effort} | {len(data):,} | {psnr(np.asarray(photograph), agvae.decode(data)):.2f} |")
+    for model, name in MODELS.items():
+        data = agvae.encode(photograph, target_size=SIZE, model=model)
+        original, pixels = np.asarray(photograph), agvae.decode(data)
+        similarity = decibels(ms_ssim(original, pixels))
+        print(f"| `{model}` | {len(data):,} | {psnr(original, pixels):.2f} | {similarity:.2f} |")
+        Image.fromarray(pixels).crop(BOX).save(IMAGES / f"quality-{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -304,16 +304,24 @@ def test_an_unknown_model_is_refused_by_name() -> None:
         decode(DecodeRequest(head, dict(enumerate(encoded.payloads))))
 
 
-@pytest.mark.parametrize("name", sorted(CONFORMANCE))
-def test_conformance_files_decode_to_their_latents(name: str) -> None:
-    assert latents_hash((DATA / name).read_bytes()) == CONFORMANCE[name]["latents_sha256"]
+@pytest.fixture(params=sorted(CONFORMANCE))
+def conforming(request: pytest.FixtureRequest) -> str:
+    """The name of a conformance file."""
+    name = str(request.param)
+    model = agvae.read_info(DATA / name)["model"]
+    if weights.locate(model) is None:
+        pytest.skip(f"{model} is not in the sdist")
+    return name
 
 
-@pytest.mark.parametrize("name", sorted(CONFORMANCE))
-def test_conformance_files_decode_to_their_pixels(name: str) -> None:
+def test_conformance_files_decode_to_their_latents(conforming: str) -> None:
+    assert latents_hash((DATA / conforming).read_bytes()) == CONFORMANCE[conforming]["latents_sha256"]
+
+
+def test_conformance_files_decode_to_their_pixels(conforming: str) -> None:
     """Pixels may differ by rounding between machines; latents may not."""
     with np.load(DATA / "conformance.npz") as expected:
-        difference = np.abs(agvae.decode((DATA / name).read_bytes()).astype(int) - expected[name])
+        difference = np.abs(agvae.decode((DATA / conforming).read_bytes()).astype(int) - expected[conforming])
     assert difference.max() <= 1
 
 
