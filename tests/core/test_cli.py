@@ -91,7 +91,7 @@ class TestUsage:
             (["encode", "a.png"], "required: OUT"),
             (["encode", "a.png", "b.agv", "-q", "7"], "quality must be a real number from 1 to 6"),
             (["encode", "a.png", "b.agv", "-q", "nan"], "quality must be a real number from 1 to 6"),
-            (["evaluate", ".", "--limit", "0"], "not a positive number"),
+            (["evaluate", ".", "--limit", "0"], "--limit: must be an integer from 1 on, not '0'"),
             (["encode", "a.png", "b.png", "c.png"], "one IN and one OUT are needed, not 3 files"),
             (["decode", "a.agv", "b.agv", "c.agv", "d.agv"], "one IN and one OUT are needed, not 4 files"),
             (["encode", "a.png", "b.agv/"], "'b.agv/' is the name of a folder"),
@@ -102,7 +102,22 @@ class TestUsage:
             (["encode", "a.png", "b.agv", "--jobs", "2"], "--jobs is for many files, which need --out DIR"),
             (["encode", "a.png", "b.agv", "-q", "3", "--lossless"], "not allowed with argument"),
             (["encode", "a.png", "b.agv", "--metadata", "gps"], "'gps' is not all, none, or some of icc,exif"),
-            (["decode", "a.agv", "b.png", "--box", "1,2,3"], "invalid box value: '1,2,3'"),
+            (
+                ["decode", "a.agv", "b.png", "--box", "1,2,3"],
+                "four integers from 0 on, left,top,right,bottom, not '1,2,3'",
+            ),
+            (["decode", "a.agv", "b.png", "--box=-1,2,3,4"], "four integers from 0 on"),
+            (["view", "a.agv", "--box", "1,2,1.5,4"], "four integers from 0 on"),
+            (["compare", "a.png", "-o", "a.html", "--box", "3,0,3,1"], "left before right and top before bottom"),
+            (["decode", "a.agv", "b.png", "--frame", "-1"], "--frame: must be an integer from 0 on, not '-1'"),
+            (["view", "a.agv", "--frame", "x"], "--frame: must be an integer from 0 on, not 'x'"),
+            (["thumbnail", "a.agv", "a.png", "-s", "1025"], "must be an integer from 1 to 1024, not '1025'"),
+            (["encode", "a.png", "b.agv", "-q", "x"], "quality must be a real number from 1 to 6"),
+            (["demo", "-q", "7"], "quality must be a real number from 1 to 6"),
+            (["encode", ".", "-o", "d", "--jobs", "1.5"], "--jobs: must be an integer from 1 on, not '1.5'"),
+            (["encode", ".", "-o", "d", "--threads", "0"], "--threads: must be an integer from 1 on, not '0'"),
+            (["decode", ".", "-o", "d", "--max-pixels", "0"], "--max-pixels: must be an integer from 1 on, not '0'"),
+            (["train", "--stop-after", "nan"], "must be a positive number of minutes, not 'nan'"),
             (["info", "a.agv", "--nothing"], "unrecognized arguments: --nothing"),
             (["train", "--data", "x"], "required: --output"),
             (["evaluate", ".", "-o", ""], "the name of a folder is needed"),
@@ -113,6 +128,40 @@ class TestUsage:
     def test_wrong_usage(self, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(*arguments) == 2
         assert message in capsys.readouterr().err
+
+    @pytest.mark.parametrize("target", [["b.agv"], ["--out", "d"]])
+    @pytest.mark.parametrize(
+        ("option", "value", "message"),
+        [
+            *(("effort", value, "effort must be an integer from 1 to 9, not ") for value in ("0", "1.5", "10", "x")),
+            ("tile-size", "0", "tile_size must be an integer from 64 to 1024, not 0"),
+            ("tile-size", "1.5", "tile_size must be an integer from 64 to 1024, not 1.5"),
+            ("tile-size", "100", "tile_size must be a multiple of 64, not 100"),
+            ("thumbnail-side", "8", "the longer side in pixels from 16 to 1024, not 8"),
+            ("thumbnail-side", "x", "the longer side in pixels from 16 to 1024, not 'x'"),
+            ("target-size", "0", "target_size must be a positive number up to 1e+15, not 0"),
+            ("target-size", "-5k", "target_size must be a positive number up to 1e+15, not -5000"),
+            ("target-size", "x", "'x' is no number of bytes"),
+            ("target-bpp", "nan", "target_bpp must be a positive number up to 1e+15, not nan"),
+            ("target-psnr", "-1", "target_psnr must be a positive number up to 1e+15, not -1"),
+            ("target-psnr", "x", "target_psnr must be a positive number up to 1e+15, not x"),
+        ],
+    )
+    def test_values_outside_their_range_are_wrong_usage(
+        self,
+        target: list[str],
+        option: str,
+        value: str,
+        message: str,
+        capsys: pytest.CaptureFixture[str],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Image.new("L", (8, 8)).save("a.png")
+        assert run("encode", "a.png", *target, f"--{option}={value}") == 2
+        assert message in capsys.readouterr().err
+        assert list(tmp_path.iterdir()) == [tmp_path / "a.png"]
 
     @pytest.mark.parametrize(
         ("arguments", "forbidden"),

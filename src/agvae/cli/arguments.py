@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from agvae.addresses import is_url
 
@@ -13,12 +16,78 @@ from agvae.addresses import is_url
 def quality(text: str) -> float:
     from agvae.quality import parse_quality
 
+    return float(_checked(number(text), parse_quality))
+
+
+def effort(text: str) -> int:
+    from agvae.quality import parse_effort
+
+    return int(_checked(number(text), parse_effort))
+
+
+def tile_size(text: str) -> int:
+    from agvae.file.header import check_tile_size
+
+    return int(_checked(number(text), check_tile_size))
+
+
+def thumbnail_side(text: str) -> int:
+    from agvae import encoding
+
+    return int(_checked(number(text), encoding.thumbnail_side))
+
+
+def target_size(text: str) -> float:
+    return _target("target_size", size(text))
+
+
+def target_bpp(text: str) -> float:
+    return _target("target_bpp", number(text))
+
+
+def target_psnr(text: str) -> float:
+    return _target("target_psnr", number(text))
+
+
+def number(text: str) -> Any:
+    """An int or a float, or the text itself, for a check that says what is wanted in place of it."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
+
+
+def _target(name: str, value: Any) -> float:
+    from agvae.encoding import parse_rate
+
+    return float(_checked(value, lambda value: parse_rate(**{name: value})))
+
+
+def _checked(value: Any, check: Callable[[Any], object]) -> Any:
+    """A value that the library takes; what it says of others is wrong usage."""
     try:
-        value = float(text)
-        parse_quality(value)
+        check(value)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return value
+
+
+def integer(low: int, high: int | None = None) -> Callable[[str], int]:
+    """The type of an argument that is an integer within bounds."""
+    wanted = f"an integer from {low} {'on' if high is None else f'to {high}'}"
+
+    def parsed(text: str) -> int:
+        value = number(text)
+        if not isinstance(value, int) or value < low or (high is not None and value > high):
+            msg = f"must be {wanted}, not {text!r}"
+            raise argparse.ArgumentTypeError(msg)
+        return value
+
+    return parsed
+
+
+positive = integer(1)
+frame = integer(0)
 
 
 STANDARD = Path("-")
@@ -52,14 +121,6 @@ def folder_or_url(text: str) -> Path | str:
     return text if is_url(text) else folder(text)
 
 
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        msg = f"{value} is not a positive number"
-        raise argparse.ArgumentTypeError(msg)
-    return value
-
-
 def size(text: str) -> float:
     """The type of an argument that is a number of bytes, with or without a unit."""
     number, unit = re.fullmatch(r"(.*?) ?([km]i?)?b?", text, re.IGNORECASE).groups()  # type: ignore[union-attr]
@@ -71,28 +132,26 @@ def size(text: str) -> float:
 
 
 def minutes(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        msg = f"{text} is not a positive number"
+    value = number(text)
+    if not isinstance(value, int | float) or not value > 0:
+        msg = f"must be a positive number of minutes, not {text!r}"
         raise argparse.ArgumentTypeError(msg)
-    return value
+    return float(value)
 
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "ki": 2**10, "mi": 2**20}
 
 
 def box(text: str) -> tuple[int, ...]:
-    sides = tuple(map(int, text.split(",")))
-    if len(sides) != 4:
-        raise ValueError
-    return sides
-
-
-def frame(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError
-    return value
+    sides = [number(side) for side in text.split(",")]
+    if len(sides) != 4 or not all(isinstance(side, int) and side >= 0 for side in sides):
+        msg = f"must be four integers from 0 on, left,top,right,bottom, not {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+    left, top, right, bottom = sides
+    if left >= right or top >= bottom:
+        msg = f"left,top,right,bottom must be left before right and top before bottom, not {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+    return left, top, right, bottom
 
 
 def add_rate(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
@@ -101,14 +160,14 @@ def add_rate(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGrou
     rate.add_argument("-q", "--quality", type=quality, metavar="Q", help="1 to 6, or 10 to 100 percent; default 3.5")
     rate.add_argument(
         "--target-size",
-        type=size,
+        type=target_size,
         metavar="BYTES",
         help="the best quality of at most so many bytes a file; 20k and 1M are thousands and millions",
     )
     rate.add_argument(
-        "--target-bpp", type=float, metavar="BITS", help="the best quality of at most so many bits a pixel"
+        "--target-bpp", type=target_bpp, metavar="BITS", help="the best quality of at most so many bits a pixel"
     )
-    rate.add_argument("--target-psnr", type=float, metavar="DB", help="the quality of this PSNR, within 0.05 dB")
+    rate.add_argument("--target-psnr", type=target_psnr, metavar="DB", help="the quality of this PSNR, within 0.05 dB")
     return rate
 
 

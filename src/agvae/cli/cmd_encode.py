@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from agvae.cli.arguments import STANDARD, add_rate, positive
+from agvae.cli.arguments import STANDARD, add_rate, effort, thumbnail_side, tile_size
 from agvae.cli.conversions import add_limits, add_paths, check_usage, chosen, read_one, run_batch, write_one
 from agvae.cli.telling import say
 from agvae.whole_file import is_stream
@@ -33,20 +33,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     thumbnail.add_argument(
         "--thumbnail-side",
-        type=positive,
+        type=thumbnail_side,
         dest="thumbnail",
         metavar="N",
         help="store one of up to N pixels a side, 16 to 1024",
     )
     parser.add_argument(
         "--tile-size",
-        type=positive,
+        type=tile_size,
         metavar="N",
         help="side of the tiles that are coded apart, a multiple of 64 up to 1024; default 1024",
     )
     parser.add_argument(
         "--effort",
-        type=positive,
+        type=effort,
         metavar="N",
         help="1 to 9, how long to look for fewer bits: 2 some eight times as long as 1, each further one up to twice "
         "as long as the one before; default 1",

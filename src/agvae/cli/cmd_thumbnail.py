@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agvae.cli.arguments import file
+from agvae.cli.arguments import file, integer
 
 if TYPE_CHECKING:
     from agvae.container import Header, Reader
@@ -25,15 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=file, metavar="FILE", help="an .agv file")
     parser.add_argument("output", type=file, metavar="PNG", help="the file to write, which may be there")
     parser.add_argument(
-        "-s", "--size", type=_side, default=256, metavar="N", help="pixels of the longer side, up to 1024; default 256"
+        "-s",
+        "--size",
+        type=integer(*_SIDES),
+        default=256,
+        metavar="N",
+        help="pixels of the longer side, up to 1024; default 256",
     )
-
-
-def _side(text: str) -> int:
-    value = int(text)
-    if not _SIDES[0] <= value <= _SIDES[1]:
-        raise ValueError
-    return value
 
 
 def run(args: argparse.Namespace) -> int:
