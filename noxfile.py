@@ -82,7 +82,7 @@ def typing(session: nox.Session) -> None:
     session.run("python", "-m", "mypy")
 
 
-@nox.session(tags=["plain"])
+@nox.session(tags=["borrowing"])
 def strict(session: nox.Session) -> None:
     """The Pillow plugin without asserts and docstrings, with warnings as errors."""
     borrow(session, "tests")
@@ -92,7 +92,7 @@ def strict(session: nox.Session) -> None:
     session.run(*python, "tests/pillow", "-m", "not timing", "--deselect", others, "--ignore", children)
 
 
-@nox.session(tags=["plain"])
+@nox.session(tags=["borrowing"])
 def notebook(session: nox.Session) -> None:
     """The notebook among the examples."""
     borrow(session, "tests")
@@ -100,7 +100,7 @@ def notebook(session: nox.Session) -> None:
     session.run("jupyter", "execute", "examples/first_steps.ipynb")
 
 
-@nox.session(tags=["plain"])
+@nox.session(tags=["borrowing"])
 def fuzz(session: nox.Session) -> None:
     """Some seconds of each target, so that they stay fit for the hours of .ci/fuzz."""
     borrow(session, "tests")
@@ -111,7 +111,7 @@ def fuzz(session: nox.Session) -> None:
     session.run(".ci/fuzz", "5", str(Path(session.create_tmp(), "corpus")), "python", external=True)
 
 
-@nox.session(tags=["plain"])
+@nox.session(tags=["borrowing"])
 def recipes(session: nox.Session) -> None:
     """The recipes for libraries that no other test needs."""
     borrow(session, "tests")
@@ -121,7 +121,7 @@ def recipes(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "tests/pillow/test_recipes.py", "-k", names)
 
 
-@nox.session(tags=["plain"])
+@nox.session(tags=["borrowing"])
 def oldest(session: nox.Session) -> None:
     """The file format and the Pillow plugin with the oldest Pillow and NumPy that are supported."""
     borrow(session, "tests")
@@ -171,7 +171,7 @@ def oldest_napari(session: nox.Session) -> None:
     session.run(*display, "python", "-m", "pytest", *QUICK_DOCKS, env={"QT_API": "pyqt6"}, external=True)
 
 
-@nox.session(tags=["plain"])
+@nox.session(tags=["borrowing"])
 def browser(session: nox.Session) -> None:
     """Pages in a real Chromium, which Selenium drives."""
     names = ("chromium", "chromium-browser", "google-chrome")
