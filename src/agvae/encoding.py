@@ -5,9 +5,6 @@ Shared by `agvae.encode`, Pillow's save, napari's writer and the commands.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from io import BytesIO
-from itertools import repeat
 from numbers import Real
 from typing import cast
 
@@ -16,8 +13,8 @@ import numpy as np
 from agvae.coding.assemble import Level
 from agvae.coding.frames import Frames
 from agvae.coding.graphics import Map
-from agvae.coding.rate_control import Target, encode_to_psnr, encode_to_size, refine_to_psnr, refine_to_size
-from agvae.container import Metadata, Reader, check_model_name
+from agvae.coding.rate_control import Target, encode_to_psnr, encode_to_size
+from agvae.container import Metadata, check_model_name
 from agvae.file.header import TILE_SIZE, check_tile_size
 from agvae.quality import parse_effort, parse_quality
 from agvae.shortage import loading
@@ -94,35 +91,36 @@ def encode_frames(
     steps = parse_effort(effort)
 
     laid: dict[int, list[Map | None]] = {}
+    kept: dict[bytes, list[Map | None]] = {}
 
-    def coded(level: Level, other: int | None = None, steps: int = 0) -> bytes:
-        """The file of a level; with what is without loss in that of another, if one is given; refined in steps."""
+    def coded(level: Level, given: list[Map | None] | None = None, steps: int = 0) -> bytes:
+        """The file of a level; with what is given without loss, if any is; refined in steps."""
         whole = with_thumbnail(common, frames, side, level, model) if side else common
         found: list[Map | None] = []
-        given = None if other is None else laid.get(other, repeat(None, frames.count))
         files = coded_files([(frames, whole)], level, model, tile_size=tile_size, laid=given, found=found, steps=steps)
         (data,) = files
-        if level is not None and other is None:
+        kept[data] = found
+        if level is not None and given is None:
             laid[level] = found
         return data
 
-    def refined(plain: bytes) -> tuple[Callable[[int], bytes], int]:
-        """What gives files of more effort for levels near that of a plain one, and that level."""
-        start = Reader(BytesIO(plain)).header.level
-        return lambda level: coded(level, start if start in laid else None, steps), start
+    def alike(level: int, other: int) -> bytes:
+        return coded(level, laid.get(other, [None] * frames.count))
+
+    def refined(level: int, plain: bytes) -> bytes:
+        return coded(level, kept[plain], steps)
 
     if not isinstance(rate, Target):
         return coded(rate, steps=steps)
+    more = refined if steps else None
     if rate.kind == "psnr":
-        plain = encode_to_psnr(coded, lambda data: psnr(data, frames), rate.value, coded)
-        return refine_to_psnr(lambda data: psnr(data, frames), rate.value, plain, *refined(plain)) if steps else plain
+        return encode_to_psnr(coded, lambda data: psnr(data, frames), rate.value, alike, more)
     width, height = frames.size
     size = rate.value * (width * height * frames.count / 8 if rate.kind == "bpp" else 1)
     if size < 1:
         msg = f"target_{rate.kind} {rate.value:g} cannot be reached: that is {size:.2g} bytes"
         raise ValueError(msg)
-    plain = encode_to_size(coded, size, coded)
-    return refine_to_size(size, plain, *refined(plain)) if steps else plain
+    return encode_to_size(coded, size, alike, more)
 
 
 def thumbnail_side(value: object) -> int | None:

@@ -116,6 +116,26 @@ def test_targets_are_met(quality: float) -> None:
     assert len(alike) < 0.99 * len(plain)
 
 
+def test_targets_that_only_effort_reaches() -> None:
+    """Below the smallest plain file and above the best one; what is refused says what more effort has reached."""
+    image = picture(192, 128)
+    frames = Frames([image])
+    plain, small = (len(agvae.encode(image, 1, effort=effort)) for effort in (1, 3))
+    best, better = (psnr(agvae.encode(image, 6, effort=effort), frames) for effort in (1, 3))
+    assert small < plain
+    assert better > best + 0.1
+    with pytest.raises(ValueError, match=f"has {plain} bytes, at quality 1$"):
+        agvae.encode(image, target_size=plain - 1)
+    assert len(agvae.encode(image, target_size=plain - 1, effort=3)) < plain
+    with pytest.raises(ValueError, match=f"has {small} bytes, at quality 1$"):
+        agvae.encode(image, target_size=small - 1, effort=3)
+    with pytest.raises(ValueError, match=rf"is 6, with {best:.2f} dB$"):
+        agvae.encode(image, target_psnr=better)
+    assert psnr(agvae.encode(image, target_psnr=better, effort=3), frames) >= better - 0.05
+    with pytest.raises(ValueError, match=rf"is 6, with {better:.2f} dB$"):
+        agvae.encode(image, target_psnr=better + 0.1, effort=3)
+
+
 def test_the_same_every_time_and_nothing_else_changed() -> None:
     image = picture(96, 64)
     modes: list[Callable[[], AbstractContextManager[Any]]] = [

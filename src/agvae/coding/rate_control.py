@@ -43,7 +43,7 @@ class Target(NamedTuple):
 
 
 class _Trial(NamedTuple):
-    """A file, its level, and by how much it exceeds a target."""
+    """A file, its level, and by how much it exceeds a target: logarithm of their ratio, or dB."""
 
     data: bytes
     level: int
@@ -51,47 +51,55 @@ class _Trial(NamedTuple):
 
 
 def encode_to_size(
-    encode: Callable[[int], bytes], target: float, alike: Callable[[int, int], bytes] | None = None
+    encode: Callable[[int], bytes],
+    target: float,
+    alike: Callable[[int, int], bytes] | None = None,
+    refined: Callable[[int, bytes], bytes] | None = None,
 ) -> bytes:
     """The largest file found of at most `target` bytes: within 1 % of it, unless the best quality or a tiny file ends
-    below.
+    below.  One of more effort is preferred.
 
     Args:
         encode: gives the file of a level.
         target: bytes.
         alike: gives the file of a level in which what is without loss is that of the file of another level, or nothing
             if that is -1.
+        refined: gives the file of a level, of more effort, in which what is without loss is that of a file.
 
     Raises:
         ValueError: the smallest file found has more bytes.
     """
     limit = math.floor(target)
     bounds = (math.log(1 - SIZE_TOLERANCE), 0.0)
-    files: list[tuple[bytes, int]] = []
+    trials: list[_Trial] = []
     excesses: dict[int, float] = {-1: -math.inf}
 
-    def excess(level: int, other: int | None = None) -> float:
-        data = encode(level) if alike is None or other is None else alike(level, other)
-        files.append((data, level))
-        return math.log(len(data) / limit) if limit else math.inf
+    def excess(data: bytes, level: int) -> float:
+        trials.append(_Trial(data, level, math.log(len(data) / limit) if limit else math.inf))
+        return trials[-1].excess
 
     def found(level: int) -> float:
-        excesses[level] = excess(level)
+        excesses[level] = excess(encode(level), level)
         return excesses[level]
 
     level = find_level(found, bounds, _SIZE_SLOPE, most=None if alike is None else _TRIALS)
     below = -1 if level is None else level
     if alike is not None and excesses[below] < bounds[0] and below < MAX_LEVEL:
-        find_level(lambda level: excess(level, below), bounds, _SIZE_SLOPE, (below, excesses[below]))
-    fitting = [data for data, _ in files if len(data) <= limit]
-    if not fitting:
-        smallest, level = min(files, key=lambda file: len(file[0]))
+        known = below, excesses[below]
+        find_level(lambda level: excess(alike(level, below), level), bounds, _SIZE_SLOPE, known)
+    best, count = _largest(trials), len(trials)
+    if refined is not None:
+        start = best or min(trials, key=_size)
+        _approach(lambda level: excess(refined(level, start.data), level), bounds, _SIZE_SLOPE, start.level)
+        best = _largest(trials[count:]) or best
+    if best is None:
+        smallest = min(trials, key=_size)
         msg = (
-            f"a size of {limit} bytes cannot be reached: the smallest of {len(files)} files that were tried has "
-            f"{len(smallest)} bytes, at quality {level_to_quality(level):.4g}"
+            f"a size of {limit} bytes cannot be reached: the smallest of {len(trials)} files that were tried has "
+            f"{len(smallest.data)} bytes, at quality {level_to_quality(smallest.level):.4g}"
         )
         raise ValueError(msg)
-    return max(fitting, key=len)
+    return best.data
 
 
 def encode_to_psnr(
@@ -99,13 +107,14 @@ def encode_to_psnr(
     psnr: Callable[[bytes], float],
     target: float,
     alike: Callable[[int, int], bytes] | None = None,
+    refined: Callable[[int, bytes], bytes] | None = None,
 ) -> bytes:
     """The smallest file found whose PSNR is within 0.05 dB of a target, or above it.
 
     The second is that of the lowest quality where even that is better, or one to which the PSNR jumps.
 
     Args:
-        encode, alike: give files as those of `encode_to_size`.
+        encode, alike, refined: give files as those of `encode_to_size`.
         psnr: gives the PSNR of a file in dB, may be infinite.
         target: dB.
 
@@ -119,9 +128,12 @@ def encode_to_psnr(
         return trials[-1].excess
 
     _search(encode, alike, excess, trials)
+    if refined is not None:
+        start = _smallest(trials) or max(trials, key=_excess)
+        _approach(lambda level: excess(refined(level, start.data), level), _PSNR_BOUNDS, _PSNR_SLOPE, start.level)
     smallest = _smallest(trials)
     if smallest is None:
-        best = max(trials, key=lambda trial: trial.excess)
+        best = max(trials, key=_excess)
         msg = (
             f"a PSNR of {target:g} dB cannot be reached: the best of {len({trial.level for trial in trials})} "
             f"qualities that were tried is {level_to_quality(best.level):.4g}, with {target + best.excess:.2f} dB"
@@ -165,46 +177,6 @@ def _search(
         find_level(partial(beside, other), _PSNR_BOUNDS, _PSNR_SLOPE, most=_TRIALS)
 
 
-def refine_to_size(target: float, plain: bytes, refined: Callable[[int], bytes], start: int) -> bytes:
-    """The largest file found of at most `target` bytes among those of more effort, or the plain one if all are larger.
-
-    Args:
-        target: bytes.
-        plain: what `encode_to_size` found.
-        refined: gives the file of a level.
-        start: the level of the plain one.
-    """
-    limit = math.floor(target)
-    files: list[bytes] = []
-
-    def excess(level: int) -> float:
-        files.append(refined(level))
-        return math.log(len(files[-1]) / limit)
-
-    _approach(excess, (math.log(1 - SIZE_TOLERANCE), 0.0), _SIZE_SLOPE, start)
-    return max((data for data in files if len(data) <= limit), key=len, default=plain)
-
-
-def refine_to_psnr(
-    psnr: Callable[[bytes], float], target: float, plain: bytes, refined: Callable[[int], bytes], start: int
-) -> bytes:
-    """The smallest file found that reaches a target's PSNR, among those of more effort and the plain one.
-
-    The arguments are those of `refine_to_size` and `encode_to_psnr`.
-    """
-    files = [plain]
-
-    def excess(level: int) -> float:
-        data = refined(level)
-        found = psnr(data) - target
-        if found >= -PSNR_TOLERANCE:
-            files.append(data)
-        return found
-
-    _approach(excess, _PSNR_BOUNDS, _PSNR_SLOPE, start)
-    return min(files, key=len)
-
-
 def _approach(error: Callable[[int], float], bounds: tuple[float, float], slope: float, level: int) -> None:
     """Try a level and a few near it, by secants, until the error of one lies within bounds."""
     errors: dict[int, float] = {}
@@ -222,10 +194,23 @@ def _is_met(excess: float) -> bool:
     return abs(excess) <= PSNR_TOLERANCE
 
 
+def _excess(trial: _Trial) -> float:
+    return trial.excess
+
+
+def _size(trial: _Trial) -> int:
+    return len(trial.data)
+
+
+def _largest(trials: Iterable[_Trial]) -> _Trial | None:
+    """The largest file that fits a target's size."""
+    return max((trial for trial in trials if trial.excess <= 0), key=_size, default=None)
+
+
 def _smallest(trials: Iterable[_Trial]) -> _Trial | None:
     """The smallest file that reaches a target's PSNR."""
     reached = (trial for trial in trials if trial.excess >= -PSNR_TOLERANCE)
-    return min(reached, key=lambda trial: len(trial.data), default=None)
+    return min(reached, key=_size, default=None)
 
 
 def _look_everywhere(excess: Callable[[int], float], found: Mapping[int, float]) -> None:
