@@ -30,6 +30,7 @@ from agvae.batch.inputs import Search, Source
 from agvae.batch.plan import Job, check_pattern, planned
 from agvae.batch.processes import in_processes
 from agvae.batch.work import Work
+from agvae.cli.bars import Bar
 from agvae.conversion.to_agv import Encoding
 from agvae.whole_file import remove_leftovers, whole_file
 from tests.support.commands import run
@@ -758,12 +759,12 @@ class TestEnds:
         assert b"Traceback" not in child.stderr.read()
         child.stderr.close()
 
-    @pytest.mark.parametrize("quiet", [[], ["--quiet"]])
-    def test_progress_on_a_terminal_alone(self, quiet: list[str], work: Path) -> None:
+    def on_terminal(self, *arguments: str, folder: Path, columns: int = 100) -> tuple[bytes, bytes]:
+        """Standard output, and what a terminal of so many columns shows of standard error."""
         termios = pytest.importorskip("termios")
         ours, theirs = pytest.importorskip("pty").openpty()
-        pytest.importorskip("fcntl").ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 100, 0, 0))
-        child = started("encode", "in/x", "--out", "out", "--lossless", *quiet, folder=work, stderr=theirs)
+        pytest.importorskip("fcntl").ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
+        child = started(*arguments, folder=folder, stderr=theirs)
         os.close(theirs)
         shown = b""
         with contextlib.suppress(OSError):  # nobody holds the other end
@@ -771,8 +772,31 @@ class TestEnds:
                 shown += part
         os.close(ours)
         out, _ = child.communicate()
+        return out, shown
+
+    @pytest.mark.parametrize("columns", [0, 100])
+    @pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+    def test_progress_on_a_terminal_alone(self, quiet: list[str], columns: int, work: Path) -> None:
+        arguments = ["encode", "in/x", "--out", "out", "--lossless", *quiet]
+        out, shown = self.on_terminal(*arguments, folder=work, columns=columns)
         assert (b"30/30" in shown and b" files/s" in shown) == (not quiet)
         assert bool(out) == (not quiet)
+
+    @pytest.mark.parametrize(
+        ("options", "total"), [([], b"/2.30k "), (["--target-psnr", "30"], b"k pixels ["), (["--quiet"], b"")]
+    )
+    def test_progress_of_one_picture(self, options: list[str], total: bytes, tmp_path: Path) -> None:
+        pictures(tmp_path, ["a.png"], side=48)
+        out, shown = self.on_terminal("encode", "a.png", "a.agv", "--effort", "9", *options, folder=tmp_path)
+        if "--quiet" in options:
+            assert (out, shown) == (b"", b"")
+        else:
+            assert total in shown
+            assert b"a.agv: " in out
+
+    @pytest.mark.parametrize(("seconds", "pace"), [(4, "2.00 s/file]"), (1, "2.00 files/s]")])
+    def test_words_of_progress(self, seconds: float, pace: str) -> None:
+        assert Bar.format_meter(2, 4, seconds, unit=" files").endswith(pace)
 
 
 class TestCommand:

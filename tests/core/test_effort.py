@@ -215,8 +215,9 @@ def test_it_can_be_stopped() -> None:
 def test_progress_counts_each_pixel_once() -> None:
     counts: list[int] = []
     with watched(counts.append):
-        agvae.encode(picture(128, 96), effort=2, tile_size=64)
+        agvae.encode(picture(128, 96), effort=3, tile_size=64)
     assert sum(counts) == 128 * 96
+    assert max(counts) == 64 * 64 / 2  # one step of two
 
 
 @pytest.mark.parametrize("effort", [0, 10, 2.5, "3", True, float("nan")])

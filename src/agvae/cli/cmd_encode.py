@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agvae.cli.arguments import STANDARD, add_rate, effort, thumbnail_side, tile_size
+from agvae.cli.bars import coding
 from agvae.cli.conversions import add_limits, add_paths, check_usage, chosen, read_one, run_batch, write_one
 from agvae.cli.telling import say
 from agvae.whole_file import is_stream
@@ -98,8 +101,9 @@ def _run_one(args: argparse.Namespace) -> int:
         raise ValueError(msg)
     source = read_one(args)
     register_readers()
-    with about(args.input):
-        data, lost = encoded(source, _options(args))
+    options = _options(args)
+    with about(args.input), coding(partial(_pixels, source, options), shown=not args.quiet):
+        data, lost = encoded(source, options)
     for sentence in lost:
         say("warning", f"{args.input}: {sentence}")
     found = agvae.read_info(data)
@@ -107,6 +111,26 @@ def _run_one(args: argparse.Namespace) -> int:
     with about(args.output):
         write_one(args, data, f"{frames}{len(data)} bytes, {found['bpp']:.4f} bpp, {rate_in_words(found)}")
     return 0
+
+
+def _pixels(source: Path | bytes, options: Encoding) -> int | None:
+    """How many will be coded: more than there are where several qualities are tried.
+
+    The weights are here then, whose bytes would count, too.
+    """
+    from io import BytesIO
+
+    from PIL import Image
+
+    from agvae.conversion.to_agv import limited
+    from agvae.weights import find, registry
+
+    if "lossless" not in options.rate:
+        find(options.model or registry()["default"])
+    file = BytesIO(source) if isinstance(source, bytes) else source
+    with limited(options.max_pixels), Image.open(file) as image:
+        several = getattr(image, "n_frames", 1) > 1 or not options.rate.keys().isdisjoint(_TARGETS)
+        return None if several else image.width * image.height
 
 
 def _options(args: argparse.Namespace) -> Encoding:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from agvae.addresses import is_url
 from agvae.cli.arguments import STANDARD, file_or_standard, folder_or_url, positive
+from agvae.cli.bars import Bar
 from agvae.cli.telling import check_paths, say
 from agvae.settings import options
 from agvae.whole_file import append_whole, is_stream, take_after, whole_file
@@ -183,9 +184,8 @@ def run_batch(args: argparse.Namespace, batch: Batch, done: str) -> int:
     """Go through a batch and tell of it; the exit status."""
     log = _log(args.log)
     tally = _Tally(done)
-    progress = not args.quiet and sys.stderr is not None and sys.stderr.isatty()
     try:
-        with tqdm(total=len(batch), unit=" files", dynamic_ncols=True, disable=not progress) as bar:
+        with Bar(total=len(batch), unit=" files", shown=not args.quiet) as bar:
             for result in batch:
                 log(result)
                 tally.add(result)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from agvae.cli.bars import Bar
 from agvae.cli.telling import check_free_target, say
 
 _Made = TypeVar("_Made")
@@ -33,7 +34,7 @@ def each(
     """
     from agvae.conversion.reasons import about, text_of, user_errors
 
-    with tqdm(paths, unit=" pictures", dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
+    with Bar(paths, unit=" pictures") as bar:
         for path in bar:
             try:
                 with about(path):

@@ -296,11 +296,13 @@ class _Picture:
                         raise
                     warnings.warn("not enough memory for effort: coded without", RuntimeWarning, stacklevel=2)
                     by_model = []
+                    checkpoint(box.area)
                 else:  # the gain is by the entropy model's estimate, of which both payloads tell how far it is off
                     gain += (packed.estimated_bits - 8 * len(packed.payload)) - (bits - 8 * len(payload))
                     if gain > 0:
                         better[number] = packed.payload, packed.estimated_bits
-            checkpoint(box.area)
+            else:
+                checkpoint(box.area)
         return better
 
     def _chosen(self, look: Blocks) -> tuple[Coded, Map | None]:

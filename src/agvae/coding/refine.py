@@ -54,6 +54,7 @@ class Part(NamedTuple):
         x: (1, 3, 16 h, 16 w) float32 in [0, 1], the picture there.
         y: (1, h, w, M), gained y of g_a there.
         rows, columns: of the tile in y.
+        area: pixels of the tile, for whoever watches.
         seen: (16 h, 16 w), which pixels count; None for all.
     """
 
@@ -61,6 +62,7 @@ class Part(NamedTuple):
     y: Tensor
     rows: slice
     columns: slice
+    area: int
     seen: NDArray[np.bool_] | None = None
 
 
@@ -95,12 +97,17 @@ class _Search:
         with _learning(self._model):
             first = best = self._at(0)
             found = 0
+            done = 0
             for step in range(1, self._steps + 1):
                 at = self._at(step)
+                share = self._part.area * step // self._steps - done
+                checkpoint(share)
+                done += share
                 if at.cost < best.cost:
                     best, found = at, step
                 elif step - found >= _PATIENCE:
                     break
+            checkpoint(self._part.area - done)
             return best.y_hat, best.z, first.cost - best.cost
 
     def _at(self, step: int) -> _Symbols:

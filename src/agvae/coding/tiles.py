@@ -119,7 +119,7 @@ def refine_tile(
     counted = np.zeros((outer.height, outer.width), np.bool_)
     there = (np.ones(image.shape[:2], np.bool_) if seen is None else seen)[outer.slices]
     counted[: there.shape[0], : there.shape[1]] = there
-    part = Part(x, y, *padded(box).within(outer, STRIDE), None if counted.all() else counted)
+    part = Part(x, y, *padded(box).within(outer, STRIDE), box.area, None if counted.all() else counted)
     return refined(model, part, level, steps)
 
 
