@@ -110,17 +110,27 @@ def encode_frames(
     def refined(level: int, plain: bytes) -> bytes:
         return coded(level, kept[plain], steps)
 
+    def psnr_of(data: bytes) -> float:
+        return psnr(data, frames)
+
     if not isinstance(rate, Target):
         return coded(rate, steps=steps)
     more = refined if steps else None
     if rate.kind == "psnr":
-        return encode_to_psnr(coded, lambda data: psnr(data, frames), rate.value, alike, more)
+        return encode_to_psnr(coded, psnr_of, rate.value, alike, more)
     width, height = frames.size
     size = rate.value * (width * height * frames.count / 8 if rate.kind == "bpp" else 1)
     if size < 1:
         msg = f"target_{rate.kind} {rate.value:g} cannot be reached: that is {size:.2g} bytes"
         raise ValueError(msg)
-    return encode_to_size(coded, size, alike, more)
+    return encode_to_size(coded, size, alike, more, psnr_of if steps and _is_for_psnr(model) else None)
+
+
+def _is_for_psnr(model: str | None) -> bool:
+    with loading():
+        from agvae.coding.loaded import load_model
+
+    return load_model(model).metric == "mse"
 
 
 def thumbnail_side(value: object) -> int | None:

@@ -136,6 +136,16 @@ def test_targets_that_only_effort_reaches() -> None:
         agvae.encode(image, target_psnr=better + 0.1, effort=3)
 
 
+@pytest.mark.parametrize(
+    ("image", "size", "effort"),
+    [(picture(64, 64, 1), 300, 2), (picture(64, 64)[..., 0], 10**6, 2), (picture(96, 64)[..., 0], 300, 3)],
+    ids=["few bytes", "the best quality", "grey"],
+)
+def test_a_size_holds_no_worse_picture_for_effort(image: Pixels, size: int, effort: int) -> None:
+    plain, refined = (agvae.encode(image, target_size=size, effort=k) for k in (1, effort))
+    assert psnr(refined, Frames([image])) >= psnr(plain, Frames([image]))
+
+
 def test_the_same_every_time_and_nothing_else_changed() -> None:
     image = picture(96, 64)
     modes: list[Callable[[], AbstractContextManager[Any]]] = [

@@ -55,9 +55,10 @@ def encode_to_size(
     target: float,
     alike: Callable[[int, int], bytes] | None = None,
     refined: Callable[[int, bytes], bytes] | None = None,
+    psnr: Callable[[bytes], float] | None = None,
 ) -> bytes:
     """The largest file found of at most `target` bytes: within 1 % of it, unless the best quality or a tiny file ends
-    below.  One of more effort is preferred.
+    below.  The largest of more effort is preferred, unless a plain one is better.
 
     Args:
         encode: gives the file of a level.
@@ -65,6 +66,7 @@ def encode_to_size(
         alike: gives the file of a level in which what is without loss is that of the file of another level, or nothing
             if that is -1.
         refined: gives the file of a level, of more effort, in which what is without loss is that of a file.
+        psnr: gives the PSNR of a file in dB, which tells the better one; without it that is the one of more effort.
 
     Raises:
         ValueError: the smallest file found has more bytes.
@@ -91,7 +93,9 @@ def encode_to_size(
     if refined is not None:
         start = best or min(trials, key=_size)
         _approach(lambda level: excess(refined(level, start.data), level), bounds, _SIZE_SLOPE, start.level)
-        best = _largest(trials[count:]) or best
+        more = _largest(trials[count:])
+        if more and not (best and psnr and psnr(best.data) > psnr(more.data)):
+            best = more
     if best is None:
         smallest = min(trials, key=_size)
         msg = (
