@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import inspect
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import IO, Any
 
 from PIL import Image
 
+from agvae.callers import level_of_caller
 from agvae.file.metadata import WHOLE_IMAGE, Metadata
 from agvae.quality import DEFAULT_QUALITY, QUALITY_RANGES
 from agvae.shortage import loading
@@ -200,15 +200,7 @@ def _check_options(options: Mapping[str, Any], info: Mapping[Any, Any]) -> None:
     for name, value in options.items():
         known = name in _KNOWN | _EFFORTS_AND_LAYOUTS | _REFUSED.keys()
         if value is not None and not known and info.get(name) is not value:
-            warnings.warn(f"AGV has no option {name!r}: it is ignored", stacklevel=_level_of_caller())
-
-
-def _level_of_caller() -> int:
-    """Where the call stands that a warning is for, as its stacklevel: outside of Pillow and of this package."""
-    level, frame = 0, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("PIL", "pillow_agvae"):
-        level, frame = level + 1, frame.f_back
-    return level
+            warnings.warn(f"AGV has no option {name!r}: it is ignored", stacklevel=level_of_caller())
 
 
 def _durations(given: Any, found: Sequence[float | None]) -> Any:

@@ -292,8 +292,9 @@ def test_the_digest_decides_between_models_of_one_name(
         decode(own)
     with agvae.options.using(weights=tmp_path):
         decode(own)
-        with pytest.warns(UserWarning, match="another model under the name"):
+        with pytest.warns(UserWarning, match="another model under the name") as told:
             assert load_model(name).sha256 == registry["models"][name]["sha256"]
+        assert told[0].filename == __file__
         decode(request(pixels, 0, encode(pixels, 0)))
 
 
@@ -449,8 +450,9 @@ def test_a_device_without_memory_is_left_for_the_cpu(tiny_weights: Path, monkeyp
     claiming = load_model()
     ShortOfMemory(claiming, 0, monkeypatch)
     monkeypatch.setattr("agvae.coding.memory._device_type", lambda model: "mps" if model is claiming else "cpu")
-    with pytest.warns(RuntimeWarning, match="on the CPU instead"):
+    with pytest.warns(RuntimeWarning, match="on the CPU instead") as told:
         assert np.abs(decode(wanted).astype(int) - whole).max() <= 1
+    assert told[0].filename == __file__
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -236,6 +236,16 @@ def test_bad_efforts(effort: Any) -> None:
         agvae.encode(picture(32, 32), effort=effort)
 
 
+def test_want_of_memory_is_told_of_at_the_line_that_encodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("agvae.coding.choice.refine_tile", short)
+    with pytest.warns(RuntimeWarning, match="not enough memory for effort") as told:
+        assert agvae.encode(picture(64, 64), effort=2) == agvae.encode(picture(64, 64))
+    assert told[0].filename == __file__
+
+
 def test_efforts_double() -> None:
     assert [parse_effort(effort) for effort in (None, *range(1, 10))] == [0, 0, 1, 2, 4, 8, 16, 32, 64, 128]
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agvae.boxes import Box
+from agvae.callers import level_of_caller
 from agvae.coding import graphics
 from agvae.coding.engine import Model, Packed
 from agvae.coding.extract import finished
@@ -294,7 +295,9 @@ class _Picture:
                 except BaseException as error:  # a panic of an extension in Rust is no Exception
                     if not is_shortage(error):
                         raise
-                    warnings.warn("not enough memory for effort: coded without", RuntimeWarning, stacklevel=2)
+                    warnings.warn(
+                        "not enough memory for effort: coded without", RuntimeWarning, stacklevel=level_of_caller()
+                    )
                     by_model = []
                     checkpoint(box.area)
                 else:  # the gain is by the entropy model's estimate, of which both payloads tell how far it is off

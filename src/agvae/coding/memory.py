@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
+from agvae.callers import level_of_caller
 from agvae.coding.engine import Model
 from agvae.coding.loaded import load_model
 from agvae.coding.turns import turn
@@ -84,7 +85,9 @@ def attempts(model: Model, pixels: int) -> Iterator[Attempt]:
     if kind == "cpu":
         msg = "not enough memory for this image"
         raise MemoryError(msg) from attempt.shortage
-    warnings.warn(f"{model.device} is out of memory, coding on the CPU instead", RuntimeWarning, stacklevel=2)
+    warnings.warn(
+        f"{model.device} is out of memory, coding on the CPU instead", RuntimeWarning, stacklevel=level_of_caller()
+    )
     yield from attempts(load_model(model.name, "cpu", model.digest), pixels)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agvae.addresses import join, public
+from agvae.callers import level_of_caller
 from agvae.errors import WeightsError, require
 from agvae.settings import options
 from agvae.weights import registries
@@ -74,7 +75,7 @@ def find(name: str, digest: bytes | None = None) -> Path:
     """
     entry = entry_of(name, digest)
     if digest is None and (sentence := taken_name(name)):
-        warnings.warn(sentence, stacklevel=2)
+        warnings.warn(sentence, stacklevel=level_of_caller())
     return _located(entry) or _download(name, entry)
 
 
