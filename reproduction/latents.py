@@ -16,8 +16,6 @@ from agvae.entropy.coder import SYMBOL_LIMIT
 from agvae.entropy.tables import table_index
 from agvae.images import read_rgb
 from agvae.networks.autoencoder import StepParameters, follow
-from agvae.networks.gain import level_weights
-from agvae.quality import LEVEL_STEPS, MAX_LEVEL
 
 MULTIPLE, LARGEST = 64, 1024
 """Of the sides of pictures."""
@@ -57,25 +55,25 @@ class Coded:
 
 def code(model: Model, pixels: NDArray[np.uint8], level: int) -> Coded:
     """Latents and entropy parameters of a picture, (H, W, 3) uint8, H and W multiples of 64, at a level."""
-    network = model.network
     x = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
     y = model.analyse(x, [level]).to(model.exact_device)
-    position = round(level * (network.config.levels - 1) / (MAX_LEVEL / LEVEL_STEPS)) / LEVEL_STEPS
-    weights = level_weights(torch.tensor([position], dtype=torch.float64, device=y.device), network.config.levels)
-    places = iter(network.entropy.split(torch.arange(y.numel(), device=y.device).reshape(y.shape)))
+    z = model.hyper_analyse(y, level).round().clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT).to(model.exact_type)
+    z[..., torch.from_numpy(model.z_coder.skipped)] = 0
+    entropy = model.network.entropy
+    targets = entropy.split(y.to(model.exact_type))
+    places = entropy.split(torch.arange(y.numel(), device=y.device).reshape(y.shape))
+    steps = zip(targets, places, strict=True)
     found = torch.empty(3, y.numel(), dtype=torch.float64, device=y.device)
 
     def visit(p: StepParameters) -> Tensor:
-        place = next(places)
-        residual = (y.double().flatten()[place] - p.mu).round().clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+        target, place = next(steps)
+        residual = (target - p.mu).round().clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
         residual[torch.from_numpy(model.y_coder.skipped[table_index(p.log2_sigma, p.asymmetry).cpu().numpy()])] = 0
         for row, values in zip(found, (residual, p.log2_sigma, p.asymmetry), strict=True):
-            row[place.flatten()] = values.flatten()
+            row[place.flatten()] = values.double().flatten()
         return residual + p.mu
 
     with torch.inference_mode():
-        z = network.hyper_analyse(y, weights.float()).round().clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT).double()
-        z[..., torch.from_numpy(model.z_coder.skipped)] = 0
-        y_hat = follow(network.entropy.walk(z, weights, *y.shape[1:3]), visit)
+        y_hat = follow(entropy.walk(z, model.weights([level]), *y.shape[1:3]), visit).double()
     residual, log2_sigma, asymmetry = (part.reshape(y.shape[1:]).cpu() for part in found)
     return Coded(residual, y_hat[0].cpu(), *asymmetric.clamp_parameters(log2_sigma, asymmetry))

@@ -351,14 +351,27 @@ def test_importance_of_channels(folder: Path, tmp_path: Path) -> None:
     assert numbers["psnr_of_scale"][-1] == numbers["psnr"]
 
 
+@pytest.mark.parametrize("name", ["fig2", "supp-fig2"])
+def test_models_whose_entropy_model_works_in_integers(name: str, tmp_path: Path) -> None:
+    Image.fromarray(picture(64, 64, 3)).save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    assert main(["reproduce", name, "--model", "base-1", "--image", str(tmp_path / "a.png"), "--out", str(out)]) == 0
+    numbers = json.loads((out / f"{name}.json").read_text())
+    if name == "fig2":
+        pixels = read_centre(tmp_path / "a.png")
+        whole = psnr(pixels, agvae.decode(agvae.encode(pixels, 6, model="base-1")))
+        assert numbers["psnr"] == pytest.approx(whole, abs=1e-6)
+
+
 @pytest.mark.parametrize("level", [0, 9000, MAX_LEVEL])
-def test_latents_are_those_of_the_file(level: int, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["agvae", "base-1"])
+def test_latents_are_those_of_the_file(name: str, level: int, folder: Path, tmp_path: Path) -> None:
     Image.fromarray(picture(192, 128, 4)).save(tmp_path / "a.png")
     pixels = read_centre(tmp_path / "a.png")
     with models_from(folder):
-        model = load_model("agvae")
+        model = load_model(name)
         coded = code(model, pixels, level)
-        (data,) = (encoded.payloads[0] for encoded in encode_images([pixels], level, model="agvae"))
+        (data,) = (encoded.payloads[0] for encoded in encode_images([pixels], level, model=name))
         (latents,) = model.unpack([data], [level], 8, 12)
         assert not isinstance(latents, Exception)
         steps = model.network.entropy.split(coded.residual[None])
