@@ -83,9 +83,10 @@ def encode(
             visible colour, which makes smaller files with better edges.
         tile_size: side in pixels of the tiles that can be decoded apart, a multiple of 64 up to 1024; smaller ones make
             boxes cheaper and files larger.
-        effort: 1, the default, to 9: 2 takes some eight times as long as 1, each further one up to twice as long as the
-            one before, and decoding as long as ever.  From 2 on the model's latents are refined for this very picture:
-            fewer bits, better pixels, or both.  Bytes are then the same for the same machine and PyTorch alone.
+        effort: 1, the default, to 9: 2 takes five to eight times as long as 1, each further one up to twice as long as
+            the one before, and decoding as long as ever.  From 2 on the model's latents are refined for this very
+            picture: fewer bits, better pixels, or both.  Bytes are then the same for the same machine and PyTorch
+            alone.
 
     Raises:
         ValueError: an argument is outside its range, a target is out of reach, or an image is empty.

@@ -14,7 +14,8 @@ TOOLTIPS = {
     "settings.model": "Name of the weights to code with; empty for the default ones.",
     "settings.device": "Where the networks run. Files are the same on all of them.",
     "settings.effort": (
-        "How long to look for fewer bits when saving; 2 takes eight times as long as 1, each further one twice as long."
+        "How long to look for fewer bits when saving; 2 takes five to eight times as long as 1, "
+        "each further one twice as long."
     ),
     "settings.value_range": (
         "What 16-bit, float and other integer layers are coded relative to. Contrast limits are finer where there are "
@@ -33,7 +34,7 @@ TOOLTIPS = {
         "For data that you measure."
     ),
     "preview.model": "Weights to code with; the empty entry means the default ones. A file names the weights it needs.",
-    "preview.effort": "How long saving looks for fewer bits: 2 some eight times as long as 1, then twice each.",
+    "preview.effort": "How long saving looks for fewer bits: 2 five to eight times as long as 1, then twice each.",
     "preview.device": "Where the networks run. Files are the same on all of them.",
     "preview.target": "What is wanted; Enter or Find moves the slider there.",
     "preview.unit": (

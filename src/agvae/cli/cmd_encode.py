@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--effort",
         type=effort,
         metavar="N",
-        help="1 to 9, how long to look for fewer bits: 2 some eight times as long as 1, each further one up to twice "
-        "as long as the one before; default 1",
+        help="1 to 9, how long to look for fewer bits: 2 five to eight times as long as 1, each further one up to "
+        "twice as long as the one before; default 1",
     )
     add_limits(parser)
 
