@@ -1,12 +1,12 @@
 """What the codec costs a program that serves others: memory of calls at once, and first answers of forked workers.
 
-    python benchmarks/serving.py IMAGE
+    python benchmarks/serving.py IMAGE [--effort N [--calls N]]
 
 Prints, for the default model, each in a process of its own: the peak of memory of one call and of 16 at once in
 threads, each of which encodes and decodes IMAGE, and of one and of 6 with about 6 megapixels made of it, without and
 with `agvae.options.pixels_at_once`, and the seconds that all took; then of two workers that a process forks, which had
 or had not called `agvae.warm_up`: seconds of their first and second decode, and memory, of which shared pages count by
-their share (PSS).  Of Linux.
+their share (PSS).  Of Linux.  With --effort only one call and --calls at once, 8 by default, with IMAGE as it is.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ import agvae
 
 with Image.open(sys.argv[1]) as image:
     pixels = np.asarray(image.convert("RGB"))
-times, calls, limit = int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+times, calls, limit, effort = map(int, sys.argv[2:6])
 pixels = np.tile(pixels, (times, times, 1))
 agvae.options.pixels_at_once = limit or None
 agvae.warm_up()
 
 def call(_):
-    return agvae.decode(agvae.encode(pixels)).size
+    return agvae.decode(agvae.encode(pixels, effort=effort)).size
 
 start = time.perf_counter()
 with ThreadPoolExecutor(calls) as pool:
     list(pool.map(call, range(calls)))
 seconds = time.perf_counter() - start
 peak = int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-text = f"{calls} at once of {pixels.shape[0] * pixels.shape[1] / 1e6:.1f} megapixels, "
+text = f"{calls} at once of {pixels.shape[0] * pixels.shape[1] / 1e6:.1f} megapixels, effort {effort}, "
 print(f"{text}limit {limit / 1e6 if limit else None}: peak {peak:.0f} MiB, {seconds:.2f} s")
 """
 
@@ -86,11 +86,18 @@ def run(code: str, *arguments: object) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image", type=Path)
-    image = parser.parse_args().image
+    parser.add_argument("--effort", type=int)
+    parser.add_argument("--calls", type=int, default=8)
+    args = parser.parse_args()
+    image = args.image
     print(f"{os.cpu_count()} cores", flush=True)
+    if args.effort is not None:
+        for calls, limit in ((1, 0), (args.calls, 0), (args.calls, 1_000_000)):
+            run(AT_ONCE, image, 1, calls, limit, args.effort)
+        return
     for times, calls, limits in ((1, 1, [0]), (1, 16, [0, 1_000_000]), (4, 1, [0]), (4, 6, [0, 7_000_000])):
         for limit in limits:
-            run(AT_ONCE, image, times, calls, limit)
+            run(AT_ONCE, image, times, calls, limit, 1)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "a.agv")
         with Image.open(image) as picture:
