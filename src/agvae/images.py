@@ -50,7 +50,7 @@ class Tally:
         if self.small:
             parts.append(f"left out {self.small} smaller than half a crop")
         if self.others:
-            suffixes = ", ".join(suffix + _hint(suffix) for suffix in sorted(self.others))
+            suffixes = ", ".join(suffix + hint(suffix) for suffix in sorted(self.others))
             parts.append(f"left out {counted(self.others.total(), 'other file')} ({suffixes})")
         if self.folders:
             parts.append(f"left out {counted(self.folders, 'folder')}")
@@ -71,8 +71,8 @@ def register_readers() -> None:
                 plugin.register_heif_opener()
 
 
-def _hint(suffix: str) -> str:
-    """Which package would read files of a suffix, in brackets; empty if none is known, or it is there."""
+def hint(suffix: str) -> str:
+    """Which package would read files of a suffix, in brackets; "" if none is known, or it is there."""
     module, distribution = _PLUGINS.get(suffix.lower(), ("", ""))
     return f" (pip install {distribution})" if module and find_spec(module) is None else ""
 
@@ -87,7 +87,7 @@ def opened(path: Path) -> Image.Image:
     try:
         return Image.open(path)
     except UnidentifiedImageError as error:
-        msg = f"{path}: cannot identify image file{_hint(path.suffix)}"
+        msg = f"{path}: cannot identify image file{hint(path.suffix)}"
         raise UnidentifiedImageError(msg) from error
 
 
@@ -105,6 +105,7 @@ def check_regular(path: Path) -> None:
 def is_image_name(path: PurePath) -> bool:
     """Whether a file is not hidden and has a suffix of a format that Pillow reads, with the plugins there are."""
     form = Image.registered_extensions().get(path.suffix.lower())
+    form = "JPEG" if form == "MPO" else form  # whose reader opens it
     return form in Image.OPEN and form not in _NO_PIXELS and not path.name.startswith(".")
 
 
@@ -137,7 +138,7 @@ def read_rgb(file: Path | IO[bytes], name: str) -> Image.Image:
         with Image.open(file) as image:
             rgb = as_rgb(image)
     except UnidentifiedImageError as error:
-        msg = f"{name}: cannot identify image file{_hint(PurePath(name).suffix)}"
+        msg = f"{name}: cannot identify image file{hint(PurePath(name).suffix)}"
         raise OSError(msg) from error
     except Exception as error:  # Pillow's readers raise all kinds at broken files
         msg = f"{name}: {str(error) or type(error).__name__}"

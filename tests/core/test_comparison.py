@@ -351,3 +351,5 @@ class TestCommand:
         photograph().save(path)
         assert main(["compare", path, "-o", path, "--force"]) == 1
         assert "is a file to read" in capsys.readouterr().err
+        assert main(["compare", path, "-o", str(tmp_path / "b.jpg")]) == 1
+        assert "a page has the extension .html" in capsys.readouterr().err

@@ -141,7 +141,7 @@ def test_without_the_tool_nothing_is_written(
 
 def small(path: Path, size: int = 64) -> Image.Image:
     target = path.with_suffix(".png")
-    assert main(["thumbnail", str(path), str(target), "--size", str(size)]) == 0
+    assert main(["thumbnail", str(path), str(target), "--size", str(size), "--force"]) == 0
     image = Image.open(target)
     assert image.format == "PNG"
     return image
@@ -206,14 +206,14 @@ def test_a_thumbnail_takes_no_more_time_and_memory_than_it_may(
     target.write_bytes(b"before")
     with monkeypatch.context() as patch:
         patch.setattr(cmd_thumbnail, "MAX_PIXELS", 120 * 80)  # 128 * 96 are decoded
-        assert main(["thumbnail", str(photo), str(target)]) == 1
+        assert main(["thumbnail", str(photo), str(target), "--force"]) == 1
         assert "photo.agv: 120 x 80 pixels are too many" in capsys.readouterr().err
     monkeypatch.setattr(cmd_thumbnail, "SECONDS", -1)
-    assert main(["thumbnail", str(photo), str(target)]) == 1
+    assert main(["thumbnail", str(photo), str(target), "--force"]) == 1
     assert "takes more than" in capsys.readouterr().err
     photo.write_bytes(b"nothing")
-    assert main(["thumbnail", str(photo), str(target)]) == 1
-    assert main(["thumbnail", str(photo), str(photo)]) == 1
+    assert main(["thumbnail", str(photo), str(target), "--force"]) == 1
+    assert main(["thumbnail", str(photo), str(photo), "--force"]) == 1
     assert photo.read_bytes() == b"nothing"
     assert target.read_bytes() == b"before"
 
@@ -239,4 +239,18 @@ def test_a_thumbnail_downloads_nothing(
 def test_sizes_of_thumbnails_are_checked(size: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["thumbnail", "a.agv", "b.png", "-s", size])
-    assert "invalid" in capsys.readouterr().err
+    assert "must be an integer from 1 to 1024" in capsys.readouterr().err
+
+
+def test_a_thumbnail_replaces_nothing_unasked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, kept = tmp_path / "a.agv", tmp_path / "kept.png"
+    path.write_bytes(agvae.encode(picture(40, 30), lossless=True))
+    kept.write_bytes(b"kept")
+    other = shutil.copy(path, tmp_path / "b.agv")
+    for target, said in ((kept, "only with --force"), (other, "extension .png"), (tmp_path / "new.jpg", "extension")):
+        assert main(["thumbnail", str(path), str(target)]) == 1
+        assert said in capsys.readouterr().err
+    assert (kept.read_bytes(), other.read_bytes()) == (b"kept", path.read_bytes())
+    assert not (tmp_path / "new.jpg").exists()
+    assert main(["thumbnail", str(path), str(kept), "--force"]) == 0
+    assert Image.open(kept).size == (40, 30)

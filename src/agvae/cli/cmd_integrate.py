@@ -57,7 +57,7 @@ def _contents() -> dict[Path, str]:
     command = _command()
     call = shlex.quote(str(command)).replace("%", "%%")
     thumbnailer = (
-        f"# {_MARK}\n[Thumbnailer Entry]\nTryExec={command}\nExec={call} thumbnail --size %s %i %o\n"
+        f"# {_MARK}\n[Thumbnailer Entry]\nTryExec={command}\nExec={call} thumbnail --force --size %s %i %o\n"
         "MimeType=image/x-agv;\n"
     )
     home = _data_home()

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agvae.cli.arguments import file, integer
+from agvae.cli.arguments import add_force, file, integer
 
 if TYPE_CHECKING:
     from agvae.container import Header, Reader
@@ -23,7 +23,7 @@ _SIDES = (1, 1024)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=file, metavar="FILE", help="an .agv file")
-    parser.add_argument("output", type=file, metavar="PNG", help="the file to write, which may be there")
+    parser.add_argument("output", type=file, metavar="PNG", help="the file to write")
     parser.add_argument(
         "-s",
         "--size",
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="pixels of the longer side, up to 1024; default 256",
     )
+    add_force(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +42,10 @@ def run(args: argparse.Namespace) -> int:
     from agvae.settings import options
     from agvae.whole_file import write_whole
 
-    check_paths(args.file, args.output, force=True)
+    if not args.force and args.output.suffix.lower() != ".png":
+        msg = f"{args.output}: a thumbnail is a PNG file, with the extension .png"
+        raise ValueError(msg)
+    check_paths(args.file, args.output, args.force)
     end = time.monotonic() + SECONDS
 
     def watch(_: int) -> None:
@@ -51,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
     with about(args.file), watched(watch), options.using(offline=True):
         data = _png(args.file, args.size)
-    write_whole(args.output, data)
+    write_whole(args.output, data, replace=args.force)
     return 0
 
 

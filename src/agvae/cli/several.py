@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from agvae.cli.bars import Bar
 from agvae.cli.telling import check_free_target, say
+from agvae.whole_file import is_stream
 
 _Made = TypeVar("_Made")
 
@@ -22,6 +23,9 @@ def check_page(paths: Sequence[Path], page: Path, force: bool) -> None:
         if page.exists() and path.exists() and path.samefile(page):
             msg = f"{page}: is a file to read"
             raise ValueError(msg)
+    if page.suffix.lower() not in (".html", ".htm") and not is_stream(page):
+        msg = f"{page}: a page has the extension .html"
+        raise ValueError(msg)
 
 
 def each(
