@@ -314,7 +314,7 @@ class TestEncode:
             before = (out / "a.agv").read_bytes()
             os.utime(tmp_path / "two" / "a.png", (time.time() + seconds,) * 2)
             (result,) = lossless([tmp_path / "two"], out)
-            assert result.error == f"{out / 'a.agv'}: was made of another file, and is replaced only by force"
+            assert result.error == f"{out / 'a.agv'}: was made of another file, and is replaced only by force (--force)"
             assert (out / "a.agv").read_bytes() == before
         assert statuses(lossless([tmp_path / "one"], out)) == {"a.png": "skipped"}
         (tmp_path / "one").rename(tmp_path / "three")

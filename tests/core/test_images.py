@@ -19,7 +19,7 @@ def stored(image: Image.Image, form: str, **options: object) -> BytesIO:
     return file
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.JPG", "a.gif", "a.jp2", "a.tif", "folder/a.webp", "a.pgm"])
+@pytest.mark.parametrize("name", ["a.png", "a.JPG", "a.gif", "a.jp2", "a.tif", "folder/a.webp", "a.pgm", "a.mpo"])
 def test_names_of_images(name: str) -> None:
     assert is_image_name(PurePath(name))
 

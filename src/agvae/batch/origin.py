@@ -52,7 +52,7 @@ def is_current(
     if same_size and content == _content(source, status):
         return True
     if not same_name:
-        raise FileExistsError(errno.EEXIST, "was made of another file, and is replaced only by force")
+        raise FileExistsError(errno.EEXIST, "was made of another file, and is replaced only by force (--force)")
     return False
 
 
