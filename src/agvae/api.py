@@ -74,7 +74,8 @@ def encode(
             exceeded where no quality meets it; the peak is 255, for 16 bits the range of the frame's values, and pixels
             of alpha 0 do not count.  Targets take about four times as long.
         lossless: instead of quality, every pixel as it is, also under alpha 0; of Pillow images mode 1, and mode P of
-            those of one palette, too.  Neither this nor decoding such a file needs PyTorch.
+            those of one palette, too, while La, RGBa, RGBX and YCbCr, which are converted with loss, are refused.
+            Neither this nor decoding such a file needs PyTorch.
         metadata: what to store besides the pixels.
         model: name of the model to code with; the default one if not given.
         thumbnail: store a thumbnail as well, of 384 or so many pixels (16 to 1024) on its longer side and of the same
@@ -91,8 +92,8 @@ def encode(
     Raises:
         ValueError: an argument is outside its range, a target is out of reach, or an image is empty.
         TypeError: image is the name or the content of a file, or metadata is not a `Metadata`.
-        OSError: an image cannot be read, or has a mode that cannot be written, with the name of its file if it has
-            one; or the model is not to be had, an `AgvError`.
+        OSError: an image cannot be read, or has a mode that cannot be written, or not without loss, with the name of
+            its file if it has one; or the model is not to be had, an `AgvError`.
     """
     targets = {"target_size": target_size, "target_bpp": target_bpp, "target_psnr": target_psnr}
     rate = parse_rate(quality, s=s, l=l, lossless=lossless, **targets)
@@ -488,7 +489,7 @@ def _frames(image: Picture | Sequence[Picture], exact: bool, *, once: bool = Fal
         )
         raise TypeError(msg)
     pictures = image if isinstance(image, Sequence) else [image]
-    return Frames(pictures, exact=bool(exact) or lossless, once=once, few=lossless)
+    return Frames(pictures, exact=bool(exact), once=once, lossless=lossless)
 
 
 @contextmanager

@@ -166,7 +166,7 @@ def _encoded(im: Image.Image, source: Sequence[Image.Image] | AllFrames) -> byte
     )
     check_flag("exact", options.get("exact"))
     metadata = _of_whole_image(im)  # wrong ones are told of before frames are gone through
-    frames = Frames(source, exact=bool(options.get("exact") or lossless), few=bool(lossless))
+    frames = Frames(source, exact=bool(options.get("exact")), lossless=bool(lossless))
     found = source.durations if isinstance(source, AllFrames) else [None]
     metadata = replace(
         metadata,

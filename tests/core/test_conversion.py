@@ -375,6 +375,26 @@ class TestWhatFormatsSay:
         _, error = self.encoded(tmp_path / "a.tif", capsys, status=1)
         assert f"a.tif: cannot write mode {mode} as AGV: {advice}" in error
 
+    def test_values_that_are_not_held_without_loss(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        values = np.random.default_rng(0).integers(0, 256, (8, 8, 4), np.uint8)
+        Image.frombytes("YCbCr", (8, 8), values[..., :3].tobytes()).save(tmp_path / "y.tif")
+        Image.frombytes("RGBX", (8, 8), values.tobytes()).save(tmp_path / "x.tif")
+        Image.fromarray(values).save(tmp_path / "a.tif")
+        plain, premultiplied = (struct.pack("<HHIH", 338, 3, 1, kind) for kind in (2, 1))
+        file = (tmp_path / "a.tif").read_bytes()
+        assert file.count(plain) == 1
+        (tmp_path / "a.tif").write_bytes(file.replace(plain, premultiplied))
+        for name, said in (
+            ("y", "y.tif: mode YCbCr cannot be kept without loss: convert it to RGB first, or save it with loss"),
+            ("x", "x.tif: cannot be kept without loss: without 1 of its 4 bands, as Pillow reads it so"),
+            ("a", "a.tif: cannot be kept without loss: its colours, which are multiplied by alpha, are divided by it"),
+        ):
+            agv, error = self.encoded(tmp_path / f"{name}.tif", capsys, status=1)
+            assert said in error
+            assert not agv.exists()
+        assert run("encode", tmp_path / "y.tif", agv, "--quiet") == 0
+        assert agvae.read_info(agv)["mode"] == "RGB"
+
     @pytest.mark.parametrize(
         ("chunk", "said"),
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import agvae
 from tests.support.plugin import SIZE, reopened, saved
 
 pytestmark = pytest.mark.usefixtures("tiny_weights")
@@ -93,6 +95,32 @@ def test_refused_modes(mode: str, tmp_path: Path) -> None:
     with pytest.raises(OSError, match=f"cannot write mode {mode} as AGV"):
         Image.new(mode, (5, 5)).save(path)
     assert not path.exists()
+
+
+@pytest.mark.parametrize(("mode", "way_out"), [("YCbCr", "RGB"), ("RGBX", "RGB"), ("RGBa", "RGBA"), ("La", "LA")])
+def test_modes_refused_without_loss(mode: str, way_out: str, photo: Image.Image, tmp_path: Path) -> None:
+    path = tmp_path / "x.agv"
+    im = photo.convert(way_out).convert(mode)
+    message = f"mode {mode} cannot be kept without loss: convert it to {way_out} first"
+    with pytest.raises(OSError, match=f"x.agv: {message}"):
+        im.save(path, lossless=True)
+    with pytest.raises(OSError, match=f"frame 1: {message}|x.agv: {message}"):
+        im.convert(way_out).save(path, save_all=True, append_images=[im], lossless=True)
+    assert not path.exists()
+    with pytest.raises(OSError, match=message):
+        agvae.encode(im, lossless=True)
+    with pytest.raises(OSError, match=message):
+        agvae.encode_batch([im], lossless=True)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B", "I;16L"])
+def test_modes_kept_without_loss(mode: str) -> None:
+    values = np.random.default_rng(0).bytes(8 * 8 * 4)
+    count = 8 if mode == "1" else 64 * (2 if mode.startswith("I") else len(Image.new(mode, (1, 1)).getbands()))
+    im = Image.frombytes(mode, (8, 8), values[:count])
+    for data in (saved(im, lossless=True), agvae.encode(im, lossless=True)):
+        with Image.open(io.BytesIO(data)) as read:
+            np.testing.assert_array_equal(np.asarray(read), np.asarray(im))
 
 
 def test_alpha_is_exact(photo: Image.Image) -> None:

@@ -24,6 +24,8 @@ KEPT = 2**26
 _MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB"}
 _MODES |= {mode: mode for mode in ("L", "LA", "RGB", "RGBA")}
 _MODES |= dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N"), "I;16")
+_ROUNDED = ("La", "RGBa", "RGBX", "YCbCr")
+"""Those of them whose values cannot be had back from what they become."""
 
 
 class Frames:
@@ -36,12 +38,13 @@ class Frames:
         bounds: of parts of a larger 16-bit frame the range of that, which is taken for theirs.
         exact: leave colour under alpha 0 as it is, instead of what costs least and spoils no edge.
         once: the pictures may change after this: keep copies of them.
-        few: keep mode 1 of Pillow images, and mode P of those of one palette, which else become L and RGB.
+        lossless: `exact`, and keep mode 1 of Pillow images, and mode P of those of one palette, which else become L and
+            RGB; refuse modes that are only converted with loss.
 
     Attributes:
         size: (width, height) of all frames.
         count: how many there are.
-        mode: "I;16", or the least of L, LA, RGB and RGBA that holds all frames; if `few` also "1" or "P".
+        mode: "I;16", or the least of L, LA, RGB and RGBA that holds all frames; if `lossless` also "1" or "P".
         palette: in mode P, red, green, blue and alpha of its colours.
         range: in mode I;16 the smallest and the largest value of all frames, else None.
         ranges: those of each frame in turn, where not all frames have the same, else None.
@@ -50,7 +53,7 @@ class Frames:
     Raises:
         ValueError: there is no frame or an empty one, sizes differ, frames of 8 and of 16 bits are mixed, or pixels
             are masked or of a wrong shape or type.
-        OSError: the mode of an image cannot be written.
+        OSError: the mode of an image cannot be written, or not without loss.
     """
 
     def __init__(
@@ -60,14 +63,14 @@ class Frames:
         *,
         exact: bool = False,
         once: bool = False,
-        few: bool = False,
+        lossless: bool = False,
     ) -> None:
         self._pictures = pictures
         self._modes: set[str] = set()
-        self._few, self._palettes = few, set[bytes]()
+        self._lossless, self._palettes = lossless, set[bytes]()
         self.palette: bytes | None = None
         self._copying = once or not isinstance(pictures, list | tuple)
-        self.exact = exact
+        self.exact = exact or lossless
         self._kept: list[Pixels] | None = []
         self.count = 0
         self.grey = True
@@ -106,9 +109,9 @@ class Frames:
             msg = "there must be at least one frame"
             raise ValueError(msg)
         self.mode = "I;16" if deep else ("RGB" if colour else "L") + ("A" if alpha else "")
-        if few and self._modes == {"1"}:
+        if lossless and self._modes == {"1"}:
             self.mode = "1"
-        elif few and self._modes == {"P"} and len(self._palettes) == 1:
+        elif lossless and self._modes == {"P"} and len(self._palettes) == 1:
             (self.palette,) = self._palettes
             self.mode, colour = "P", False
             self._kept = None if self._kept is None else list(self._source())
@@ -160,8 +163,8 @@ class Frames:
                 continue
             few = isinstance(picture, Image.Image) and (picture.mode == "P" or not picture.has_transparency_data)
             self._modes.add(picture.mode if few and isinstance(picture, Image.Image) else "")
-            bands = _bands(picture)
-            if self._few and isinstance(picture, Image.Image) and picture.mode == "P":
+            bands = _bands(picture, lossless=self._lossless)
+            if self._lossless and isinstance(picture, Image.Image) and picture.mode == "P":
                 self._palettes.add(palette_of(picture))
             shown = bands if self.exact else _visible(bands)
             yield shown.copy() if self._copying and shown is bands and not isinstance(picture, Image.Image) else shown
@@ -180,10 +183,10 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3)
 
 
-def _bands(picture: Picture) -> Pixels:
+def _bands(picture: Picture, *, lossless: bool) -> Pixels:
     """(H, W, 1 to 4) uint8 or (H, W, 1) uint16."""
     if isinstance(picture, Image.Image):
-        pixels = image_pixels(picture)
+        pixels = image_pixels(picture, lossless=lossless)
     else:
         array = computed(picture)
         if is_masked(array):
@@ -233,14 +236,15 @@ def is_masked(array: NDArray[Any]) -> bool:
     return bool(np.any(getattr(array, "mask", False)))
 
 
-def image_pixels(image: Image.Image) -> Pixels:
+def image_pixels(image: Image.Image, *, lossless: bool) -> Pixels:
     """Pixels of a Pillow image in the mode to write, as `agvae.encode` takes them.
 
     L, LA, RGB, RGBA and I;16 stay, the first and third gain alpha with transparency in `info`; 1, P, PA, La, RGBa,
     RGBX, YCbCr and the other 16-bit modes are converted.
 
     Raises:
-        OSError: it cannot be read, or has a mode whose meaning would be lost (CMYK, LAB, HSV, I, F).
+        OSError: it cannot be read, or has a mode whose meaning would be lost (CMYK, LAB, HSV, I, F) or, if `lossless`,
+            whose values would be rounded (La, RGBa, YCbCr) or dropped (RGBX).
         ValueError: the transparency in `info` is not one for this mode.
     """
     try:
@@ -252,6 +256,9 @@ def image_pixels(image: Image.Image) -> Pixels:
     mode = _MODES.get(image.mode)
     if mode is None:
         raise OSError(_named(image, f"cannot write mode {image.mode} as AGV"))
+    if lossless and image.mode in _ROUNDED:
+        text = f"mode {image.mode} cannot be kept without loss: convert it to {mode} first, or save it with loss"
+        raise OSError(_named(image, text))
     if mode == "I;16":
         if image.has_transparency_data:
             text = f"mode {image.mode} cannot have transparency: remove it from info to write the image without"

@@ -17,8 +17,10 @@ _HEAD = 1 << 16
 """Bytes at the start of a file in which its header is."""
 _FILMS = ("AGV", "AVIF", "FLI", "GIF", "PNG", "WEBP")
 """Formats whose frames are all of one size."""
-_BITS, _RESOLUTION = 258, 282
+_BITS, _BANDS, _RESOLUTION, _FURTHER_BANDS = 258, 277, 282, 338
 """Tags of TIFF."""
+_PREMULTIPLIED = 1
+"""Of a further band: alpha by which the colours are multiplied."""
 _DESCRIPTIVE = [
     getattr(ExifTags.Base, name)
     for name in ["ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright"]
@@ -148,6 +150,9 @@ def parts_lost(image: Image.Image) -> tuple[list[str], bool]:
     bits = bits_of(image)
     if bits > 8 and not image.mode.startswith(("I", "F")):
         lost.append(f"8 of its {bits} bits are kept, as Pillow reads it so")
+    bands = int(image.tag_v2.get(_BANDS, 1)) if image.format == "TIFF" else 0  # type: ignore[attr-defined]
+    if bands > (read := len(image.getbands())):
+        lost.append(f"without {bands - read} of its {bands} bands, as Pillow reads it so")
     sizes = len(set(image.info.get("sizes", ())))
     if image.format in ("ICO", "ICNS") and sizes > 1:
         lost.append(f"only the largest of its {sizes} sizes")
@@ -157,6 +162,14 @@ def parts_lost(image: Image.Image) -> tuple[list[str], bool]:
         what = "its layers" if image.format == "PSD" else f"{count - 1} of its {count} pictures"
         lost.append(f"only the first picture, without {what}, as they are not of one size")
     return lost, all_frames
+
+
+def values_rounded(image: Image.Image) -> list[str]:
+    """A sentence about values of an opened image that are others than in its file, as near as 8 bits allow."""
+    if image.format != "TIFF" or image.mode != "RGBA":
+        return []
+    premultiplied = _PREMULTIPLIED in image.tag_v2.get(_FURTHER_BANDS, ())  # type: ignore[attr-defined]
+    return ["its colours, which are multiplied by alpha, are divided by it and rounded"] if premultiplied else []
 
 
 def has_still(image: Image.Image) -> bool:

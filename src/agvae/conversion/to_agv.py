@@ -24,6 +24,7 @@ from agvae.conversion.originals import (
     options_of,
     parts_lost,
     plays_of_gif,
+    values_rounded,
 )
 from agvae.conversion.targets import OWN, orientation_of
 from agvae.file.info import read_info
@@ -62,7 +63,8 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
     """The bytes of an .agv file of a picture's file, and a sentence about each thing that is lost.
 
     Raises:
-        ValueError: the rate is lossless, and an .agv file cannot have all bits and pictures of it.
+        ValueError: the rate is lossless, and an .agv file cannot have all bits, bands and pictures of it.
+        OSError: it has a mode that cannot be written, or not without loss.
         Exception: whatever Pillow's readers raise at what they do not know.
     """
     with limited(options.max_pixels), _opened(source) as image:
@@ -71,8 +73,8 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
         lossless = bool(options.rate.get("lossless"))
         lost, all_frames = parts_lost(image)
         few_colours = image.mode in ("1", "P", "PA")
-        if lossless and lost:
-            msg = f"cannot be kept without loss: {', '.join(lost)}"
+        if lossless and (too_much := lost + values_rounded(image)):
+            msg = f"cannot be kept without loss: {', '.join(too_much)}"
             raise ValueError(msg)
         lost += colours_lost(image)
         if image.mode in _ADVICE:
