@@ -158,7 +158,7 @@ class TestEncode:
             with Image.open(coded) as image:
                 image.draft(None, (32, 14))
                 assert image.size == (32, 15)
-        assert run("encode", tmp_path / "a.png", coded, "--tile-size", "100", "-f") == 1
+        assert run("encode", tmp_path / "a.png", coded, "--tile-size", "100", "-f") == 2
 
     def test_the_same_tiles_by_pillow_and_the_api(self) -> None:
         pixels, file = picture(150, 70), io.BytesIO()
