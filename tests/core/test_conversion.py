@@ -379,6 +379,8 @@ class TestWhatFormatsSay:
         values = np.random.default_rng(0).integers(0, 256, (8, 8, 4), np.uint8)
         Image.frombytes("YCbCr", (8, 8), values[..., :3].tobytes()).save(tmp_path / "y.tif")
         Image.frombytes("RGBX", (8, 8), values.tobytes()).save(tmp_path / "x.tif")
+        pages = [Image.open(tmp_path / "x.tif").convert("RGB"), Image.frombytes("RGBX", (8, 8), values.tobytes())]
+        pages[0].save(tmp_path / "p.tif", save_all=True, append_images=pages[1:])
         Image.fromarray(values).save(tmp_path / "a.tif")
         plain, premultiplied = (struct.pack("<HHIH", 338, 3, 1, kind) for kind in (2, 1))
         file = (tmp_path / "a.tif").read_bytes()
@@ -387,6 +389,7 @@ class TestWhatFormatsSay:
         for name, said in (
             ("y", "y.tif: mode YCbCr cannot be kept without loss: convert it to RGB first, or save it with loss"),
             ("x", "x.tif: cannot be kept without loss: without 1 of its 4 bands, as Pillow reads it so"),
+            ("p", "p.tif: cannot be kept without loss: without 1 of its 4 bands, as Pillow reads it so"),
             ("a", "a.tif: cannot be kept without loss: its colours, which are multiplied by alpha, are divided by it"),
         ):
             agv, error = self.encoded(tmp_path / f"{name}.tif", capsys, status=1)

@@ -138,8 +138,11 @@ def _chunk(file: IO[bytes], name: bytes) -> bytes:
     return b""
 
 
-def parts_lost(image: Image.Image) -> tuple[list[str], bool]:
+def parts_lost(image: Image.Image, *, lossless: bool = False) -> tuple[list[str], bool]:
     """What an .agv file will not have of an image that was opened and not loaded.
+
+    Args:
+        lossless: also values that Pillow rounds when it reads them.
 
     Returns:
         A sentence about each, and whether all frames are to be written.
@@ -147,29 +150,41 @@ def parts_lost(image: Image.Image) -> tuple[list[str], bool]:
     lost = []
     if has_still(image):
         lost.append("without its first picture, which its film does not show")
-    bits = bits_of(image)
-    if bits > 8 and not image.mode.startswith(("I", "F")):
-        lost.append(f"8 of its {bits} bits are kept, as Pillow reads it so")
-    bands = int(image.tag_v2.get(_BANDS, 1)) if image.format == "TIFF" else 0  # type: ignore[attr-defined]
-    if bands > (read := len(image.getbands())):
-        lost.append(f"without {bands - read} of its {bands} bands, as Pillow reads it so")
+    count = getattr(image, "n_frames", 1)
+    all_frames = image.format != "PSD" and (image.format in _FILMS or _of_one_size(image))
+    if image.format == "TIFF" and all_frames:
+        found = dict[str, None]()
+        for frame in range(count):
+            image.seek(frame)
+            found |= dict.fromkeys(_values_lost(image, lossless))
+        image.seek(0)
+        lost += found
+    else:
+        lost += _values_lost(image, lossless)
     sizes = len(set(image.info.get("sizes", ())))
     if image.format in ("ICO", "ICNS") and sizes > 1:
         lost.append(f"only the largest of its {sizes} sizes")
-    count = getattr(image, "n_frames", 1)
-    all_frames = image.format != "PSD" and (image.format in _FILMS or _of_one_size(image))
     if count > 1 and not all_frames:
         what = "its layers" if image.format == "PSD" else f"{count - 1} of its {count} pictures"
         lost.append(f"only the first picture, without {what}, as they are not of one size")
     return lost, all_frames
 
 
-def values_rounded(image: Image.Image) -> list[str]:
-    """A sentence about values of an opened image that are others than in its file, as near as 8 bits allow."""
-    if image.format != "TIFF" or image.mode != "RGBA":
-        return []
-    premultiplied = _PREMULTIPLIED in image.tag_v2.get(_FURTHER_BANDS, ())  # type: ignore[attr-defined]
-    return ["its colours, which are multiplied by alpha, are divided by it and rounded"] if premultiplied else []
+def _values_lost(image: Image.Image, lossless: bool) -> list[str]:
+    """A sentence about what Pillow does not read of a frame, and if `lossless` about what it rounds."""
+    lost = []
+    bits = bits_of(image)
+    if bits > 8 and not image.mode.startswith(("I", "F")):
+        lost.append(f"8 of its {bits} bits are kept, as Pillow reads it so")
+    if image.format != "TIFF":
+        return lost
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    bands, read = int(tags.get(_BANDS, 1)), len(image.getbands())
+    if bands > read:
+        lost.append(f"without {bands - read} of its {bands} bands, as Pillow reads it so")
+    if lossless and image.mode == "RGBA" and _PREMULTIPLIED in tags.get(_FURTHER_BANDS, ()):
+        lost.append("its colours, which are multiplied by alpha, are divided by it and rounded")
+    return lost
 
 
 def has_still(image: Image.Image) -> bool:

@@ -24,7 +24,6 @@ from agvae.conversion.originals import (
     options_of,
     parts_lost,
     plays_of_gif,
-    values_rounded,
 )
 from agvae.conversion.targets import OWN, orientation_of
 from agvae.file.info import read_info
@@ -71,10 +70,10 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
         arrays = image.format == OWN and "arrays" in read_info(source)["metadata"]
         check_size(image.size, options.max_pixels)
         lossless = bool(options.rate.get("lossless"))
-        lost, all_frames = parts_lost(image)
+        lost, all_frames = parts_lost(image, lossless=lossless)
         few_colours = image.mode in ("1", "P", "PA")
-        if lossless and (too_much := lost + values_rounded(image)):
-            msg = f"cannot be kept without loss: {', '.join(too_much)}"
+        if lossless and lost:
+            msg = f"cannot be kept without loss: {', '.join(lost)}"
             raise ValueError(msg)
         lost += colours_lost(image)
         if image.mode in _ADVICE:
