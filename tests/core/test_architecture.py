@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 TOPS = ("src", "tests", "benchmarks", "reproduction", "weights")
 SOURCE = Path(agvae.__file__).parents[1]
 GROUND = {
-    *("addresses", "boxes", "errors", "images", "lazy", "metrics", "processors", "progress"),
+    *("addresses", "boxes", "callers", "ending", "errors", "images", "lazy", "metrics", "processors", "progress"),
     *("quality", "runtime", "settings", "shortage", "streams", "whole_file", "words"),
 }
 ROOMS = [

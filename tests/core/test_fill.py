@@ -122,7 +122,7 @@ def test_target_psnr_is_of_what_is_visible() -> None:
     decoded = agvae.decode(agvae.encode(image, target_psnr=38))
     visible = image[..., 3] > 0
     error = np.square(decoded.astype(float) - image)[visible][:, :3].mean()
-    assert 10 * np.log10(255**2 / error) == pytest.approx(38, abs=0.06)
+    assert 37.94 < 10 * np.log10(255**2 / error) < 38.5  # or more, where that takes fewer bytes
 
 
 def test_napari_measures_what_is_visible() -> None:
