@@ -111,7 +111,8 @@ def test_numbers_are_those_of_the_saved_file(viewer: Any, dock: Any, until: Unti
         assert dock.readouts.labels["psnr"].text() == f"{psnr:.2f} dB"
         np.testing.assert_array_equal(viewer.layers[1].data[0], there)
         find(dock, until, round(psnr - 1, 2), "dB")
-        assert abs(float(dock.readouts.labels["psnr"].text().removesuffix(" dB")) - psnr + 1) <= 0.06
+        found = float(dock.readouts.labels["psnr"].text().removesuffix(" dB"))
+        assert -0.06 <= found - psnr + 1 < 0.5  # or more, where that takes fewer bytes
         dock.editor.quality.setValue(5)
 
 
