@@ -49,18 +49,19 @@ print("|".join(sorted(messages)))
 """
 
 
+def ended(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """A process of its own, in one thread, that ran code which may use the helpers of the tests."""
+    root = Path(agvae.__file__).parents[2]
+    path = {"PYTHONPATH": os.pathsep.join((str(root / "src"), str(root)))}
+    environment = {**os.environ, **NO_TRACES, "OMP_NUM_THREADS": "1", **path}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+
+
 @LINUX
 def test_short_memory_is_a_memory_error() -> None:
     """Whatever runs out first, in whichever library."""
-    root = Path(agvae.__file__).parents[2]
-    environment = {
-        **os.environ,
-        **NO_TRACES,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root))),
-    }
-    command = [sys.executable, "-c", UNDER_LIMITS]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    done = ended(UNDER_LIMITS)
     assert done.returncode == 0, done.stderr
     messages = done.stdout.strip().split("|")
     for purpose in ("for this image", "to read model file"):
@@ -101,15 +102,7 @@ assert agvae.encode(pixels, 1, effort=2) == files[2]
 
 @LINUX
 def test_short_memory_for_effort_leaves_the_plain_file() -> None:
-    root = Path(agvae.__file__).parents[2]
-    environment = {
-        **os.environ,
-        **NO_TRACES,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root))),
-    }
-    command = [sys.executable, "-c", REFINED_UNDER_LIMITS]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    done = ended(REFINED_UNDER_LIMITS)
     assert done.returncode == 0, done.stderr
 
 
@@ -172,10 +165,7 @@ for growth in (40, 80):
 
 @LINUX
 def test_short_memory_while_pytorch_is_loaded_is_a_memory_error() -> None:
-    root = Path(agvae.__file__).parents[2]
-    environment = {**os.environ, **NO_TRACES, "PYTHONPATH": os.pathsep.join((str(root / "src"), str(root)))}
-    command = [sys.executable, "-c", LOADED_UNDER_LIMITS, root / "tests" / "data" / "rgb-q1.agv"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    done = ended(LOADED_UNDER_LIMITS, Path(__file__).parents[1] / "data" / "rgb-q1.agv")
     assert (done.stdout, done.stderr) == (2 * "not enough memory to load the codec\n", "")
 
 

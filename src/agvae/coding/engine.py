@@ -295,8 +295,9 @@ class Model:
 def _betas_of(card: Mapping[str, object], levels: int) -> list[float]:
     """What the card of a model for another distortion says that squared errors cost, if it does."""
     betas = card.get("squared_error_betas")
-    fit = isinstance(betas, list) and len(betas) == levels and all(type(b) is float and 0 < b < math.inf for b in betas)
-    return betas if isinstance(betas, list) and fit else []
+    if not isinstance(betas, list) or len(betas) != levels:
+        return []
+    return betas if all(type(beta) is float and 0 < beta < math.inf for beta in betas) else []
 
 
 def _without_values(config: Config) -> GainedAutoencoder:
