@@ -15,9 +15,26 @@ from agvae.networks.layers import LEAKY_SLOPE, FeedForward, activate
 
 
 def gained_sum(x: Tensor, gain: Tensor, f: FeedForward) -> Tensor:
-    """x + gain f(x), of (B, H, W, C) and (B, 1, 1, C); x has a gradient."""
+    """x + gain f(x) in bands, of (B, H, W, C) and (B, 1, 1, C), and the gradient of x where that is wanted."""
+    if not torch.is_grad_enabled():
+        return _sum(x, gain, f)
     found: Tensor = _GainedSum.apply(x, gain, f)  # type: ignore[no-untyped-call]
     return found
+
+
+def _sum(x: Tensor, gain: Tensor, f: FeedForward, negative: Tensor | None = None) -> Tensor:
+    """Puts into `negative`, if it is given, where what is activated is below 0."""
+    out = torch.empty_like(x)
+
+    def work(image: slice, top: int, bottom: int) -> None:
+        near, inner = bands.around(top, bottom)
+        h = f.expand(f.depthwise(x[image, near])[:, inner])
+        if negative is not None:
+            torch.lt(h, 0, out=negative[image, top:bottom])
+        torch.addcmul(x[image, top:bottom], f.project(activate(h)), gain[image], out=out[image, top:bottom])
+
+    bands.each_band(work, *x.shape[:2])
+    return out
 
 
 class _GainedSum(torch.autograd.Function):
@@ -25,18 +42,9 @@ class _GainedSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gain: Tensor, f: FeedForward) -> Tensor:
-        out = torch.empty_like(x)
-        negative = x.new_empty(*x.shape[:3], f.expand.out_features, dtype=torch.bool)
-
-        def work(image: slice, top: int, bottom: int) -> None:
-            near, inner = bands.around(top, bottom)
-            h = f.expand(f.depthwise(x[image, near])[:, inner])
-            torch.lt(h, 0, out=negative[image, top:bottom])
-            torch.addcmul(x[image, top:bottom], f.project(activate(h)), gain[image], out=out[image, top:bottom])
-
-        bands.each_band(work, *x.shape[:2])
-        ctx.gain, ctx.f, ctx.negative = gain, f, negative
-        return out
+        ctx.gain, ctx.f = gain, f
+        ctx.negative = x.new_empty(*x.shape[:3], f.expand.out_features, dtype=torch.bool)
+        return _sum(x, gain, f, ctx.negative)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:

@@ -17,7 +17,7 @@ from agvae.networks import bands, kernels
 from agvae.networks.autoencoder import GainedAutoencoder
 from agvae.networks.gradients import gained_sum
 from agvae.networks.integer_layers import fit_for_integers, use_integers
-from agvae.networks.layers import Block, FeedForward, GainedBlock, Pointwise
+from agvae.networks.layers import Block, GainedBlock, Pointwise
 from agvae.progress import checkpoint
 
 
@@ -65,7 +65,8 @@ class _BlockInBands(Block):
         out = torch.empty_like(x)
 
         def work(image: slice, top: int, bottom: int) -> None:
-            torch.add(x[image, top:bottom], _rows(self.branch, x[image], top, bottom), out=out[image, top:bottom])
+            near, inner = bands.around(top, bottom)
+            torch.add(x[image, top:bottom], self.branch(x[image, near], inner), out=out[image, top:bottom])
 
         bands.each_band(work, *x.shape[:2])
         return out
@@ -75,23 +76,7 @@ class _GainedBlockInBands(GainedBlock):
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         if not bands.wanted(x, gradients=True):
             return super().forward(x, weights)
-        gain = self.gain(weights)
-        if torch.is_grad_enabled():
-            return gained_sum(x, gain, self.branch)
-        out = torch.empty_like(x)
-
-        def work(image: slice, top: int, bottom: int) -> None:
-            branch = _rows(self.branch, x[image], top, bottom)
-            torch.addcmul(x[image, top:bottom], branch, gain[image], out=out[image, top:bottom])
-
-        bands.each_band(work, *x.shape[:2])
-        return out
-
-
-def _rows(branch: FeedForward, x: Tensor, top: int, bottom: int) -> Tensor:
-    near, inner = bands.around(top, bottom)
-    found: Tensor = branch(x[:, near], inner)
-    return found
+        return gained_sum(x, self.gain(weights), self.branch)
 
 
 _IN_BANDS: dict[type, type] = {
