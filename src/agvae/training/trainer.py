@@ -226,10 +226,10 @@ class Trainer:
             self._validate(interruption)
 
     def _log(self, running: Tensor | None) -> None:
-        loss = "none" if running is None else f"{float(running):.4f}"
+        loss = "" if running is None else f"  loss {float(running):.4f}"
         skipped = f"  {self.skipped} steps skipped" if self.skipped else ""
         self._say(
-            f"step {self.step}  patches {self.patches}  {100 * self.progress:.1f} %  loss {loss}  "
+            f"step {self.step}  patches {self.patches}  {100 * self.progress:.1f} %{loss}  "
             f"{self.patches / max(self.elapsed, 1e-9):.1f} patches/s  lr {self._factor():.3f}{skipped}"
         )
 
