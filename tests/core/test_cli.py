@@ -86,7 +86,7 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ([], "required: COMMAND"),
+            ([], "Encode images"),
             (["paint"], "invalid choice: 'paint'"),
             (["encode", "a.png"], "required: OUT"),
             (["encode", "a.png", "b.agv", "-q", "7"], "quality must be a real number from 1 to 6"),

@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", metavar="NAME", help="format such as jpg, for --out DIR and for pipes; default png")
     parser.add_argument(
-        "-q", "--quality", type=float, metavar="Q", help="as the format has it, for many 1 to 100; default its own"
+        "-q",
+        "--quality",
+        type=float,
+        metavar="Q",
+        help="as the format has it, for many 1 to 100; default its own, 75 of JPEG",
     )
     parser.add_argument("--box", type=box, metavar="L,T,R,B", help="only these pixels, as they are stored; default all")
     parser.add_argument(

@@ -124,6 +124,9 @@ def _run(arguments: Sequence[str]) -> int:
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """The arguments; names of files may stand anywhere between options."""
     parser = _parser(arguments)
+    if not arguments:
+        parser.print_help(sys.stderr)
+        raise SystemExit(2)
     args, more = parser.parse_known_args(arguments)
     if more and (not hasattr(args, "paths") or any(text.startswith("-") and text != "-" for text in more)):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
