@@ -123,6 +123,8 @@ MISTAKES: list[tuple[Callable[[Any], None], str]] = [
     (with_halo(40), r"analysis\.halo\(\) must be a multiple of 16 pixels, not 40"),
     (with_halo(-16), r"halo\(\) must be .* not -16"),
     (with_halo(32.0), r"halo\(\) must be .* not 32\.0"),
+    (with_halo(16), r"analysis\.halo\(\) is 16 pixels, but its results depend on more"),
+    (lambda n: setattr(n.synthesis, "halo", lambda: 16), r"synthesis\.halo\(\) is 16 pixels"),
     (lambda n: setattr(n, "hyper_analysis", Coarse(n.config)), r"z of .* must be \(2, 2, 3, 8\) .* not \(2, 1, 3, 8\)"),
     (lambda n: setattr(n, "analyse", lambda x, weights: x), r"y of .* must be \(2, 6, 10, 32\)"),
     (lambda n: setattr(n, "synthesise", lambda y, weights: y), "x-hat of synthesis"),

@@ -24,6 +24,10 @@ _PARTS = {
 }
 _HEIGHT, _WIDTH = 96, 160
 """Of the pictures: multiples of 32 that are none of 64, as coding has them and training has not."""
+_SIDE = 64
+"""Of what is looked at beside a halo, in pixels."""
+_SEEN = 1e-6
+"""Share of the largest value by which what lies beyond a halo may change a result: what float32 rounds."""
 
 
 @torch.no_grad()
@@ -51,6 +55,7 @@ def check_network(network: GainedAutoencoder) -> None:
     modes = {module: module.training for module in network.modules()}
     try:
         _check_shapes(network.eval())
+        _check_halos(network)
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -101,6 +106,25 @@ def _check_shapes(network: GainedAutoencoder) -> None:
     same = torch.allclose(y_hat, y, rtol=0, atol=0, equal_nan=True)
     require(same, "entropy.walk puts y together in another order than entropy.split takes it apart")
     _of_shape("x-hat of synthesis, as (B, C, H, W),", network.synthesise(y, weights), tuple(x.shape))
+
+
+def _check_halos(network: GainedAutoencoder) -> None:
+    """That what is further away than a halo says changes next to nothing."""
+    config = network.config
+    device = next((value.device for value in network.parameters()), None)
+    weights = level_weights(torch.tensor([config.levels - 1.0], device=device), config.levels)
+    numbers = torch.Generator().manual_seed(1)
+    for name, scale, channels in (("analysis", 1, 3), ("synthesis", 16, config.latent)):
+        transform = getattr(network, name)
+        first = _SIDE + transform.halo()  # that may be changed without a trace in the square of _SIDE before the halo
+        width = (first // 32 + 2) * 32
+        near = torch.rand(1, _SIDE // scale, width // scale, channels, generator=numbers, device="cpu")
+        far = near.clone()
+        far[:, :, first // scale :] += 1
+        results = [transform(maps.to(device), weights) for maps in (near, far)]
+        seen = [result[:, :, : result.shape[2] * _SIDE // width].float() for result in results]
+        change = (seen[1] - seen[0]).abs().amax() / seen[0].abs().amax().clamp(min=1e-9)
+        require(float(change) <= _SEEN, f"{name}.halo() is {transform.halo()} pixels, but its results depend on more")
 
 
 def _of_shape(what: str, value: object, shape: tuple[int, ...]) -> Tensor:
