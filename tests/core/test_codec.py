@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 import agvae
 from agvae import weights
+from agvae.boxes import Slices
 from agvae.coding import memory
 from agvae.coding.choice import EncodedImage, encode_images
 from agvae.coding.engine import Latents, Model
@@ -149,10 +150,10 @@ def test_small_tiles_cost_what_large_ones_do(lost: int, monkeypatch: pytest.Monk
     model = load_model()
     synthesise = model.synthesise
 
-    def counted(y_hat: torch.Tensor, levels: Sequence[int]) -> torch.Tensor:
+    def counted(y_hat: torch.Tensor, levels: Sequence[int], inner: Slices) -> torch.Tensor:
         nonlocal worked
         worked += y_hat[..., 0].numel() * 256
-        return synthesise(y_hat, levels)
+        return synthesise(y_hat, levels, inner)
 
     monkeypatch.setattr(model, "synthesise", counted)
     tiles = {k: data for k, data in wanted.tiles.items() if not lost or k % lost}
@@ -412,13 +413,13 @@ class ShortOfMemory:
         self.sizes: list[int] = []
         synthesise = model.synthesise
 
-        def limited(y_hat: torch.Tensor, levels: Sequence[int]) -> torch.Tensor:
+        def limited(y_hat: torch.Tensor, levels: Sequence[int], inner: Slices) -> torch.Tensor:
             pixels = 256 * y_hat.shape[0] * y_hat.shape[1] * y_hat.shape[2]
             self.sizes.append(pixels)
             if pixels > limit:
                 msg = "CUDA out of memory. Tried to allocate 2.00 GiB."
                 raise torch.cuda.OutOfMemoryError(msg)
-            return synthesise(y_hat, levels)
+            return synthesise(y_hat, levels, inner)
 
         monkeypatch.setattr(model, "synthesise", limited)
 

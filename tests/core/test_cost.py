@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import agvae
+from agvae.boxes import Slices
 from agvae.coding.engine import Model
 from agvae.coding.loaded import load_model
 from benchmarks.hostile import cost, forged
@@ -35,9 +36,9 @@ def work(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
         counts.unpacked += len(payloads) * height * width * 256
         return unpack(self, payloads, levels, height, width)
 
-    def counted_synthesise(self: Model, y_hat: torch.Tensor, levels: Sequence[int]) -> torch.Tensor:
+    def counted_synthesise(self: Model, y_hat: torch.Tensor, levels: Sequence[int], inner: Slices) -> torch.Tensor:
         counts.synthesised += y_hat[..., 0].numel() * 256
-        return synthesise(self, y_hat, levels)
+        return synthesise(self, y_hat, levels, inner)
 
     monkeypatch.setattr(Model, "_unpack", counted_unpack)
     monkeypatch.setattr(Model, "synthesise", counted_synthesise)

@@ -14,6 +14,7 @@ from agvae.networks.autoencoder import StepParameters, follow
 from agvae.networks.context import STEPS, join_steps, of_step, split_steps
 from agvae.networks.gain import level_weights
 from agvae.networks.layers import depth_to_space, space_to_depth
+from agvae.networks.transforms import SynthesisTransform
 from tests.support.helpers import TINY, picture, started
 
 
@@ -124,6 +125,32 @@ def test_halos_cover_the_receptive_fields(config: ModelConfig) -> None:
     far = latents.clone()
     far[:, :, (128 + model.synthesis.halo()) // 16 :] += 1
     torch.testing.assert_close(model.synthesis(far, weights)[:, :, :128], model.synthesis(latents, weights)[:, :, :128])
+
+
+@pytest.mark.parametrize("border", ["zeros", "replicate"])
+@pytest.mark.parametrize(
+    "inner", [(0, 256, 0, 320), (0, 50, 0, 33), (96, 160, 128, 192), (200, 256, 1, 320), (101, 102, 77, 78)]
+)
+def test_a_part_of_a_synthesis_is_that_of_the_whole(inner: tuple[int, int, int, int], border: str) -> None:
+    model = started(replace(TINY, border=border, synthesis8=2, synthesis16=2))
+    weights = level_weights(torch.tensor([3.0, 1.0]), TINY.levels)
+    y = torch.randn(2, 16, 20, TINY.latent)
+    top, bottom, left, right = inner
+    part = model.synthesise(y, weights, (slice(top, bottom), slice(left, right)))
+    torch.testing.assert_close(part, model.synthesise(y, weights)[:, :, top:bottom, left:right], rtol=0, atol=1e-6)
+
+
+def test_a_part_of_a_synthesis_of_ones_own_is_cut_out() -> None:
+    class Mine(SynthesisTransform):
+        def forward(self, y: Tensor, weights: Tensor) -> Tensor:  # type: ignore[override]
+            return super().forward(y, weights).flip(1)
+
+    model = started(TINY)
+    model.synthesis.__class__ = Mine
+    weights = level_weights(torch.tensor([3.0]), TINY.levels)
+    y = torch.randn(1, 8, 8, TINY.latent)
+    part = model.synthesise(y, weights, (slice(10, 20), slice(30, 40)))
+    torch.testing.assert_close(part, model.synthesise(y, weights)[:, :, 10:20, 30:40])
 
 
 @pytest.mark.parametrize("name", ["base", "light"])

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from agvae import weights as model_files
+from agvae.boxes import Slices
 from agvae.entropy.coder import SYMBOL_LIMIT, Indices, Symbols, TableCoder
 from agvae.entropy.tables import Tables, table_index, with_mirror_images
 from agvae.errors import DamagedFileError, WeightsError
@@ -152,10 +153,15 @@ class Model:
         with self._alone():
             return self._transform(self.network.analyse, x, levels)
 
-    def synthesise(self, y_hat: Tensor, levels: Sequence[int]) -> Tensor:
-        """The inverse gain unit and g_s: y-hat (B, h, w, M) -> (B, 16 h, 16 w, 3) float32 in [0, 1]."""
+    def synthesise(self, y_hat: Tensor, levels: Sequence[int], inner: Slices | None = None) -> Tensor:
+        """The inverse gain unit and g_s: y-hat (B, h, w, M) -> (B, H, W, 3) float32 in [0, 1].
+
+        Args:
+            inner: the rows and columns that are wanted of it; None for all.
+        """
         with self._alone():
-            return self._transform(self.network.synthesise, y_hat, levels).permute(0, 2, 3, 1).clamp(0, 1)
+            x = self._transform(lambda y, weights: self.network.synthesise(y, weights, inner), y_hat, levels)
+            return x.permute(0, 2, 3, 1).clamp(0, 1)
 
     def _transform(self, function: Callable[[Tensor, Tensor], Tensor], x: Tensor, levels: Sequence[int]) -> Tensor:
         """g_a or g_s in `agvae.options.dtype`, in float32 for images with numbers that are too large for it."""

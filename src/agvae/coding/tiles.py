@@ -135,8 +135,9 @@ def synthesise(model: Model, limits: Limits, wanted: Sequence[tuple[Reconstructi
         windows = [parts[k] for k in batch]
         y_hat = torch.stack([image.latents(window) for image, window in windows])
         levels = [image.request.header.level for image, _ in windows]
-        for (image, window), x in zip(windows, model.synthesise(y_hat, levels), strict=True):
-            image.put_pixels(window.box, x[window.inner])
+        found = model.synthesise(y_hat, levels, windows[0][1].inner)
+        for (image, window), x in zip(windows, found, strict=True):
+            image.put_pixels(window.box, x)
         checkpoint(sum(window.box.area for _, window in windows))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from agvae.boxes import Slices
 from agvae.entropy import asymmetric
 from agvae.entropy.factorized import Density
 from agvae.networks.contract import (
@@ -79,10 +80,19 @@ class GainedAutoencoder(nn.Module):
         """h_a and the hyper gain unit (section 3.4): gained y -> gained z (B, ceil(H/64), ceil(W/64), c_hp)."""
         return self.hyper_analysis(y).float() * self.hyper_gain(weights)
 
-    def synthesise(self, y_hat: Tensor, weights: Tensor) -> Tensor:
-        """The inverse gain unit (equation 5) and g_s: y-hat -> image (B, 3, H, W), not clamped."""
-        x = self.synthesis(y_hat * self.inverse_gain(weights), weights)
+    def synthesise(self, y_hat: Tensor, weights: Tensor, inner: Slices | None = None) -> Tensor:
+        """The inverse gain unit (equation 5) and g_s: y-hat -> image (B, 3, H, W), not clamped.
+
+        Args:
+            inner: the rows and columns that are wanted of it; None for all.
+        """
+        x = self.synthesised(y_hat * self.inverse_gain(weights), weights, inner)
         return x.float().permute(0, 3, 1, 2) + self.centre
+
+    def synthesised(self, y: Tensor, weights: Tensor, inner: Slices | None) -> Tensor:
+        """What is wanted of g_s' result, (B, H, W, 3)."""
+        x = self.synthesis(y, weights)
+        return x if inner is None else x[(slice(None), *inner)]
 
     def forward(self, x: Tensor, q: Tensor, noise: Noise = torch.rand_like) -> Output:
         """The training pass of equation 6 without the sum: rate and reconstruction at one level per image.

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from agvae.boxes import Slices
 from agvae.entropy import asymmetric
 from agvae.entropy.exact import fix
 from agvae.entropy.factorized import FactorizedDensity
@@ -137,6 +138,12 @@ class AGVAE(GainedAutoencoder):
         h_a sees the gained latent times the context gain, at the scale at which the entropy model works.
         """
         return self.hyper_analysis(y * self.entropy.context_gain(weights)).float() * self.hyper_gain(weights)
+
+    def synthesised(self, y: Tensor, weights: Tensor, inner: Slices | None) -> Tensor:
+        """What is wanted of g_s' result; if g_s is that of a package of its own, cut out of all of it."""
+        if type(self.synthesis) is not SynthesisTransform:
+            return super().synthesised(y, weights, inner)
+        return self.synthesis(y, weights, inner)
 
     def start(self, images: Tensor) -> None:
         """Start as a block transform codec: orthonormal transforms, uniform steps, marginal Gaussian entropy model.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from agvae.boxes import Slices
 from agvae.networks.configs import ModelConfig
 from agvae.networks.layers import GainedBlock, Pointwise, depth_to_space, space_to_depth
 
@@ -66,14 +67,22 @@ class SynthesisTransform(nn.Module):
         self.blocks8 = _blocks(config.synthesis8, c8, config)
         self.head = Pointwise(c8, 3 * PATCH * PATCH, trunk=True)
 
-    def forward(self, y: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, y: Tensor, weights: Tensor, inner: Slices | None = None) -> Tensor:
+        """All pixels, or those of the rows and columns `inner`, for which each layer does no more than it must."""
         h = self.embed(y)
+        reach = _reach(len(self.blocks8), len(self.blocks16))
         for block in self.blocks16:
+            h, inner = _near(h, inner, STRIDE, reach)
             h = block(h, weights)
+            reach -= STRIDE
         h = depth_to_space(self.up(h), 2)
         for block in self.blocks8:
+            h, inner = _near(h, inner, PATCH, reach)
             h = block(h, weights)
-        return depth_to_space(self.head(h), PATCH)
+            reach -= PATCH
+        h, inner = _near(h, inner, PATCH, 0)
+        x = depth_to_space(self.head(h), PATCH)
+        return x if inner is None else x[(slice(None), *inner)]
 
     def halo(self) -> int:
         """Pixels around a region on which its reconstruction depends, a multiple of 16."""
@@ -85,9 +94,27 @@ def _blocks(count: int, channels: int, config: ModelConfig) -> nn.ModuleList:
 
 
 def _halo(blocks8: int, blocks16: int) -> int:
-    """Every block looks one position further at its resolution."""
-    pixels = PATCH * blocks8 + STRIDE * blocks16
-    return -(-pixels // STRIDE) * STRIDE
+    return -(-_reach(blocks8, blocks16) // STRIDE) * STRIDE
+
+
+def _reach(blocks8: int, blocks16: int) -> int:
+    """How many pixels away a result depends on: every block looks one position further at its resolution."""
+    return PATCH * blocks8 + STRIDE * blocks16
+
+
+def _near(h: Tensor, inner: Slices | None, stride: int, reach: int) -> tuple[Tensor, Slices | None]:
+    """Of a map whose positions stand for so many pixels a side, what lies within `reach` of the pixels `inner`.
+
+    And where they are then.
+    """
+    if inner is None:
+        return h, None
+    kept, moved = [], []
+    for pixels in inner:
+        first = max(pixels.start - reach, 0) // stride
+        kept.append(slice(first, -(-(pixels.stop + reach) // stride)))
+        moved.append(slice(pixels.start - first * stride, pixels.stop - first * stride))
+    return h[(slice(None), *kept)], (moved[0], moved[1])
 
 
 def dct_start(analysis: AnalysisTransform, synthesis: SynthesisTransform, images: Tensor) -> tuple[Tensor, Tensor]:
