@@ -34,6 +34,7 @@ from agvae.coding.tiles import (
     _analyse,
     _decode,
     decode_images,
+    encode_tiles,
     latents_sha256,
     tiles_needed,
 )
@@ -165,6 +166,36 @@ def test_small_tiles_cost_what_large_ones_do(lost: int, monkeypatch: pytest.Monk
             assert (part == 128).all()
         elif not lost:
             assert np.abs(part.astype(int) - whole[box.slices]).max() <= 1
+
+
+@pytest.mark.parametrize("tile_size", [64, 96, 256])
+@pytest.mark.parametrize("size", [(333, 270), (40, 1200)])
+def test_small_tiles_are_analysed_together(
+    size: tuple[int, int], tile_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And give what each would by itself."""
+    pixels, model, limits, worked = picture(*size, 5), load_model(), Limits(2**18, 1024), 0
+    analyse = model.analyse
+
+    def counted(x: torch.Tensor, levels: Sequence[int]) -> torch.Tensor:
+        nonlocal worked
+        worked += x[:, 0].numel()
+        return analyse(x, levels)
+
+    monkeypatch.setattr(model, "analyse", counted)
+    tiles = [(pixels, box) for box in Box(0, 0, *size).split(tile_size)]
+    together = dict(encode_tiles(model, limits, tiles, 9000))
+    squares = -(-size[1] // 1024)
+    halo = model.network.analysis.halo()
+    assert worked <= (size[0] + 31) * (size[1] + 31 + 2 * (squares - 1) * halo)
+    far = [(pixels, tiles[number][1]) for number in (0, len(tiles) - 1)]
+    assert [packed.payload for _, packed in sorted(encode_tiles(model, limits, far, 9000))] == [
+        together[0].payload,
+        together[len(tiles) - 1].payload,
+    ]
+    for number, tile in enumerate(tiles):
+        ((_, alone),) = encode_tiles(model, limits, [tile], 9000)
+        assert alone.payload == together[number].payload
 
 
 def test_a_small_box_needs_few_tiles() -> None:

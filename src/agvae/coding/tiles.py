@@ -11,7 +11,7 @@ import copy
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from agvae.coding.reconstruction import DecodeRequest, Reconstruction, synthesis
 from agvae.coding.refine import MARGIN, Part, refined
 from agvae.coding.windows import STRIDE, Window, latent_shape, padded
 from agvae.errors import AgvError, DamagedFileError, Failures, about
-from agvae.file.header import Header, tile_box, tile_boxes, tiles_touched
+from agvae.file.header import MAX_TILE_SIZE, Header, tile_box, tile_boxes, tiles_touched
 from agvae.progress import checkpoint
 
 Colour = NDArray[Any]
@@ -98,11 +98,50 @@ def encode_tiles(
     model: Model, limits: Limits, tiles: Sequence[tuple[Colour, Box]], level: int
 ) -> Iterator[tuple[int, Packed]]:
     """Code boxes of images, each as a tile; gives their positions in the sequence in any order."""
-    shapes = [(_analysis_window(model, *tile).shape, tile[0].dtype) for tile in tiles]
-    for batch in batches(shapes, [padded(box).area for _, box in tiles], limits.batch):
-        y = _analyse(model, [tiles[k] for k in batch], level, limits.side)
-        yield from zip(batch, model.pack(y, [level] * len(batch)), strict=True)
-        checkpoint(sum(tiles[k][1].area for k in batch))
+    parts = _together(model, tiles)
+    shapes = [(_analysis_window(model, part.image, part.box).shape, part.image.dtype) for part in parts]
+    for batch in batches(shapes, [padded(part.box).area for part in parts], limits.batch):
+        chosen = [parts[k] for k in batch]
+        y = _analyse(model, [(part.image, part.box) for part in chosen], level, limits.side)
+        latents = {
+            number: of_part[padded(tiles[number][1]).within(padded(part.box), STRIDE)]
+            for part, of_part in zip(chosen, y, strict=True)
+            for number in part.tiles
+        }
+        numbers = list(latents)
+        of_tiles = [latents[number].shape for number in numbers]
+        for group in batches(of_tiles, [padded(tiles[number][1]).area for number in numbers], limits.batch):
+            same = [numbers[k] for k in group]
+            packed = model.pack(torch.stack([latents[number] for number in same]), [level] * len(same))
+            yield from zip(same, packed, strict=True)
+            checkpoint(sum(tiles[number][1].area for number in same))
+
+
+class _Part(NamedTuple):
+    """A box of an image that goes through g_a at once, and the numbers of the tiles in it."""
+
+    image: Colour
+    box: Box
+    tiles: list[int]
+
+
+def _together(model: Model, tiles: Sequence[tuple[Colour, Box]]) -> list[_Part]:
+    """Tiles of one size that are neighbours in squares no larger than a tile may be, where that is less work."""
+    squares: dict[tuple[int, ...], list[int]] = {}
+    size = max((max(box.width, box.height) for _, box in tiles), default=1)
+    side = MAX_TILE_SIZE // size * size
+    for number, (image, box) in enumerate(tiles):
+        square = box.left // side, box.top // side
+        squares.setdefault((id(image), *square), []).append(number)
+    parts = []
+    for numbers in squares.values():
+        image = tiles[numbers[0]][0]
+        alone = [_Part(image, tiles[number][1], [number]) for number in numbers]
+        lefts, tops, rights, bottoms = zip(*(part.box for part in alone), strict=True)
+        joined = _Part(image, Box(min(lefts), min(tops), max(rights), max(bottoms)), numbers)
+        work = [_analysis_window(model, image, part.box).outer.area for part in (joined, *alone)]
+        parts += [joined] if work[0] <= sum(work[1:]) else alone
+    return parts
 
 
 def refine_tile(
