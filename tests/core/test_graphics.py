@@ -356,3 +356,16 @@ def test_inner_blocks_have_all_their_neighbours() -> None:
     assert graphics.inner(blocks).all()
     blocks[1, 1] = False
     assert (graphics.inner(blocks) == [[0, 0, 0, 1, 1], [0, 0, 0, 1, 1], [0, 0, 0, 1, 1], [1, 1, 1, 1, 1]]).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 3), (257, 40, 3), (600, 33), (512, 70, 3)])
+@pytest.mark.parametrize("values", [3, 200])
+def test_a_large_picture_is_looked_at_in_bands(
+    shape: tuple[int, ...], values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, values, shape).astype(np.uint8 if len(shape) == 3 else np.uint16)
+    pixels[100:400] = np.arange(shape[1]).reshape(-1, *[1] * (len(shape) - 2))
+    found = graphics.look_at(pixels)
+    monkeypatch.setattr(graphics, "_BAND", 32 * 100)
+    for plane, whole in zip(found, graphics.look_at(pixels), strict=True):
+        np.testing.assert_array_equal(plane, whole)

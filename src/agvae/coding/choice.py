@@ -489,11 +489,16 @@ def _blocks(box: Box) -> tuple[slice, slice]:
 
 def _roughness(seen: Seen) -> NDArray[np.float64]:
     """Of each block, the most squared error that a reconstruction without its detail would have, roughly."""
-    plane = seen.exact[..., 1].astype(np.float32) if seen.bounds is None else 255 * seen.colour[..., 0]
-    total = np.zeros(plane.shape, np.float32)
-    total[1:] += np.square(np.diff(plane, axis=0))
-    total[:, 1:] += np.square(np.diff(plane, axis=1))
-    return graphics.sums(total) / 4
+    plane, unit = (seen.exact[..., 1], 1) if seen.bounds is None else (seen.colour[..., 0], 255)
+
+    def squares(rows: NDArray[Any], above: int) -> tuple[NDArray[np.float64]]:
+        rows = unit * rows.astype(np.float32)
+        total = np.zeros(rows.shape, np.float32)
+        total[1:] += np.square(np.diff(rows, axis=0))
+        total[:, 1:] += np.square(np.diff(rows, axis=1))
+        return (graphics.sums(total[above:]) / 4,)
+
+    return graphics.in_bands(squares, plane)[0]
 
 
 def _seen(image: Colour | Seen) -> Seen:

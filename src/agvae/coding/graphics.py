@@ -5,6 +5,7 @@ Everything here is cheap beside the networks, since photographs pay for it, too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,8 @@ _PALETTE, _GREYS = 256, 64
 """Most colours, or shades of grey, of a picture whose colours somebody chose; photographs of grey have more."""
 _PIXELS_OF_COLOUR = 8
 """Pixels for each colour of such a picture, at the least: any small picture has few."""
+_BAND = 8 * BLOCK
+"""Rows that are looked at together."""
 _ROWS = 4
 """Every how many rows are enough to see that a block is rough."""
 _SAMPLED = 8
@@ -59,20 +62,48 @@ class Blocks(NamedTuple):
 
 def look_at(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Blocks:
     """The blocks of an image, (H, W, 3) of 8 bits or (H, W) of 16."""
-    values = _packed(pixels)
+    unit = np.float32(1 if pixels.ndim == 3 else 255 / max(int(pixels.max()), 1))
+
+    def looked_at(rows: NDArray[Any], above: int) -> tuple[NDArray[np.float64], ...]:
+        values = _packed(rows)
+        return sums(_new(values)[above:]), _colours(values[above:]), _roughness(rows[above:], unit)
+
+    news, colours, roughness = in_bands(looked_at, pixels)
+    sizes = _sizes(*pixels.shape[:2])
+    rough = np.minimum(_BITS * news, sizes * np.log2(colours + 1))
+    few = np.minimum(_FEW if pixels.ndim == 3 else 1, sizes / 8)  # small ones at the edge have few in any case
+    palette = pixels.ndim == 3 and _is_of_palette(pixels)
+    graphic = (news <= (1 - _FORESEEN) * sizes) | (colours <= few) | palette
+    return Blocks(graphic, roughness > _ROUGH * sizes, rough, palette)
+
+
+def in_bands(
+    work: Callable[[NDArray[Any], int], tuple[NDArray[np.float64], ...]], pixels: NDArray[Any]
+) -> list[NDArray[np.float64]]:
+    """Planes of a picture's blocks, (rows, columns) each, from bands of its rows: large pictures take no more memory.
+
+    Args:
+        work: gives those of a band, of its rows and the one above it, if there is one; and the number of these.
+    """
+    bands = [work(pixels[max(top - 1, 0) : top + _BAND], min(top, 1)) for top in range(0, len(pixels), _BAND)]
+    return [np.concatenate(planes) for planes in zip(*bands, strict=True)]
+
+
+def _new(values: NDArray[np.uint32]) -> Map:
+    """Which pixels do not follow from their neighbours."""
     new = np.ones(values.shape, np.bool_)
     left, above, before = values[1:, :-1], values[:-1, 1:], values[:-1, :-1]
     new[:, 1:] = values[:, 1:] != values[:, :-1]
     new[1:] &= values[1:] != values[:-1]
     new[1:, 1:] &= (values[1:, 1:] != before) & (values[1:, 1:] != left + above - before)
     new[1:, :-1] &= left != above  # of a pixel and its upper right
-    news, sizes = sums(new), sums(np.ones(values.shape, np.bool_))
-    colours = _colours(values)
-    rough = np.minimum(_BITS * news, sizes * np.log2(colours + 1))
-    few = np.minimum(_FEW if pixels.ndim == 3 else 1, sizes / 8)  # small ones at the edge have few in any case
-    palette = pixels.ndim == 3 and _is_of_palette(pixels)
-    graphic = (news <= (1 - _FORESEEN) * sizes) | (colours <= few) | palette
-    return Blocks(graphic, _roughness(pixels) > _ROUGH * sizes, rough, palette)
+    return new
+
+
+def _sizes(height: int, width: int) -> NDArray[np.float64]:
+    """Pixels of each block."""
+    rows, columns = (np.minimum(BLOCK, side - np.arange(0, side, BLOCK)) for side in (height, width))
+    return np.outer(rows, columns).astype(np.float64)
 
 
 def sums(plane: NDArray[Any], side: int = BLOCK, height: int | None = None) -> NDArray[np.float64]:
@@ -104,9 +135,9 @@ def _packed(pixels: NDArray[Any]) -> NDArray[np.uint32]:
     return values
 
 
-def _roughness(pixels: NDArray[Any]) -> NDArray[np.float64]:
-    """Of each block, the squares of the steps from pixel to pixel over 2, of 8 bits: from one row of a few."""
-    band = pixels[..., 1] if pixels.ndim == 3 else pixels * np.float32(255 / max(int(pixels.max()), 1))
+def _roughness(pixels: NDArray[Any], unit: np.float32) -> NDArray[np.float64]:
+    """Of each block, the squares of the steps from pixel to pixel over 2, in units of 8 bits: from one row of a few."""
+    band = pixels[..., 1] if pixels.ndim == 3 else pixels * unit
     rows, below = band[::_ROWS].astype(np.float32), band[1::_ROWS].astype(np.float32)
     total = np.zeros(rows.shape, np.float32)
     total[:, 1:] = np.square(np.diff(rows, axis=1))
