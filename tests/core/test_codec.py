@@ -24,12 +24,12 @@ from hypothesis import strategies as st
 import agvae
 from agvae import weights
 from agvae.boxes import Slices
-from agvae.coding import memory
+from agvae.coding import memory, reconstruction
 from agvae.coding.choice import EncodedImage, encode_images
 from agvae.coding.engine import Latents, Model
 from agvae.coding.loaded import forget_models, load_model
 from agvae.coding.memory import Limits
-from agvae.coding.reconstruction import DecodeRequest
+from agvae.coding.reconstruction import DecodeRequest, Reconstruction
 from agvae.coding.tiles import (
     _analyse,
     _decode,
@@ -38,7 +38,7 @@ from agvae.coding.tiles import (
     latents_sha256,
     tiles_needed,
 )
-from agvae.coding.windows import latent_shape
+from agvae.coding.windows import Window, latent_shape
 from agvae.container import Box, DamagedFileError, Header, Reader, UnsupportedFileError, tile_boxes
 from agvae.networks import bands
 from agvae.weights import registries
@@ -141,6 +141,40 @@ def small_tiles() -> tuple[np.ndarray, DecodeRequest, np.ndarray]:
     pixels = picture(333, 270, 4)
     wanted = request(pixels, 9000, encode(pixels, 9000, 64), 64)
     return pixels, wanted, decode(wanted)
+
+
+@pytest.mark.parametrize("lost", [[], [0, 1], range(16, 34)])
+@pytest.mark.parametrize("box", [None, (3, 1020, 40, 1030), (0, 990, 64, 2070), (10, 100, 20, 2200)])
+@pytest.mark.parametrize("halo", [128, 48])
+def test_a_high_picture_is_decoded_strip_by_strip(
+    lost: Sequence[int], box: tuple[int, int, int, int] | None, halo: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no more latents at a time than the strips that touch, and the pixels that all at once give."""
+    model = load_model()
+    monkeypatch.setattr(model.network.synthesis, "halo", lambda: halo)
+    monkeypatch.setattr(reconstruction, "MAX_TILE_SIZE", 256)
+    whole, held = high_picture(), []
+    latents = Reconstruction.latents
+
+    def counted(image: Reconstruction, window: Window) -> torch.Tensor:
+        held.append(len(image._strips))
+        return latents(image, window)
+
+    monkeypatch.setattr(Reconstruction, "latents", counted)
+    part = whole.header.box if box is None else Box(*box)
+    tiles = {k: whole.tiles[k] for k in tiles_needed(whole.header, part) if k not in lost}
+    wanted = replace(whole, tiles=tiles, box=part)
+    (expected,) = _decode(model, Limits(2**30, 1024), [wanted], damaged_ok=False)
+    held.clear()
+    (found,) = _decode(model, Limits(1, 1024), [wanted], damaged_ok=False)
+    np.testing.assert_array_equal(found, expected)
+    assert max(held, default=0) <= 3
+
+
+@cache
+def high_picture() -> DecodeRequest:
+    pixels = picture(70, 2200, 6)
+    return request(pixels, 9000, encode(pixels, 9000, 64), 64)
 
 
 @pytest.mark.parametrize("lost", [0, 2])

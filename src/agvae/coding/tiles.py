@@ -238,7 +238,19 @@ def _of_file(error: Exception, filename: str | None) -> Exception:
 
 def _decode(model: Model, limits: Limits, requests: Sequence[DecodeRequest], *, damaged_ok: bool) -> list[Any]:
     images = [Reconstruction(model, request) for request in requests]
-    coded = [(image, *tile) for image in images for tile in image.coded()]
+    runs = [image.coded(limits.batch) for image in images]
+    for step in range(max(map(len, runs))):
+        there = [(image, run[step : step + 2]) for image, run in zip(images, runs, strict=True) if step < len(run)]
+        _unpack(model, limits, [(image, *tile) for image, run in there for tile in run[0]], damaged_ok=damaged_ok)
+        following = [(image, run[1][0][0].top if len(run) > 1 else None) for image, run in there]
+        synthesise(model, limits, [(image, box) for image, bottom in following for box in image.wanted(bottom)])
+    return [image.pixels for image in images]
+
+
+def _unpack(
+    model: Model, limits: Limits, coded: Sequence[tuple[Reconstruction, Box, bytes]], *, damaged_ok: bool
+) -> None:
+    """Put the latents of tiles where they belong, batch by batch."""
     shapes = [latent_shape(box) for _, box, _ in coded]
     for batch in batches(shapes, [padded(box).area for _, box, _ in coded], limits.batch):
         tiles = [coded[k] for k in batch]
@@ -250,8 +262,6 @@ def _decode(model: Model, limits: Limits, requests: Sequence[DecodeRequest], *, 
             elif not damaged_ok:
                 latents.filename = image.request.filename
                 raise latents
-    synthesise(model, limits, [(image, box) for image in images for box in image.wanted()])
-    return [image.pixels for image in images]
 
 
 def _analysis_window(model: Model, image: Colour, box: Box) -> Window:
