@@ -38,7 +38,7 @@ def make(folder: Path, count: int) -> None:
         width, height = photograph.size
         rng = np.random.default_rng(0)
         for number in range(count):
-            left, top = rng.integers(width - 192), rng.integers(height - 128)
+            left, top = int(rng.integers(width - 192)), int(rng.integers(height - 128))
             photograph.crop((left, top, left + 192, top + 128)).save(folder / f"{number}.jpg", quality=92)
 
 

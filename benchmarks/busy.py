@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 
 WORKER = """
@@ -97,7 +98,8 @@ def main() -> None:
             ]
         (size,) = {tuple(answer(worker)) for pair in pairs.values() for worker in pair}
         print("{:.0f} x {:.0f} pixels, {} processors, {} rounds".format(*size, count, options.rounds))
-        sys.stdout.reconfigure(line_buffering=True)
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)
         print("| | setting | encode: s, of processors, least | decode: s, of processors, least |")
         print("| --- | --- | --- | --- |")
         for situation, loops, workers in (("alone", 0, 1), (f"beside {count} loops", count, 1), ("two at once", 0, 2)):

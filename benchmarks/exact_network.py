@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
@@ -36,7 +37,7 @@ def frozen(name: str, *, integers: bool) -> EntropyModel:
     if integers:
         units = {
             name: torch.full((layer.weight.shape[0 if layer.weight.dim() == 4 else -1],), 6, dtype=torch.int8)
-            for name, layer in layers(entropy).items()
+            for name, layer in cast("dict[str, Any]", layers(entropy)).items()
         }
     freeze(entropy, units)
     prepare(network, CPU, CPU, units)

@@ -104,6 +104,7 @@ def main() -> None:
             level = s * LEVEL_STEPS
             (packed,) = exact.pack(analysed(exact, image, level), [level])
             (latents,) = exact.unpack([packed.payload], [level], *packed.y_hat.shape[:2])
+            assert isinstance(latents, Latents)
             z_bits = exact.z_coder.bits(latents.z.ravel(), channel_index(latents.z.shape))
             written += 8 * len(packed.payload)
             estimated += z_bits + real_valued_bits(real, latents, float(s))

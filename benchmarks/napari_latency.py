@@ -135,18 +135,19 @@ def main() -> None:
     dock.editor.slider.setSliderDown(True)
     dock.editor.slider.setValue(9000)
     dock.editor.slider.setSliderDown(False)
-    seen: list[tuple[float, str]] = []
-    dock._engine.shown.connect(
-        lambda shown: seen.append((time.perf_counter(), shown.numbers.box if shown.numbers else None))
-    )
+    seen: list[tuple[float, tuple[int, int, int, int] | None]] = []
+    engine, layers = dock._engine, dock._layers
+    assert engine is not None
+    assert layers is not None
+    engine.shown.connect(lambda shown: seen.append((time.perf_counter(), shown.numbers.box if shown.numbers else None)))
     assert spin(lambda: any(box for _, box in seen), 60), "no preview"
     dock._cancel()
-    assert spin(lambda: not dock._engine.busy, 5)
+    assert spin(lambda: not engine.busy, 5)
 
     print(
         f"{image.shape[1]} x {image.shape[0]} pixels, zoom {args.zoom}; {os.cpu_count()} cores, {platform.processor()}"
     )
-    print(f"view {dock._layers.visible}, its middle {central_box(dock._layers.visible, 512)}")
+    print(f"view {layers.visible}, its middle {central_box(layers.visible, 512)}")
     start = time.perf_counter()
     pause(1.5)
     ticks.report("at rest", start, time.perf_counter())
@@ -177,7 +178,7 @@ def main() -> None:
     print("previews after the release:", [(round(t - released, 2), box) for t, box in seen])
     stopped = time.perf_counter()
     dock._cancel()
-    spin(lambda: not dock._engine.busy, 10)
+    spin(lambda: not engine.busy, 10)
     print(f"stopped after {time.perf_counter() - stopped:.3f} s")
     start = time.perf_counter()
     viewer.close()

@@ -46,7 +46,7 @@ def timed_step(trainer: Trainer) -> Iterator[float]:
     yield lap()
     loss.backward()
     yield lap()
-    trainer.update()
+    trainer.learn()
     yield lap()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, features
 
@@ -153,7 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE")
     args = parser.parse_args()
-    print(f"Pillow {Image.__version__}, libwebp {features.version('webp')}\n")
+    print(f"Pillow {PIL.__version__}, libwebp {features.version('webp')}\n")
     print("| values, 512 x 512 | two streams | one stream |\n|---|---|---|")
     for name, values in sixteen_bits().items():
         png = saved(Image.fromarray(values), "PNG", compress_level=9)

@@ -305,11 +305,15 @@ class Trainer:
             return loss
         loss = self.loss(*self.draw())
         loss.backward()
+        self.learn()
+        return self._mean(loss.detach())
+
+    def learn(self) -> None:
+        """Take over what the gradients say, which are then gone."""
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
         self.update(norm, self._step_optimizers)
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        return self._mean(loss.detach())
 
     def draw(self, step: int | None = None) -> tuple[Tensor, Tensor]:
         """This process's crops and levels of a step, the next if none is given, as
