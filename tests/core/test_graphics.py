@@ -186,6 +186,32 @@ def test_labels_of_16_bits_are_exact(quality: float) -> None:
         assert len(data) <= len(agvae.encode(image, lossless=True)) + 10
 
 
+def cells(noise: float, low: int, high: int, bands: tuple[int, ...] = (0, 1, 2)) -> NDArray[np.uint8]:
+    """Smooth greys, or some bands of them, with a little noise, as of a microscope that has 8 bits."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:256, :320]
+    plane = np.zeros(y.shape)
+    for row, column, size in rng.uniform((0, 0, 6), (256, 320, 30), (40, 3)):
+        plane = np.maximum(plane, np.exp(-((y - row) ** 2 + (x - column) ** 2) / size**2))
+    values = np.rint(low + (high - low) * plane + rng.normal(0, noise, y.shape)).clip(0, 255)
+    pixels = np.zeros((*y.shape, 3), np.uint8)
+    for band in bands:
+        pixels[..., band] = values
+    return pixels
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [cells(0.6, 20, 70), cells(1, 60, 200), cells(2, 5, 40), cells(0.7, 10, 120, (1,)), cells(1, 30, 90, (0, 2))],
+    ids=["dim", "bright", "dark", "green", "magenta"],
+)
+def test_smooth_greys_with_little_noise_are_no_graphics(pixels: NDArray[np.uint8]) -> None:
+    """Although most pixels are one of their neighbours by chance, and a block has few colours."""
+    assert graphics.look_at(pixels).tried.mean() < 0.05
+    sizes = [len(agvae.encode(pixels, quality)) for quality in (4, 5, 6)]
+    assert sizes[0] < sizes[1] < sizes[2] < len(agvae.encode(pixels, lossless=True)) / 2
+
+
 def test_micrographs_are_coded_as_ever() -> None:
     for image, quality in ((micrograph(), 6), (micrograph() // 200, 3.5), (micrograph() // 2000, 1)):
         assert kinds(agvae.encode(image, quality)) == [NETWORK]

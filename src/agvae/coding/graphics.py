@@ -19,6 +19,9 @@ _FORESEEN = 0.5
 _FEW = 48
 """Most colours of a block that may be one without repeating its neighbours: dither, mosaics, pixel art.  Few values of
 16 bits are photons, which were counted."""
+_NOISE, _STEP = 0.25, 9
+"""Largest share of a block's pixels that are off their neighbours by so little, in the sum of all bands, where it may
+be a graphic: in smooth greys, as of microscopes, a pixel is often one of its neighbours by chance."""
 _BITS = 9.0
 """Of a pixel without loss that does not follow from its neighbours, roughly."""
 _ROUGH = 2500.0
@@ -66,14 +69,18 @@ def look_at(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Blocks:
 
     def looked_at(rows: NDArray[Any], above: int) -> tuple[NDArray[np.float64], ...]:
         values = _packed(rows)
-        return sums(_new(values)[above:]), _colours(values[above:]), _roughness(rows[above:], unit)
+        new, uneven = _new(values)
+        planes = (new, uneven, _noisy(rows, uneven))
+        return *(sums(plane[above:]) for plane in planes), _colours(values[above:]), _roughness(rows[above:], unit)
 
-    news, colours, roughness = in_bands(looked_at, pixels)
+    news, uneven, noisy, colours, roughness = in_bands(looked_at, pixels)
     sizes = _sizes(*pixels.shape[:2])
     rough = np.minimum(_BITS * news, sizes * np.log2(colours + 1))
     few = np.minimum(_FEW if pixels.ndim == 3 else 1, sizes / 8)  # small ones at the edge have few in any case
     palette = pixels.ndim == 3 and _is_of_palette(pixels)
-    graphic = (news <= (1 - _FORESEEN) * sizes) | (colours <= few) | palette
+    most = (1 - _FORESEEN) * sizes
+    clean = (noisy <= _NOISE * sizes) | (pixels.ndim == 2)
+    graphic = (uneven <= most) | (((news <= most) | (colours <= few)) & clean) | palette
     return Blocks(graphic, roughness > _ROUGH * sizes, rough, palette)
 
 
@@ -89,15 +96,27 @@ def in_bands(
     return [np.concatenate(planes) for planes in zip(*bands, strict=True)]
 
 
-def _new(values: NDArray[np.uint32]) -> Map:
-    """Which pixels do not follow from their neighbours."""
+def _new(values: NDArray[np.uint32]) -> tuple[Map, Map]:
+    """Which pixels do not follow from their neighbours in any way; and which not by the plane through three of them."""
     new = np.ones(values.shape, np.bool_)
+    uneven = np.ones(values.shape, np.bool_)
     left, above, before = values[1:, :-1], values[:-1, 1:], values[:-1, :-1]
     new[:, 1:] = values[:, 1:] != values[:, :-1]
     new[1:] &= values[1:] != values[:-1]
-    new[1:, 1:] &= (values[1:, 1:] != before) & (values[1:, 1:] != left + above - before)
+    uneven[1:, 1:] = values[1:, 1:] != left + above - before
+    uneven[0], uneven[:, 0] = new[0], new[:, 0]
+    new[1:, 1:] &= (values[1:, 1:] != before) & uneven[1:, 1:]
     new[1:, :-1] &= left != above  # of a pixel and its upper right
-    return new
+    return new, uneven
+
+
+def _noisy(pixels: NDArray[Any], uneven: Map) -> Map:
+    """Which pixels are a little off the one before, and off the plane through three neighbours, too."""
+    levels = np.atleast_3d(pixels).sum(axis=2, dtype=np.int32)
+    steps = np.abs(np.diff(levels, axis=1))
+    noisy = np.zeros(uneven.shape, np.bool_)
+    noisy[:, 1:] = (steps > 0) & (steps <= _STEP) & uneven[:, 1:]
+    return noisy
 
 
 def _sizes(height: int, width: int) -> NDArray[np.float64]:
