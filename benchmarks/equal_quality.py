@@ -21,6 +21,8 @@ from statistics import fmean
 
 import numpy as np
 
+from agvae.metrics import decibels
+
 EXACT = 100.0
 """Decibels of what is without loss, and the most that count."""
 OURS = "agvae"
@@ -63,10 +65,9 @@ def percent(logarithm: float | None, digits: int = 0) -> str:
     return "none" if logarithm is None else f"{100 * math.expm1(logarithm):+.{digits}f}"
 
 
-def decibels(row: dict[str, str], measure: str) -> float:
-    if measure == "PSNR":
-        return min(float(row["psnr"]), EXACT)
-    return min(-10 * math.log10(max(1 - float(row["ms_ssim"]), 1e-10)), EXACT)
+def quality_of(row: dict[str, str], measure: str) -> float:
+    found = float(row["psnr"]) if measure == "PSNR" else decibels(float(row["ms_ssim"]))
+    return min(found, EXACT)
 
 
 def main() -> None:
@@ -80,7 +81,7 @@ def main() -> None:
     for measure in ("PSNR", "MS-SSIM"):
         points: dict[tuple[str, str], list[Point]] = defaultdict(list)
         for row in rows:
-            points[row["codec"], row["image"]].append((float(row["bpp"]), decibels(row, measure)))
+            points[row["codec"], row["image"]].append((float(row["bpp"]), quality_of(row, measure)))
         for codec in codecs:
             found = [difference(points[OURS, image], points[codec, image]) for image in images]
             known = [logarithm for logarithm in found if logarithm is not None]

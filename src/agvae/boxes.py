@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 Slices = tuple[slice, slice]
@@ -57,6 +58,12 @@ class Box(NamedTuple):
         """It in squares of `side` pixels, row by row; those at the right and bottom are smaller."""
         boxes = grid(self.width, self.height, side)
         return [Box(self.left + x0, self.top + y0, self.left + x1, self.top + y1) for x0, y0, x1, y1 in boxes]
+
+
+def around(boxes: Iterable[Box]) -> Box:
+    """The smallest box that holds all of one or more."""
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return Box(min(lefts), min(tops), max(rights), max(bottoms))
 
 
 def grid(width: int, height: int, side: int) -> list[Box]:

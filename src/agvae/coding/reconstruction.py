@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agvae.boxes import Box
+from agvae.boxes import Box, around
 from agvae.coding.engine import Model
 from agvae.coding.windows import STRIDE, Window, padded
 from agvae.file.header import MAX_TILE_SIZE, Header, tile_box
@@ -127,8 +127,7 @@ class Reconstruction:
             self._done.add(block)
             seen = [shared for box in self._known[block] if (shared := box.overlap(self.request.area))]
             if seen:
-                lefts, tops, rights, bottoms = zip(*seen, strict=True)
-                boxes.append(Box(min(lefts), min(tops), max(rights), max(bottoms)))
+                boxes.append(around(seen))
         return boxes
 
     def put_pixels(self, box: Box, x: Tensor) -> None:

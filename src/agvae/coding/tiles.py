@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agvae.boxes import Box
+from agvae.boxes import Box, around
 from agvae.coding.engine import Model, Packed
 from agvae.coding.loaded import model_of
 from agvae.coding.memory import Limits, attempts, batches, chunks
@@ -137,8 +137,7 @@ def _together(model: Model, tiles: Sequence[tuple[Colour, Box]]) -> list[_Part]:
     for numbers in squares.values():
         image = tiles[numbers[0]][0]
         alone = [_Part(image, tiles[number][1], [number]) for number in numbers]
-        lefts, tops, rights, bottoms = zip(*(part.box for part in alone), strict=True)
-        joined = _Part(image, Box(min(lefts), min(tops), max(rights), max(bottoms)), numbers)
+        joined = _Part(image, around([part.box for part in alone]), numbers)
         work = [_analysis_window(model, image, part.box).outer.area for part in (joined, *alone)]
         parts += [joined] if work[0] <= sum(work[1:]) else alone
     return parts
