@@ -11,8 +11,8 @@ from typing import cast
 import numpy as np
 
 from agvae.coding.assemble import Level
+from agvae.coding.colours import Laid
 from agvae.coding.frames import Frames
-from agvae.coding.graphics import Map
 from agvae.coding.rate_control import Target, encode_to_psnr, encode_to_size
 from agvae.container import Metadata, check_model_name
 from agvae.file.header import TILE_SIZE, check_tile_size
@@ -90,13 +90,13 @@ def encode_frames(
     tile_size = TILE_SIZE if tile_size is None else check_tile_size(tile_size)
     steps = parse_effort(effort)
 
-    laid: dict[int, list[Map | None]] = {}
-    kept: dict[bytes, list[Map | None]] = {}
+    laid: dict[int, list[Laid | None]] = {}
+    kept: dict[bytes, list[Laid | None]] = {}
 
-    def coded(level: Level, given: list[Map | None] | None = None, steps: int = 0) -> bytes:
+    def coded(level: Level, given: list[Laid | None] | None = None, steps: int = 0) -> bytes:
         """The file of a level; with what is given without loss, if any is; refined in steps."""
         whole = with_thumbnail(common, frames, side, level, model) if side else common
-        found: list[Map | None] = []
+        found: list[Laid | None] = []
         files = coded_files([(frames, whole)], level, model, tile_size=tile_size, laid=given, found=found, steps=steps)
         (data,) = files
         kept[data] = found

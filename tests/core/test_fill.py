@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 import agvae
 import pillow_agvae  # noqa: F401
@@ -22,6 +22,9 @@ from agvae.cli import main
 from agvae.coding.assemble import psnr
 from agvae.coding.fill import filled
 from agvae.coding.frames import Frames
+from agvae.container import Reader
+from agvae.conversion.to_agv import Encoding, encoded
+from agvae.file.payload import WITHOUT_LOSS
 from napari_agvae.preview.measured import similarity
 from tests.support.helpers import picture
 
@@ -152,3 +155,21 @@ def test_few_colours_are_told_of_where_they_are_lost(
             same = np.array_equal(np.asarray(image.convert("RGB")), agvae.decode(tmp_path / f"{name}.agv"))
         assert same == (name == "kept")
         assert ("its few colours may have become others" in capsys.readouterr().err) == (name == "lost")
+
+
+def test_fewer_colours_than_a_palette_has_are_told_of(tiny_weights: Path, tmp_path: Path) -> None:
+    """Though no tile is the model's: a drawing in shades that lie close together."""
+    large = Image.new("L", (1600, 1200), 245)
+    draw = ImageDraw.Draw(large)
+    for k in range(12):
+        draw.ellipse((60 + k * 90, 50 + k * 40, 500 + k * 90, 480 + k * 40), fill=20 * k)
+    grey = large.resize((400, 300), Image.Resampling.LANCZOS)
+    image = Image.merge("RGB", (grey, grey, grey.point(lambda value: value * 3 // 4))).quantize(256)
+    image.save(tmp_path / "drawn.gif")
+    lost: dict[float, bool] = {}
+    for quality in (1.0, 6.0):
+        data, told = encoded(tmp_path / "drawn.gif", Encoding({"quality": quality}))
+        assert {tile.kind for tile in Reader(BytesIO(data)).tiles()} == {WITHOUT_LOSS}
+        lost[quality] = not np.array_equal(agvae.decode(data), np.asarray(image.convert("RGB")))
+        assert any("few colours" in text for text in told) == lost[quality]
+    assert lost[1.0]

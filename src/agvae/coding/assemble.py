@@ -10,9 +10,9 @@ from io import BytesIO
 import numpy as np
 
 from agvae.boxes import grid
+from agvae.coding.colours import Laid
 from agvae.coding.extract import Job, decoded
 from agvae.coding.frames import Frames
-from agvae.coding.graphics import Map
 from agvae.coding.lossless import encode_exact, exact_values
 from agvae.coding.transparency import Alpha, with_alpha
 from agvae.file.header import TILE_SIZE, WITHOUT_MODEL, Header
@@ -34,8 +34,8 @@ def coded_files(
     model: str | None,
     *,
     tile_size: int = TILE_SIZE,
-    laid: Iterable[Map | None] | None = None,
-    found: list[Map | None] | None = None,
+    laid: Iterable[Laid | None] | None = None,
+    found: list[Laid | None] | None = None,
     steps: int = 0,
 ) -> Iterator[bytes]:
     """The bytes of each file, coded as they are asked for; raises what `agvae.coding.choice.encode_images` does.
@@ -56,8 +56,8 @@ def _at_level(
     level: int,
     model: str | None,
     tile_size: int,
-    laid: Iterable[Map | None] | None,
-    found: list[Map | None] | None,
+    laid: Iterable[Laid | None] | None,
+    found: list[Laid | None] | None,
     steps: int,
 ) -> Iterator[bytes]:
     with loading():

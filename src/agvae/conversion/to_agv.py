@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -100,9 +100,26 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
         file = BytesIO()
         info = {"icc_profile": None, **info}
         first.save(file, OWN, save_all=all_frames, append_images=others, **options.rate, **shape, **info)
-    if few_colours and any(tile.kind != WITHOUT_LOSS for tile in Reader(BytesIO(file.getvalue())).tiles()):
+        if few_colours:
+            pictures = ImageSequence.Iterator(image) if all_frames and not others else [first, *others]
+            few_colours = not _has_colours(file.getvalue(), pictures)
+    if few_colours:
         lost.append("its few colours may have become others, as AGV is for photographs: --lossless keeps them")
     return file.getvalue(), lost + more
+
+
+def _has_colours(data: bytes, pictures: Iterable[Image.Image]) -> bool:
+    """Whether a file has all pixels that are seen of pictures as they are."""
+    if any(tile.kind != WITHOUT_LOSS for tile in Reader(BytesIO(data)).tiles()):
+        return False
+    with Image.open(BytesIO(data), formats=[OWN]) as coded:
+        for number, picture in enumerate(pictures):
+            coded.seek(number)
+            wanted = np.asarray(picture.convert("RGBA"))
+            differs = (np.asarray(coded.convert("RGBA")) != wanted).any(axis=2)
+            if (differs & (wanted[..., 3] > 0)).any():
+                return False
+    return True
 
 
 def _of_16_bits(image: Image.Image) -> Image.Image:

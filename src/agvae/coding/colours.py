@@ -1,0 +1,208 @@
+"""Fewer colours: graphics that take fewer bytes without loss once colours that are nearly alike have become one.
+
+Letters and lines of screens have hundreds of shades at their edges.  A few dozen show them as well, and without the
+halos of a codec that loses something everywhere.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from agvae.boxes import grid
+from agvae.coding.graphics import Map
+from agvae.coding.lossless import encode_colour
+
+_SIZES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+"""Numbers of colours that are tried."""
+_COPIED = (0.75, 2.5)
+"""Bits that a pixel may save if it follows from a neighbour, as they are tried."""
+_SAMPLE = 384
+"""Side of the part of a picture that tells which colours are best."""
+_ROWS = 64
+"""That are looked up together."""
+_MOST = 1 << 16
+"""Colours beyond which it is no graphic."""
+_SHARE = 0.5
+"""Of a group's pixels that have one colour, from which all get it: flat ground stays as it is."""
+
+Pixels = NDArray[np.uint8]
+Values = NDArray[np.uint32]
+
+
+@dataclass(frozen=True, eq=False)
+class Colours:
+    """Which colour becomes which.
+
+    Attributes:
+        before: (n,), sorted; a colour is red + 256 green + 65536 blue.
+        after: (n,).
+        slack: squared error, mean over bands, by which a pixel that follows from neither neighbour may be worse for
+            taking the colour of one.
+    """
+
+    before: Values
+    after: Values
+    slack: float = 0.0
+
+    def of(self, image: Pixels) -> Pixels:
+        """An image (H, W, 3) in its new colours; those that have none stay as they are."""
+        values = _packed(image)
+        new = values.copy()
+        for rows in np.split(new, range(_ROWS, len(new), _ROWS)):
+            place = np.searchsorted(self.before, rows).clip(max=len(self.before) - 1)
+            np.copyto(rows, self.after[place], where=self.before[place] == rows)
+        if self.slack:
+            _follow(new, values, self.slack)
+            new = np.ascontiguousarray(new.T)
+            _follow(new, values.T, self.slack)
+            new = new.T
+        return _bands(new)
+
+
+def _follow(new: Values, values: Values, slack: float) -> None:
+    """Give pixels unlike those above and before them the colour above, where this is hardly worse."""
+    for above, row, wanted in zip(new[:-1], new[1:], values[1:], strict=True):
+        differs = row != above
+        differs[1:] &= row[1:] != row[:-1]
+        at = np.flatnonzero(differs)
+        other, own, aim = above[at], row[at], wanted[at]
+        row[at] = np.where(_squares(other, aim) < _squares(own, aim) + slack, other, own)
+
+
+def _squares(a: Values, b: Values) -> NDArray[np.float32]:
+    """Squared differences of colours, mean over bands."""
+    total: NDArray[np.float32] = np.zeros(a.shape, np.float32)
+    for shift in (0, 8, 16):
+        total += np.square((a >> shift & 255).astype(np.float32) - (b >> shift & 255))
+    return total / np.float32(3)
+
+
+class Laid(NamedTuple):
+    """What of a picture is coded without loss.
+
+    Attributes:
+        blocks: (rows, columns).
+        colours: in which, if not in its own.
+    """
+
+    blocks: Map
+    colours: Colours | None = None
+
+
+def fewer_colours(image: Pixels, there: Map, price: float) -> Colours | None:
+    """The colours that part of an image should have without loss; None if it has too many, or hardly any.
+
+    Args:
+        image: (H, W, 3).
+        there: which pixels (H, W) are coded.
+        price: bits that a squared error costs, mean over bands.
+    """
+    palettes = _Palettes.of(image[there])
+    if palettes is None or not palettes.squares:
+        return None
+    place = max(grid(image.shape[1], image.shape[0], _SAMPLE), key=lambda box: int(there[box.slices].sum())).slices
+    pixels, seen = image[place], there[place]
+    share = seen.sum() / there.sum()
+    sizes = list(palettes.squares)
+
+    @cache
+    def cost(k: int, slack: float = 0.0) -> float:
+        new = palettes.colours(sizes[k], slack).of(pixels)
+        bits = 8 * len(encode_colour(new, seen)) / share
+        if not slack:
+            return bits + price * palettes.squares[sizes[k]]
+        return bits + price * float(np.square(new.astype(np.float32) - pixels).mean(axis=2)[seen].sum()) / share
+
+    best = min(range(0, len(sizes), 2), key=cost)
+    best = min(range(max(best - 1, 0), min(best + 2, len(sizes))), key=cost)
+    slack = min((0.0, _COPIED[0] / price, _COPIED[1] / price), key=lambda slack: cost(best, slack))
+    more = min(best + 1, len(sizes) - 1)
+    if slack and cost(more, slack) < cost(best, slack):
+        best = more
+    return palettes.colours(sizes[best], slack)
+
+
+class _Palettes:
+    """Those of a graphic with one size after another.
+
+    Attributes:
+        squares: by the number of colours the squared error, summed over pixels, mean over bands.
+    """
+
+    def __init__(self, before: Values, counts: NDArray[np.int64]) -> None:
+        self._before, self._counts = before, counts
+        self._points = _bands(before).astype(np.float64)
+        self._groups: dict[int, NDArray[np.intp]] = {}
+        self.squares: dict[int, float] = {}
+        self._split([size for size in _SIZES if size < len(before)])
+
+    @classmethod
+    def of(cls, pixels: Pixels) -> _Palettes | None:
+        """Those of pixels (n, 3), of the sizes that are fewer than its colours; None for too many colours."""
+        found = Image.fromarray(pixels[None]).getcolors(_MOST) if len(pixels) else None
+        if found is None:
+            return None
+        counts = np.array([count for count, _ in found])
+        values = _packed(np.array([colour for _, colour in found], np.uint8))
+        order = values.argsort()
+        return cls(values[order], counts[order])
+
+    def colours(self, size: int, slack: float = 0.0) -> Colours:
+        return Colours(self._before, _packed(self._chosen(self._groups[size])), slack)
+
+    def _split(self, sizes: Sequence[int]) -> None:
+        """Split the group of the largest error in two, again and again."""
+        groups = np.zeros(len(self._before), np.intp)
+        everything = np.arange(len(self._before))
+        heap = [(-self._error(everything), 0, everything)]
+        for size in sizes:
+            while len(heap) < size:
+                _, number, group = heapq.heappop(heap)
+                parts = self._halves(group)
+                groups[parts[1]] = len(heap) + 1
+                for part, new in zip(parts, (number, len(heap) + 1), strict=True):
+                    heapq.heappush(heap, (-self._error(part), new, part))
+            self._groups[size] = groups.copy()
+            errors = np.square(self._points - self._chosen(groups)).mean(axis=1)
+            self.squares[size] = float(errors @ self._counts)
+
+    def _halves(self, group: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Across the direction in which the colours of a group differ most, where this leaves the least error."""
+        points, counts = self._points[group], self._counts[group]
+        centred = points - np.average(points, axis=0, weights=counts)
+        along = centred @ np.linalg.eigh((centred * counts[:, None]).T @ centred)[1][:, -1]
+        order = along.argsort(kind="stable")
+        weight = counts[order].cumsum()[:-1]
+        moment = (along * counts)[order].cumsum()[:-1]
+        place = int((moment**2 / (weight * (counts.sum() - weight))).argmax()) + 1
+        return group[order[:place]], group[order[place:]]
+
+    def _error(self, group: NDArray[np.intp]) -> float:
+        points, counts = self._points[group], self._counts[group]
+        return float(counts @ np.square(points - np.average(points, axis=0, weights=counts)).sum(axis=1))
+
+    def _chosen(self, groups: NDArray[np.intp]) -> Pixels:
+        """The colour of each group: its mean, or that which most of it has, for each of the colours."""
+        weights = np.bincount(groups, self._counts)
+        means = np.stack([np.bincount(groups, band * self._counts) for band in self._points.T], axis=1)
+        chosen = np.rint(means / np.maximum(weights, 1)[:, None])
+        most = np.flatnonzero(self._counts >= _SHARE * weights[groups])
+        chosen[groups[most]] = self._points[most]
+        return chosen[groups].astype(np.uint8)
+
+
+def _packed(pixels: Pixels) -> Values:
+    bands = pixels.astype(np.uint32)
+    return bands[..., 0] | bands[..., 1] << np.uint32(8) | bands[..., 2] << np.uint32(16)
+
+
+def _bands(values: Values) -> Pixels:
+    return np.stack([values >> np.uint32(shift) & np.uint32(255) for shift in (0, 8, 16)], axis=-1).astype(np.uint8)

@@ -1,0 +1,134 @@
+"""Graphics in fewer colours: flat ground as it is, no colour twice as far off as it must be, and fewer bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+import agvae
+from agvae.coding.colours import Colours, fewer_colours
+from agvae.coding.lossless import encode_colour
+from tests.core.test_graphics import icon, kinds, photograph, pixel_art, psnr, webp
+
+EVERYWHERE = np.ones((96, 160), np.bool_)
+SMALL = arrays.arrays(np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(3)))
+
+
+def colours_in(image: NDArray[np.uint8]) -> int:
+    return len(np.unique(image.reshape(-1, 3), axis=0))
+
+
+def antialiased() -> NDArray[np.uint8]:
+    """Text in three colours, drawn at twice its size: shades at all edges."""
+    rng = np.random.default_rng(3)
+    image = Image.new("RGB", (640, 384), "white")
+    draw = ImageDraw.Draw(image)
+    for top in range(4, 372, 13):
+        line = "".join(chr(97 + letter) for letter in rng.integers(0, 26, 106))
+        draw.text((6, top), line, fill=((20, 20, 24), (150, 40, 10), (0, 70, 190))[top % 3])
+    return np.asarray(image.reduce(2))
+
+
+@pytest.mark.parametrize("price", [0.003, 0.03, 0.2])
+def test_fewer_colours_cost_less(price: float) -> None:
+    """R + D in the new colours is below that in the old ones, which have no D."""
+    image = antialiased()
+    there = np.ones(image.shape[:2], np.bool_)
+    colours = fewer_colours(image, there, price)
+    assert colours is not None
+    new = colours.of(image)
+    assert colours_in(new) < colours_in(image)
+    error = float(np.square(new.astype(float) - image).mean(axis=2).sum())
+    assert 8 * len(encode_colour(new)) + price * error < 8 * len(encode_colour(image))
+
+
+def test_a_higher_price_keeps_more() -> None:
+    image = antialiased()
+    there = np.ones(image.shape[:2], np.bool_)
+    found = [fewer_colours(image, there, price) for price in (0.003, 0.03, 0.3)]
+    errors = [np.square(colours.of(image).astype(float) - image).mean() for colours in found if colours is not None]
+    assert len(errors) == 3
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_flat_ground_stays_as_it_is() -> None:
+    image = icon()
+    colours = fewer_colours(image, EVERYWHERE, 0.003)
+    assert colours is not None
+    new = colours.of(image)
+    for ground in ((245, 245, 245), (30, 120, 220), (250, 200, 40)):
+        flat = (image == ground).all(axis=2)
+        assert flat.mean() > 0.05
+        assert (new[flat] == ground).all(axis=1).mean() > 0.99
+
+
+def test_only_what_is_coded_tells_the_colours() -> None:
+    image = np.hstack((icon(), photograph(160, 96)))
+    there = np.zeros(image.shape[:2], np.bool_)
+    there[:, :160] = True
+    colours = fewer_colours(image, there, 0.01)
+    assert colours is not None
+    assert len(colours.before) == colours_in(icon())
+
+
+def test_there_are_none_of_what_is_no_graphic() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    assert fewer_colours(noise, np.ones((300, 300), np.bool_), 0.1) is None
+    assert fewer_colours(icon(), np.zeros((96, 160), np.bool_), 0.1) is None
+    assert fewer_colours(np.full((96, 160, 3), 7, np.uint8), EVERYWHERE, 0.1) is None
+
+
+@given(SMALL, st.floats(1e-4, 10))
+def test_any_picture_has_no_more_colours_than_before(image: NDArray[np.uint8], price: float) -> None:
+    before = image.copy()
+    colours = fewer_colours(image, np.ones(image.shape[:2], np.bool_), price)
+    if colours is not None:
+        new = colours.of(image)
+        assert (new.shape, new.dtype) == (image.shape, np.uint8)
+        assert colours_in(new) <= min(colours_in(image), 256)
+        np.testing.assert_array_equal(new, colours.of(image))
+    np.testing.assert_array_equal(image, before)
+
+
+@given(SMALL, SMALL)
+def test_colours_that_have_no_new_one_stay(known: NDArray[np.uint8], other: NDArray[np.uint8]) -> None:
+    colours = fewer_colours(known, np.ones(known.shape[:2], np.bool_), 0.01)
+    if colours is not None:
+        plain = Colours(colours.before, colours.after)
+        seen = {tuple(pixel) for pixel in known.reshape(-1, 3).tolist()}
+        kept = np.array([tuple(pixel) not in seen for pixel in other.reshape(-1, 3).tolist()]).reshape(other.shape[:2])
+        np.testing.assert_array_equal(plain.of(other)[kept], other[kept])
+
+
+def test_files_of_screens_are_smaller_than_without_loss() -> None:
+    """And better at higher qualities, up to no loss at the best."""
+    image = antialiased()
+    sizes, qualities = [], []
+    for quality in (1, 2, 3.5, 6):
+        data = agvae.encode(image, quality)
+        sizes.append(len(data))
+        qualities.append(psnr(agvae.decode(data), image))
+    assert sizes[1] < 0.7 * webp(image)
+    assert qualities[1] > 36
+    assert qualities[2] > 42
+    assert qualities == sorted(qualities)
+    assert sizes == sorted(sizes)
+
+
+@pytest.mark.parametrize("quality", [1, 2, 3.5])
+def test_colours_that_somebody_chose_are_kept(quality: float) -> None:
+    image = pixel_art()
+    np.testing.assert_array_equal(agvae.decode(agvae.encode(image, quality)), image)
+
+
+def test_targets_are_met_in_fewer_colours() -> None:
+    image = antialiased()
+    size = 0.6 * webp(image)
+    data = agvae.encode(image, target_size=size)
+    assert 0.9 * size < len(data) <= size
+    assert set(kinds(data)) != {b"TILE"}
