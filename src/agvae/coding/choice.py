@@ -55,6 +55,8 @@ _SIDE_BITS = 16
 """Bits of a block beside its pixels: of the map, and of what the coder has to learn anew."""
 _FEWER = 0.5
 """Share of its bits that a graphic may take with fewer colours, roughly."""
+_WORTH = 0.95
+"""Most of the cost of all that blocks in fewer colours may come to: in photographs they win less, and by chance."""
 
 _SMOOTH, _SAMPLE = 160, 512
 """Most bytes of a block in a picture that may take few without loss though nothing in it is repeated; and the side of
@@ -327,7 +329,7 @@ class _Picture:
                 colours = self._fewer(look, everything, weight)
                 return min(exact, self._whole(everything, colours), key=lambda option: option.cost(weight)).found
         rate = self._rates(look.graphic.shape)
-        bits = look.bits if self._deep or look.palette else _FEWER * look.bits
+        bits = _FEWER * look.bits if drawn and not look.palette else look.bits
         gain = 2 * rate + whole_weight * _roughness(self._seen) - bits - _SIDE_BITS
         promising = look.tried & (gain > 0)
         if gain[promising].sum() < _least_gain(self.level) * by_model:
@@ -406,6 +408,7 @@ class _Picture:
             blocks = promising & (costs < by_model)
             ways.append((float(np.where(blocks, costs, by_model).sum()), laid._replace(blocks=blocks), changes))
         cost, laid, changes = min(ways, key=lambda way: way[0])
+        most *= 1 if laid.colours is None else _WORTH
         if cost < most and laid.blocks.any() and not laid.blocks.all():
             coded = self._coded | self._again(laid.blocks)
             yield _Option(self._bits(coded, laid), np.where(laid.blocks, changes, squares), coded, laid)
