@@ -1,9 +1,10 @@
 """Images to coded tiles: by the model, without loss, or by both, whichever has the lower R + beta D.
 
 Learned codecs fail on what is no photograph: text, charts, pixel art.  Blocks of an image that look like a graphic
-(`agvae.coding.graphics`) are tried: what they cost without loss, against the bits and the error of the model.  Where
-they win, their pixels lie without loss over the reconstruction, and the model codes a smooth continuation of what is
-around in their place.  Of 16 bits, which have no tiles of both, whole tiles are.
+(`agvae.coding.graphics`) are tried: what they cost without loss, as they are or in fewer colours
+(`agvae.coding.colours`), against the bits and the error of the model.  Where they win, their pixels lie over the
+reconstruction, and the model codes a smooth continuation of what is around in their place.  Of 16 bits, which have no
+tiles of both, whole tiles are.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ from agvae.shortage import is_shortage
 _WEIGHT = 3.0
 """Of an error in a graphic: halos around letters and lines are seen sooner than as much error in a texture."""
 _WHOLE_WEIGHT, _PALETTE_WEIGHT = 8.0, 32.0
-"""The same from quality 3.5 on, where all of a picture may be kept without loss, and where its colours are few, which
-somebody chose: charts, icons and text that were drawn stay exact."""
+"""The same from quality 3.5 on, where all of a picture may be kept without loss, but has too many colours for fewer to
+do, and where its colours are few, which somebody chose."""
 _GAIN = (0.15, 6.0)
 """What graphics must promise to be tried, as a share of the model's bits, at the lowest and highest level: less is
 promised by photographs, too, since the promise is from above and the more so the higher the rate."""
@@ -381,7 +382,11 @@ class _Picture:
         if laid.colours is None:
             return self._seen.exact
         if self._last is None or self._last[0] is not laid.colours:
-            self._last = laid.colours, laid.colours.of(self._seen.exact)
+            new = self._seen.exact.copy()
+            for box in self.boxes:
+                checkpoint()
+                new[box.slices] = laid.colours.of(new[box.slices])
+            self._last = laid.colours, new
         return self._last[1]
 
     def _by_blocks(

@@ -26,8 +26,8 @@ _COPIED = (0.75, 2.5)
 """Bits that a pixel may save if it follows from a neighbour, as they are tried."""
 _SAMPLE = 384
 """Side of the part of a picture that tells which colours are best."""
-_ROWS = 64
-"""That are looked up together."""
+_ROWS = 256
+"""Whose colours are counted together."""
 _MOST = 1 << 16
 """Colours beyond which it is no graphic."""
 _SHARE = 0.5
@@ -55,10 +55,8 @@ class Colours:
     def of(self, image: Pixels) -> Pixels:
         """An image (H, W, 3) in its new colours; those that have none stay as they are."""
         values = _packed(image)
-        new = values.copy()
-        for rows in np.split(new, range(_ROWS, len(new), _ROWS)):
-            place = np.searchsorted(self.before, rows).clip(max=len(self.before) - 1)
-            np.copyto(rows, self.after[place], where=self.before[place] == rows)
+        place = np.searchsorted(self.before, values).clip(max=len(self.before) - 1)
+        new = np.where(self.before[place] == values, self.after[place], values)
         if self.slack:
             _follow(new, values, self.slack)
             new = np.ascontiguousarray(new.T)
@@ -105,7 +103,7 @@ def fewer_colours(image: Pixels, there: Map, price: float) -> Colours | None:
         there: which pixels (H, W) are coded.
         price: bits that a squared error costs, mean over bands.
     """
-    palettes = _Palettes.of(image[there])
+    palettes = _Palettes.of(image, there)
     if palettes is None or not palettes.squares:
         return None
     place = max(grid(image.shape[1], image.shape[0], _SAMPLE), key=lambda box: int(there[box.slices].sum())).slices
@@ -145,15 +143,20 @@ class _Palettes:
         self._split([size for size in _SIZES if size < len(before)])
 
     @classmethod
-    def of(cls, pixels: Pixels) -> _Palettes | None:
-        """Those of pixels (n, 3), of the sizes that are fewer than its colours; None for too many colours."""
-        found = Image.fromarray(pixels[None]).getcolors(_MOST) if len(pixels) else None
-        if found is None:
-            return None
-        counts = np.array([count for count, _ in found])
-        values = _packed(np.array([colour for _, colour in found], np.uint8))
-        order = values.argsort()
-        return cls(values[order], counts[order])
+    def of(cls, image: Pixels, there: Map) -> _Palettes | None:
+        """Those of some pixels of an image, of sizes below the number of their colours; None for too many colours."""
+        values, counts = np.zeros(0, np.uint32), np.zeros(0, np.int64)
+        for top in range(0, len(image), _ROWS):
+            pixels = image[top : top + _ROWS][there[top : top + _ROWS]]
+            found = Image.fromarray(pixels[None]).getcolors(_MOST) if len(pixels) else []
+            if found is None:
+                return None
+            more = _packed(np.array([colour for _, colour in found], np.uint8).reshape(-1, 3))
+            values, place = np.unique(np.concatenate((values, more)), return_inverse=True)
+            counts = np.bincount(place, np.concatenate((counts, [count for count, _ in found]))).astype(np.int64)
+            if len(values) > _MOST:
+                return None
+        return cls(values, counts) if len(values) else None
 
     def colours(self, size: int, slack: float = 0.0) -> Colours:
         return Colours(self._before, _packed(self._chosen(self._groups[size])), slack)
@@ -178,7 +181,8 @@ class _Palettes:
         """Across the direction in which the colours of a group differ most, where this leaves the least error."""
         points, counts = self._points[group], self._counts[group]
         centred = points - np.average(points, axis=0, weights=counts)
-        along = centred @ np.linalg.eigh((centred * counts[:, None]).T @ centred)[1][:, -1]
+        _, directions = np.linalg.eigh(np.einsum("n,ni,nj->ij", counts, centred, centred))
+        along: NDArray[np.float64] = centred @ directions[:, -1]
         order = along.argsort(kind="stable")
         weight = counts[order].cumsum()[:-1]
         moment = (along * counts)[order].cumsum()[:-1]
