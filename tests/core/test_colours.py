@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 import agvae
-from agvae.coding.colours import Colours, fewer_colours
+from agvae.coding.colours import Colours, Fewer
 from agvae.coding.lossless import encode_colour
 from tests.core.test_graphics import icon, kinds, photograph, pixel_art, psnr, webp
 
@@ -39,7 +39,7 @@ def test_fewer_colours_cost_less(price: float) -> None:
     """R + D in the new colours is below that in the old ones, which have no D."""
     image = antialiased()
     there = np.ones(image.shape[:2], np.bool_)
-    colours = fewer_colours(image, there, price)
+    colours = Fewer(image, there).at(price)
     assert colours is not None
     new = colours.of(image)
     assert colours_in(new) < colours_in(image)
@@ -50,7 +50,7 @@ def test_fewer_colours_cost_less(price: float) -> None:
 def test_a_higher_price_keeps_more() -> None:
     image = antialiased()
     there = np.ones(image.shape[:2], np.bool_)
-    found = [fewer_colours(image, there, price) for price in (0.003, 0.03, 0.3)]
+    found = [Fewer(image, there).at(price) for price in (0.003, 0.03, 0.3)]
     errors = [np.square(colours.of(image).astype(float) - image).mean() for colours in found if colours is not None]
     assert len(errors) == 3
     assert errors[0] > errors[1] > errors[2]
@@ -58,7 +58,7 @@ def test_a_higher_price_keeps_more() -> None:
 
 def test_flat_ground_stays_as_it_is() -> None:
     image = icon()
-    colours = fewer_colours(image, EVERYWHERE, 0.003)
+    colours = Fewer(image, EVERYWHERE).at(0.003)
     assert colours is not None
     new = colours.of(image)
     for ground in ((245, 245, 245), (30, 120, 220), (250, 200, 40)):
@@ -71,22 +71,22 @@ def test_only_what_is_coded_tells_the_colours() -> None:
     image = np.hstack((icon(), photograph(160, 96)))
     there = np.zeros(image.shape[:2], np.bool_)
     there[:, :160] = True
-    colours = fewer_colours(image, there, 0.01)
+    colours = Fewer(image, there).at(0.01)
     assert colours is not None
     assert len(colours.before) == colours_in(icon())
 
 
 def test_there_are_none_of_what_is_no_graphic() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
-    assert fewer_colours(noise, np.ones((300, 300), np.bool_), 0.1) is None
-    assert fewer_colours(icon(), np.zeros((96, 160), np.bool_), 0.1) is None
-    assert fewer_colours(np.full((96, 160, 3), 7, np.uint8), EVERYWHERE, 0.1) is None
+    assert Fewer(noise, np.ones((300, 300), np.bool_)).at(0.1) is None
+    assert Fewer(icon(), np.zeros((96, 160), np.bool_)).at(0.1) is None
+    assert Fewer(np.full((96, 160, 3), 7, np.uint8), EVERYWHERE).at(0.1) is None
 
 
 @given(SMALL, st.floats(1e-4, 10))
 def test_any_picture_has_no_more_colours_than_before(image: NDArray[np.uint8], price: float) -> None:
     before = image.copy()
-    colours = fewer_colours(image, np.ones(image.shape[:2], np.bool_), price)
+    colours = Fewer(image, np.ones(image.shape[:2], np.bool_)).at(price)
     if colours is not None:
         new = colours.of(image)
         assert (new.shape, new.dtype) == (image.shape, np.uint8)
@@ -97,7 +97,7 @@ def test_any_picture_has_no_more_colours_than_before(image: NDArray[np.uint8], p
 
 @given(SMALL, SMALL)
 def test_colours_that_have_no_new_one_stay(known: NDArray[np.uint8], other: NDArray[np.uint8]) -> None:
-    colours = fewer_colours(known, np.ones(known.shape[:2], np.bool_), 0.01)
+    colours = Fewer(known, np.ones(known.shape[:2], np.bool_)).at(0.01)
     if colours is not None:
         plain = Colours(colours.before, colours.after)
         seen = {tuple(pixel) for pixel in known.reshape(-1, 3).tolist()}

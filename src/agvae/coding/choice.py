@@ -23,7 +23,7 @@ from torch import Tensor
 from agvae.boxes import Box
 from agvae.callers import level_of_caller
 from agvae.coding import graphics
-from agvae.coding.colours import Colours, Laid, fewer_colours
+from agvae.coding.colours import Colours, Fewer, Laid
 from agvae.coding.engine import Model, Packed
 from agvae.coding.extract import finished
 from agvae.coding.fill import filled
@@ -102,6 +102,16 @@ class Seen:
         """What to code without loss, as `encode_exact` takes it: where it is not seen, what takes the fewest bits."""
         values = exact_values(self.colour, self.bounds)
         return values if self.visible is None else values * self.visible[..., None]
+
+    @lazy
+    def fewer(self) -> Fewer:
+        """Fewer colours for all of it."""
+        return self.fewer_of(np.ones((-(-self.colour.shape[0] // BLOCK), -(-self.colour.shape[1] // BLOCK)), np.bool_))
+
+    def fewer_of(self, blocks: Map) -> Fewer:
+        """Fewer colours for some blocks, of 8 bits."""
+        there = graphics.pixels_of(blocks, *self.colour.shape[:2])
+        return Fewer(self.exact, there if self.visible is None else there & self.visible)
 
     @lazy
     def look(self) -> Blocks | None:
@@ -362,10 +372,7 @@ class _Picture:
         """The colours that blocks should have, if not their own: those of a palette are chosen one by one, and stay."""
         if self._deep or look.palette:
             return None
-        there = graphics.pixels_of(blocks, *self.image.shape[:2])
-        if self._seen.visible is not None:
-            there &= self._seen.visible
-        return fewer_colours(self._seen.exact, there, float(weight[blocks].mean()))
+        return (self._seen.fewer if blocks.all() else self._seen.fewer_of(blocks)).at(float(weight[blocks].mean()))
 
     def _changes(self, laid: Laid) -> NDArray[np.float64]:
         """Squared error of blocks without loss in their colours, as `_errors` has it of the model."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +34,7 @@ _SHARE = 0.5
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.uint32]
+_NONE = np.zeros(0, np.uint32), np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,41 +95,82 @@ class Laid(NamedTuple):
     colours: Colours | None = None
 
 
-def fewer_colours(image: Pixels, there: Map, price: float) -> Colours | None:
-    """The colours that part of an image should have without loss; None if it has too many, or hardly any.
+class Fewer:
+    """Fewer colours for part of an image, at one price after another.
 
     Args:
         image: (H, W, 3).
         there: which pixels (H, W) are coded.
-        price: bits that a squared error costs, mean over bands.
     """
-    palettes = _Palettes.of(image, there)
-    if palettes is None or not palettes.squares:
-        return None
-    place = max(grid(image.shape[1], image.shape[0], _SAMPLE), key=lambda box: int(there[box.slices].sum())).slices
-    pixels, seen = image[place], there[place]
-    share = seen.sum() / there.sum()
-    sizes = list(palettes.squares)
 
-    @cache
-    def cost(k: int, slack: float = 0.0) -> float:
-        new = palettes.colours(sizes[k], slack).of(pixels)
-        bits = 8 * len(encode_colour(new, seen)) / share
-        if not slack:
-            return bits + price * palettes.squares[sizes[k]]
-        return bits + price * float(np.square(new.astype(np.float32) - pixels).mean(axis=2)[seen].sum()) / share
+    def __init__(self, image: Pixels, there: Map) -> None:
+        self._palettes = _Palettes(*(_counted(image, there) or _NONE))
+        self._sizes = list(self._palettes.squares)
+        boxes = grid(image.shape[1], image.shape[0], _SAMPLE)
+        place = max(boxes, key=lambda box: int(there[box.slices].sum())).slices
+        self._pixels, self._there = image[place].copy(), there[place].copy()
+        self._share = float(self._there.sum() / max(there.sum(), 1))
+        self._known: dict[tuple[int, float], tuple[float, float]] = {}
 
-    best = min(range(0, len(sizes), 2), key=cost)
-    best = min(range(max(best - 1, 0), min(best + 2, len(sizes))), key=cost)
-    slack = min((0.0, _COPIED[0] / price, _COPIED[1] / price), key=lambda slack: cost(best, slack))
-    more = min(best + 1, len(sizes) - 1)
-    if slack and cost(more, slack) < cost(best, slack):
-        best = more
-    return palettes.colours(sizes[best], slack)
+    def at(self, price: float) -> Colours | None:
+        """Those of the least R + beta D; None if the image has too many colours, or hardly any.
+
+        Args:
+            price: bits that a squared error costs, mean over bands.
+        """
+        if not self._sizes:
+            return None
+
+        def cost(k: int, slack: float = 0.0) -> float:
+            bits, squares = self._tried(k, slack)
+            return bits + price * squares
+
+        last = len(self._sizes) - 1
+        best = min(range(0, last + 1, 2), key=cost)
+        best = min(range(max(best - 1, 0), min(best + 1, last) + 1), key=cost)
+        slack = min((0.0, *(bits / price for bits in _COPIED)), key=lambda slack: cost(best, slack))
+        if slack and cost(min(best + 1, last), slack) < cost(best, slack):
+            best += 1
+        return self._palettes.colours(self._sizes[best], slack)
+
+    def _tried(self, k: int, slack: float) -> tuple[float, float]:
+        """Bits and squared error of all: the bits, and what the error has of slack, by those of a sample."""
+        size = self._sizes[k]
+        if (k, slack) not in self._known:
+            new = self._palettes.colours(size, slack).of(self._pixels)
+            bits = 8 * len(encode_colour(new, self._there))
+            squares = self._palettes.squares[size]
+            if slack:
+                squares += (self._error(new) - self._error(self._palettes.colours(size).of(self._pixels))) / self._share
+            self._known[k, slack] = bits / self._share, squares
+        return self._known[k, slack]
+
+    def _error(self, new: Pixels) -> float:
+        squares = np.square(new.astype(np.float32) - self._pixels).mean(axis=2)
+        return float(squares.sum(where=self._there, dtype=np.float64))
+
+
+def _counted(image: Pixels, there: Map) -> tuple[Values, NDArray[np.int64]] | None:
+    """The colours of some pixels of an image, sorted, and how often each is there; None for too many."""
+    values, counts = _NONE
+    for top in range(0, len(image), _ROWS):
+        pixels = image[top : top + _ROWS][there[top : top + _ROWS]]
+        found = Image.fromarray(pixels[None]).getcolors(_MOST) if len(pixels) else []
+        if found is None:
+            return None
+        more = _packed(np.array([colour for _, colour in found], np.uint8).reshape(-1, 3))
+        values, place = np.unique(np.concatenate((values, more)), return_inverse=True)
+        counts = np.bincount(place, np.concatenate((counts, [count for count, _ in found]))).astype(np.int64)
+        if len(values) > _MOST:
+            return None
+    return values, counts
 
 
 class _Palettes:
     """Those of a graphic with one size after another.
+
+    Args:
+        before, counts: its colours, sorted, and how many pixels have each.
 
     Attributes:
         squares: by the number of colours the squared error, summed over pixels, mean over bands.
@@ -142,27 +183,13 @@ class _Palettes:
         self.squares: dict[int, float] = {}
         self._split([size for size in _SIZES if size < len(before)])
 
-    @classmethod
-    def of(cls, image: Pixels, there: Map) -> _Palettes | None:
-        """Those of some pixels of an image, of sizes below the number of their colours; None for too many colours."""
-        values, counts = np.zeros(0, np.uint32), np.zeros(0, np.int64)
-        for top in range(0, len(image), _ROWS):
-            pixels = image[top : top + _ROWS][there[top : top + _ROWS]]
-            found = Image.fromarray(pixels[None]).getcolors(_MOST) if len(pixels) else []
-            if found is None:
-                return None
-            more = _packed(np.array([colour for _, colour in found], np.uint8).reshape(-1, 3))
-            values, place = np.unique(np.concatenate((values, more)), return_inverse=True)
-            counts = np.bincount(place, np.concatenate((counts, [count for count, _ in found]))).astype(np.int64)
-            if len(values) > _MOST:
-                return None
-        return cls(values, counts) if len(values) else None
-
     def colours(self, size: int, slack: float = 0.0) -> Colours:
         return Colours(self._before, _packed(self._chosen(self._groups[size])), slack)
 
     def _split(self, sizes: Sequence[int]) -> None:
         """Split the group of the largest error in two, again and again."""
+        if not sizes:
+            return
         groups = np.zeros(len(self._before), np.intp)
         everything = np.arange(len(self._before))
         heap = [(-self._error(everything), 0, everything)]
