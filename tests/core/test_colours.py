@@ -126,6 +126,17 @@ def test_colours_that_somebody_chose_are_kept(quality: float) -> None:
     np.testing.assert_array_equal(agvae.decode(agvae.encode(image, quality)), image)
 
 
+@pytest.mark.parametrize("quality", [2, 3.5, 5])
+def test_labels_do_not_become_one_for_next_to_nothing(quality: float) -> None:
+    """Cells in shades that lie side by side, which nobody can tell from a drawing."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:512, :512]
+    distances = np.stack([(rows - y) ** 2 + (columns - x) ** 2 for y, x in rng.integers(0, 512, (100, 2))])
+    shades = np.append(0, 1 + rng.permutation(255)).astype(np.uint8)
+    labels = shades[np.where(distances.min(axis=0) > 22**2, 0, 1 + distances.argmin(axis=0))]
+    np.testing.assert_array_equal(agvae.decode(agvae.encode(labels, quality)).reshape(labels.shape), labels)
+
+
 def test_targets_are_met_in_fewer_colours() -> None:
     image = antialiased()
     size = 0.6 * webp(image)

@@ -18,6 +18,7 @@ from PIL import Image
 from agvae.boxes import grid
 from agvae.coding.graphics import Map
 from agvae.coding.lossless import encode_colour
+from agvae.lazy import lazy
 
 _SIZES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Numbers of colours that are tried."""
@@ -31,6 +32,10 @@ _MOST = 1 << 16
 """Colours beyond which it is no graphic."""
 _SHARE = 0.5
 """Of a group's pixels that have one colour, from which all get it: flat ground stays as it is."""
+
+_WORTH = 0.85
+"""Share of the bits without loss that fewer colours have to stay below: two labels do not become one for next to
+nothing."""
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.uint32]
@@ -113,7 +118,7 @@ class Fewer:
         self._known: dict[tuple[int, float], tuple[float, float]] = {}
 
     def at(self, price: float) -> Colours | None:
-        """Those of the least R + beta D; None if the image has too many colours, or hardly any.
+        """Those of the least R + beta D; None if the image has too many colours, or fewer take as many bits.
 
         Args:
             price: bits that a squared error costs, mean over bands.
@@ -131,7 +136,13 @@ class Fewer:
         slack = min((0.0, *(bits / price for bits in _COPIED)), key=lambda slack: cost(best, slack))
         if slack and cost(min(best + 1, last), slack) < cost(best, slack):
             best += 1
-        return self._palettes.colours(self._sizes[best], slack)
+        bits, _ = self._tried(best, slack)
+        return self._palettes.colours(self._sizes[best], slack) if bits < _WORTH * self._exact_bits else None
+
+    @lazy
+    def _exact_bits(self) -> float:
+        """Of all in its own colours."""
+        return 8 * len(encode_colour(self._pixels, self._there)) / self._share
 
     def _tried(self, k: int, slack: float) -> tuple[float, float]:
         """Bits and squared error of all: the bits, and what the error has of slack, by those of a sample."""
