@@ -114,8 +114,8 @@ def test_files_of_screens_are_smaller_than_without_loss() -> None:
         sizes.append(len(data))
         qualities.append(psnr(agvae.decode(data), image))
     assert sizes[1] < 0.7 * webp(image)
-    assert qualities[1] > 36
-    assert qualities[2] > 42
+    assert qualities[1] > 30
+    assert qualities[2] > 38
     assert qualities == sorted(qualities)
     assert sizes == sorted(sizes)
 
@@ -124,6 +124,29 @@ def test_files_of_screens_are_smaller_than_without_loss() -> None:
 def test_colours_that_somebody_chose_are_kept(quality: float) -> None:
     image = pixel_art()
     np.testing.assert_array_equal(agvae.decode(agvae.encode(image, quality)), image)
+
+
+def test_gradients_behind_text_keep_their_steps() -> None:
+    """At quality 3.5: no pixel of the ground is off by more than a step that nobody sees."""
+    rows, columns = np.mgrid[:240, :320]
+    far = np.hypot(rows - 120, columns - 160) / 200
+    ground = np.stack((250 - 60 * far, 245 - 80 * far, 255 - 30 * far), axis=-1).astype(np.uint8)
+    image = ground.copy()
+    written = (antialiased()[:192] < 160).any(axis=2)
+    image[24:216][written] = antialiased()[written]
+    decoded = agvae.decode(agvae.encode(image, 3.5))
+    smooth = np.ones(image.shape[:2], np.bool_)
+    smooth[20:220] = False
+    assert np.abs(decoded[smooth].astype(int) - ground[smooth]).max() <= 4
+
+
+def test_labels_that_the_model_would_blur_are_exact() -> None:
+    """Fewer colours, which lose against it, do not help the model."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:384, :384]
+    ids = np.stack([(rows - y) ** 2 + (columns - x) ** 2 for y, x in rng.integers(0, 384, (40, 2))]).argmin(axis=0)
+    labels = np.stack((100 + ids, np.full_like(ids, 100), 120 - ids), axis=-1).astype(np.uint8)
+    np.testing.assert_array_equal(agvae.decode(agvae.encode(labels, 3.5)), labels)
 
 
 @pytest.mark.parametrize("quality", [2, 3.5, 5])

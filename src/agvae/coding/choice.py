@@ -23,7 +23,7 @@ from torch import Tensor
 from agvae.boxes import Box
 from agvae.callers import level_of_caller
 from agvae.coding import graphics
-from agvae.coding.colours import Colours, Fewer, Laid
+from agvae.coding.colours import Colours, Fewer, Laid, counts_of_errors
 from agvae.coding.engine import Model, Packed
 from agvae.coding.extract import finished
 from agvae.coding.fill import filled
@@ -347,21 +347,20 @@ class _Picture:
             return self._coded, None
         squares = self._errors(everything if self._deep else promising, self._latents)
         options = [_Option(by_model, squares, self._coded, None)]
-        colours = self._fewer(look, everything if drawn else promising, weight)
-        if drawn and colours is not None:
+        colours = self._fewer(look, everything, weight) if drawn else None
+        if colours is not None:
             options.append(self._whole(everything, colours))
-            whole_weight = weight
         if self._deep:
             options += self._by_tiles(rate, squares, weight)
         elif not look.palette:  # whose colours are kept or not, but not here and there
             most = min(option.cost(weight) for option in options)
+            colours = colours or self._fewer(look, promising, weight)
             options += self._by_blocks(promising, look.bits, rate, squares, weight, most, colours)
-        best = min(options, key=lambda option: option.cost(weight))
-        if look.bits.sum() < 2 * best.cost(whole_weight):
-            exact = self._whole(everything)
-            if exact.bits < best.cost(whole_weight):
-                return exact.found
-        return best.found
+        costs = [option.cost(option.weight(weight, whole_weight)) for option in options]
+        if look.bits.sum() < 2 * min(costs):
+            options.append(self._whole(everything))
+            costs.append(options[-1].bits)
+        return options[int(np.argmin(costs))].found
 
     def _whole(self, everything: Map, colours: Colours | None = None) -> _Option:
         """All without loss."""
@@ -375,13 +374,14 @@ class _Picture:
         return (self._seen.fewer if blocks.all() else self._seen.fewer_of(blocks)).at(float(weight[blocks].mean()))
 
     def _changes(self, laid: Laid) -> NDArray[np.float64]:
-        """Squared error of blocks without loss in their colours, as `_errors` has it of the model."""
+        """Squared error, as it counts, of blocks without loss in their colours."""
         errors = np.zeros(laid.blocks.shape)
         if laid.colours is not None:
             new = self._values(laid)
             for box in self.boxes:
-                difference = new[box.slices].astype(np.float32) - self._seen.exact[box.slices]
-                errors[_blocks(box)] = graphics.sums(np.square(difference).mean(axis=2))
+                exact = self._seen.exact[box.slices]
+                squares = np.square(new[box.slices].astype(np.float32) - exact).mean(axis=2)
+                errors[_blocks(box)] = graphics.sums(squares * counts_of_errors(exact))
         return errors * laid.blocks
 
     def _values(self, laid: Laid) -> NDArray[Any]:
@@ -538,6 +538,10 @@ class _Option(NamedTuple):
     squares: NDArray[np.float64]
     coded: Coded
     laid: Laid | None
+
+    def weight(self, laid: NDArray[np.float64], by_model: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Those of errors in blocks without loss and in others."""
+        return by_model if self.laid is None else np.where(self.laid.blocks, laid, by_model)
 
     @property
     def found(self) -> tuple[Coded, Laid | None]:

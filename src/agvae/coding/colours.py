@@ -33,13 +33,17 @@ _MOST = 1 << 16
 _SHARE = 0.5
 """Of a group's pixels that have one colour, from which all get it: flat ground stays as it is."""
 
+_CELL, _SMOOTH, _SEEN = 8, 12, 8.0
+"""Side of the cells of a picture in which errors count so many times where no band varies by more levels: steps in what
+was smooth are seen, and flat areas are told apart by their colours."""
 _WORTH = 0.85
 """Share of the bits without loss that fewer colours have to stay below: two labels do not become one for next to
 nothing."""
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.uint32]
-_NONE = np.zeros(0, np.uint32), np.zeros(0, np.int64)
+Weights = NDArray[np.float64]
+_NONE: tuple[Values, Weights] = np.zeros(0, np.uint32), np.zeros(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +53,8 @@ class Colours:
     Attributes:
         before: (n,), sorted; a colour is red + 256 green + 65536 blue.
         after: (n,).
-        slack: squared error, mean over bands, by which a pixel that follows from neither neighbour may be worse for
-            taking the colour of one.
+        slack: squared error as it counts, mean over bands, by which a pixel that follows from neither neighbour may be
+            worse for taking the colour of one.
     """
 
     before: Values
@@ -63,21 +67,32 @@ class Colours:
         place = np.searchsorted(self.before, values).clip(max=len(self.before) - 1)
         new = np.where(self.before[place] == values, self.after[place], values)
         if self.slack:
-            _follow(new, values, self.slack)
+            slack = (self.slack / counts_of_errors(image)).astype(np.float32)
+            _follow(new, values, slack)
             new = np.ascontiguousarray(new.T)
-            _follow(new, values.T, self.slack)
+            _follow(new, values.T, slack.T)
             new = new.T
         return _bands(new)
 
 
-def _follow(new: Values, values: Values, slack: float) -> None:
+def counts_of_errors(image: Pixels) -> Weights:
+    """How many times an error counts in each pixel of an image (H, W, 3)."""
+    rows, columns = (np.arange(0, side, _CELL) for side in image.shape[:2])
+    highest, lowest = (
+        kind.reduceat(kind.reduceat(image, rows, axis=0), columns, axis=1) for kind in (np.maximum, np.minimum)
+    )
+    counts = np.where((highest - lowest).max(axis=2) <= _SMOOTH, _SEEN, 1.0)
+    return counts.repeat(_CELL, axis=0).repeat(_CELL, axis=1)[: image.shape[0], : image.shape[1]]
+
+
+def _follow(new: Values, values: Values, slack: NDArray[np.float32]) -> None:
     """Give pixels unlike those above and before them the colour above, where this is hardly worse."""
-    for above, row, wanted in zip(new[:-1], new[1:], values[1:], strict=True):
+    for above, row, wanted, more in zip(new[:-1], new[1:], values[1:], slack[1:], strict=True):
         differs = row != above
         differs[1:] &= row[1:] != row[:-1]
         at = np.flatnonzero(differs)
         other, own, aim = above[at], row[at], wanted[at]
-        row[at] = np.where(_squares(other, aim) < _squares(own, aim) + slack, other, own)
+        row[at] = np.where(_squares(other, aim) < _squares(own, aim) + more[at], other, own)
 
 
 def _squares(a: Values, b: Values) -> NDArray[np.float32]:
@@ -157,21 +172,24 @@ class Fewer:
         return self._known[k, slack]
 
     def _error(self, new: Pixels) -> float:
-        squares = np.square(new.astype(np.float32) - self._pixels).mean(axis=2)
-        return float(squares.sum(where=self._there, dtype=np.float64))
+        squares = np.square(new.astype(np.float32) - self._pixels).mean(axis=2) * counts_of_errors(self._pixels)
+        return float(squares.sum(where=self._there))
 
 
-def _counted(image: Pixels, there: Map) -> tuple[Values, NDArray[np.int64]] | None:
-    """The colours of some pixels of an image, sorted, and how often each is there; None for too many."""
+def _counted(image: Pixels, there: Map) -> tuple[Values, Weights] | None:
+    """The colours of some pixels of an image, sorted, and how much errors of each count; None for too many colours."""
     values, counts = _NONE
     for top in range(0, len(image), _ROWS):
-        pixels = image[top : top + _ROWS][there[top : top + _ROWS]]
-        found = Image.fromarray(pixels[None]).getcolors(_MOST) if len(pixels) else []
-        if found is None:
-            return None
-        more = _packed(np.array([colour for _, colour in found], np.uint8).reshape(-1, 3))
-        values, place = np.unique(np.concatenate((values, more)), return_inverse=True)
-        counts = np.bincount(place, np.concatenate((counts, [count for count, _ in found]))).astype(np.int64)
+        rows, wanted = image[top : top + _ROWS], there[top : top + _ROWS]
+        errors = counts_of_errors(rows)
+        for count in (1.0, _SEEN):
+            pixels = rows[wanted & (errors == count)]
+            found = Image.fromarray(pixels[None]).getcolors(_MOST) if len(pixels) else []
+            if found is None:
+                return None
+            more = _packed(np.array([colour for _, colour in found], np.uint8).reshape(-1, 3))
+            values, place = np.unique(np.concatenate((values, more)), return_inverse=True)
+            counts = np.bincount(place, np.concatenate((counts, [count * often for often, _ in found]))).astype(float)
         if len(values) > _MOST:
             return None
     return values, counts
@@ -181,13 +199,13 @@ class _Palettes:
     """Those of a graphic with one size after another.
 
     Args:
-        before, counts: its colours, sorted, and how many pixels have each.
+        before, counts: its colours, sorted, and how much errors of each count.
 
     Attributes:
-        squares: by the number of colours the squared error, summed over pixels, mean over bands.
+        squares: by the number of colours the squared error as it counts, summed over pixels, mean over bands.
     """
 
-    def __init__(self, before: Values, counts: NDArray[np.int64]) -> None:
+    def __init__(self, before: Values, counts: Weights) -> None:
         self._before, self._counts = before, counts
         self._points = _bands(before).astype(np.float64)
         self._groups: dict[int, NDArray[np.intp]] = {}
