@@ -45,8 +45,8 @@ from agvae.shortage import is_shortage
 _WEIGHT = 3.0
 """Of an error in a graphic: halos around letters and lines are seen sooner than as much error in a texture."""
 _WHOLE_WEIGHT, _PALETTE_WEIGHT = 8.0, 32.0
-"""The same from quality 3.5 on, where all of a picture may be kept without loss, but has too many colours for fewer to
-do, and where its colours are few, which somebody chose."""
+"""The same from quality 3.5 on, of what the model makes of a drawing, and of one whose colours are few, which somebody
+chose."""
 _GAIN = (0.15, 6.0)
 """What graphics must promise to be tried, as a share of the model's bits, at the lowest and highest level: less is
 promised by photographs, too, since the promise is from above and the more so the higher the rate."""
