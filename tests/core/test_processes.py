@@ -255,3 +255,32 @@ def test_warm_up_says_what_is_wrong(tiny_weights: Path) -> None:
         agvae.warm_up("nowhere")
     with pytest.raises(ValueError, match="device"):
         agvae.warm_up(device="abacus")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_no_worker_sees_ctrl_c_while_it_starts() -> None:
+    """Nor the first, with which Python starts a process of its own."""
+    script = """
+import multiprocessing, pathlib, re, signal, threading, time
+from agvae.batch.processes import _start
+
+def blocked(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"SigBlk:\\s*(\\w+)", status)[1], 16) >> signal.SIGINT - 1 & 1
+
+def start():
+    for _ in range(2):
+        process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0,))
+        _start(process)
+        found.append(blocked(process.pid))
+        process.join()
+
+if __name__ == "__main__":
+    found = []
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    print(found)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("[1, 1]", "")

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Generic, Protocol, TypeVar
@@ -171,6 +172,7 @@ def _stop(workers: list[_Worker[J, R]], *, at_once: bool) -> None:
 def _start(process: SpawnProcess) -> None:
     """Start a process that never sees Ctrl-C, which a terminal sends to all: whoever started it ends it."""
     if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # else the first start starts it, which lets the signal through again
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # in this thread, and so in what it starts
     process.start()
 
