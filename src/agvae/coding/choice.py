@@ -106,11 +106,10 @@ class Seen:
     @lazy
     def fewer(self) -> Fewer:
         """Fewer colours for all of it."""
-        return self.fewer_of(np.ones((-(-self.colour.shape[0] // BLOCK), -(-self.colour.shape[1] // BLOCK)), np.bool_))
+        return self.fewer_of(np.ones(self.colour.shape[:2], np.bool_))
 
-    def fewer_of(self, blocks: Map) -> Fewer:
-        """Fewer colours for some blocks, of 8 bits."""
-        there = graphics.pixels_of(blocks, *self.colour.shape[:2])
+    def fewer_of(self, there: Map) -> Fewer:
+        """Fewer colours for some of its pixels (H, W), of 8 bits."""
         return Fewer(self.exact, there if self.visible is None else there & self.visible)
 
     @lazy
@@ -371,7 +370,9 @@ class _Picture:
         """The colours that blocks should have, if not their own: those of a palette are chosen one by one, and stay."""
         if self._deep or look.palette:
             return None
-        return (self._seen.fewer if blocks.all() else self._seen.fewer_of(blocks)).at(float(weight[blocks].mean()))
+        seen = self._seen
+        fewer = seen.fewer if blocks.all() else seen.fewer_of(graphics.pixels_of(blocks, *self.image.shape[:2]))
+        return fewer.at(float(weight[blocks].mean()))
 
     def _changes(self, laid: Laid) -> NDArray[np.float64]:
         """Squared error, as it counts, of blocks without loss in their colours."""
