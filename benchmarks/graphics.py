@@ -107,9 +107,9 @@ def lossless_webp(image: Image.Image) -> int:
     return len(file.getvalue())
 
 
-def avif_within(image: Image.Image, size: int) -> float:
-    """PSNR in dB of the best AVIF file of at most so many bytes; nan if there is none."""
-    found = math.nan
+def avif_within(image: Image.Image, size: int) -> bytes:
+    """The best AVIF file of at most so many bytes; empty if there is none."""
+    found = b""
     low, high = -1, 100
     while high - low > 1:
         middle = (low + high) // 2
@@ -117,9 +117,8 @@ def avif_within(image: Image.Image, size: int) -> float:
         image.save(file, "AVIF", quality=middle)
         if len(file.getvalue()) > size:
             high = middle
-            continue
-        low = middle
-        found = psnr(np.asarray(image), np.asarray(Image.open(file).convert("RGB")))
+        else:
+            low, found = middle, file.getvalue()
     return found
 
 
@@ -139,7 +138,9 @@ def main() -> None:
         for quality in QUALITIES:
             data = agvae.encode(image, quality, model=name)
             kinds = " ".join(sorted({tile.kind.decode() for tile in Reader(io.BytesIO(data)).tiles()}))
-            own, other = psnr(pixels, agvae.decode(data)), avif_within(image, len(data))
+            avif = avif_within(image, len(data))
+            own = psnr(pixels, agvae.decode(data))
+            other = psnr(pixels, np.asarray(Image.open(io.BytesIO(avif)).convert("RGB"))) if avif else math.nan
             row = (title, whole, quality, len(data), f"{own:.1f}", f"{other:.1f}", kinds)
             print("|", " | ".join(map(str, row)), "|", flush=True)
 

@@ -7,6 +7,7 @@ Prints bytes and PSNR, and writes docs/images/graphics.png.
 
 from __future__ import annotations
 
+import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 import agvae
 from agvae.metrics import psnr
+
+FOLDER = Path(__file__).parent / "images"
+sys.path.insert(0, str(FOLDER.parents[1]))
+
+from benchmarks.graphics import avif_within  # noqa: E402
 
 SIZE = (360, 240)
 BOX = (8, 8, 138, 108)
@@ -34,18 +40,6 @@ def chart() -> Image.Image:
     return image.reduce(4)
 
 
-def avif_within(image: Image.Image, size: int) -> bytes:
-    """The AVIF file of the highest quality that has at most so many bytes, or of quality 0."""
-    best = b""
-    for quality in range(101):
-        file = BytesIO()
-        image.save(file, "AVIF", quality=quality)
-        if best and len(file.getvalue()) > size:
-            break
-        best = file.getvalue()
-    return best
-
-
 def main() -> None:
     """Code the chart, and put parts side by side at three times their size."""
     image = chart()
@@ -59,7 +53,7 @@ def main() -> None:
     side_by_side = Image.new("RGB", (3 * 390 + 2 * 6, 300), (128, 128, 128))
     for place, part in enumerate(parts):
         side_by_side.paste(part, (396 * place, 0))
-    side_by_side.save(Path(__file__).parent / "images" / "graphics.png", optimize=True)
+    side_by_side.save(FOLDER / "graphics.png", optimize=True)
 
 
 if __name__ == "__main__":
