@@ -406,6 +406,19 @@ def test_an_unknown_preset_is_refused(options: TrainingOptions, capsys: pytest.C
     assert not Path(options.output).exists()
 
 
+@pytest.mark.parametrize("kind", ["data", "valid"])
+def test_without_pictures_no_folder_is_made(
+    kind: str, options: TrainingOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for name, reason in (("none", "No such file"), ("empty", "no image in")):
+        assert main(command(replace(options, **{kind: (str(tmp_path / name),)}))) == 1
+        error = capsys.readouterr().err
+        assert reason in error
+        assert str(tmp_path / name) in error
+        assert not Path(options.output).exists()
+
+
 @pytest.mark.parametrize("wrong", [{"rate": "cvr"}, {"width": 8}])
 def test_options_that_a_preset_does_not_have_are_refused(options: TrainingOptions, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"^preset tiny has no option {next(iter(wrong))}$"):

@@ -116,7 +116,6 @@ class Trainer:
             msg = "output must be the name of a folder"
             raise ValueError(msg)
         self.output = Path(options.output)
-        make_folder(self.output)
 
         torch.manual_seed(options.seed)
         self.data = data or load_data(options.data, options.crop, self.device, self._say, 1e9 * options.memory)
@@ -148,6 +147,7 @@ class Trainer:
         self.recorded = self._recorded() if options.recorded else None
         if self.world > 1:
             self.compute = nn.parallel.DistributedDataParallel(self.model)
+        make_folder(self.output)  # after all that may be found wrong, so that no empty one is left behind
 
     def _device(self) -> torch.device:
         name = self.options.device
