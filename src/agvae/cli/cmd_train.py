@@ -43,7 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--init-from", metavar="MODEL", help="start from a model, by its name or its file, which also says the preset"
     )
     start.add_argument("--from-zoo", metavar="FILE", help="start from a checkpoint of CompressAI's zoo")
-    parser.add_argument("--stop-after", type=minutes, default=float("inf"), metavar="MINUTES", help="stop early")
+    parser.add_argument(
+        "--stop-after",
+        type=minutes,
+        default=float("inf"),
+        metavar="MINUTES",
+        help="stop early, and validate after that",
+    )
     parser.set_defaults(usage_error=parser.error)
 
 

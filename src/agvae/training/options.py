@@ -52,7 +52,8 @@ class TrainingOptions:
         memory: most gigabytes (10^9 bytes, of each process) for decoded images: what data have more is read again
             whenever it is drawn, which changes nothing of what is trained; 0 for no limit.
         drawn: share of crops that no file has: flat colours, gradients, dark fields with blobs, noise and a hot pixel.
-        minutes: length of the schedule in wall-clock minutes; 0 to use `patches` instead.
+        minutes: length of the schedule in wall-clock minutes, after which comes the last validation; 0 to use `patches`
+            instead.
         patches: length of the schedule in training patches over all processes.
         schedule: "cosine" to 0.01 over the whole length, or "constant" up to the decay. While it is constant, a resumed
             run may be given other `patches`, since nothing that was trained so far depends on them.
