@@ -86,6 +86,79 @@ def test_programs_of_a_page_run_one_after_the_other(page: Path, folder: Path, mo
             assert back.info["icc_profile"] == photo.info["icc_profile"]
 
 
+UPLOADS = """
+from dataclasses import replace
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
+
+from agvae.container import Reader, write_container
+
+def answer(body, **environ):
+    asked = {"QUERY_STRING": "", "CONTENT_LENGTH": str(len(body)), "wsgi.input": BytesIO(body), **environ}
+    setup_testing_defaults(asked)
+    told = []
+    parts = validator(application)(asked, lambda status, headers: told.extend((status, headers)))
+    content = b"".join(parts)
+    parts.close()
+    return int(told[0][:3]), dict(told[1])["Content-Type"], content
+
+def written(image, form, **options):
+    file = BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+def check(body, kind, form, mode, size=(48, 64)):
+    status, found, content = answer(body)
+    assert (status, found) == (200, kind), (status, found)
+    with Image.open(BytesIO(content)) as image:
+        image.load()
+        assert (image.format, image.mode, image.size) == (form, mode, size), image
+        assert image.info.get("icc_profile") == b"profile"
+        assert not image.getexif() and "comment" not in image.info
+
+exif = Image.Exif()
+exif[0x0112], exif[0x010F] = 6, "camera"
+about = {"exif": exif, "icc_profile": b"profile"}
+colour = Image.new("RGB", (64, 48), "red")
+few = colour.quantize(2)
+clear = colour.convert("RGBA")
+clear.putpixel((3, 4), (0, 0, 0, 0))
+grey = colour.convert("L")
+for form, image, mode in (("JPEG", colour, "RGB"), ("PNG", few, "RGB"), ("WEBP", clear, "RGBA"), ("PNG", grey, "L")):
+    check(written(image, form, **about), "image/x-agv", "AGV", mode)
+check(written(few, "PNG", transparency=0, **about), "image/x-agv", "AGV", "RGBA")
+check(written(colour, "AGV", comment=b"somewhere", **about), "image/jpeg", "JPEG", "RGB")
+check(written(clear, "AGV", **about), "image/png", "PNG", "RGBA")
+
+own = written(colour, "AGV", quality=1)
+reader = Reader(BytesIO(own))
+foreign = write_container(replace(reader.header, model="unknown"), reader.metadata, list(reader.tiles()))
+large = written(Image.new("1", (8000, 8000)), "PNG")
+for status, body in (
+    (400, own[:-20]),
+    (400, written(colour, "PNG")[:-30]),
+    (413, large),
+    (413, bytes(MOST + 1)),
+    (415, b""),
+    (415, b"<html>"),
+    (415, written(few, "GIF")),
+    (415, written(Image.new("I;16", (8, 8)), "AGV")),
+    (415, written(colour.convert("CMYK"), "JPEG")),
+    (415, foreign),
+    (415, written(Image.new("RGB", (65_501, 1)), "AGV", lossless=True)),
+):
+    found, kind, said = answer(body)
+    assert (found, kind) == (status, "text/plain") and said, (status, found, body[:50])
+assert answer(own, CONTENT_LENGTH="")[0] == 411
+"""
+
+
+def test_uploads_to_the_server_of_the_page(folder: Path) -> None:
+    program = "\n".join([*blocks(DOCS / "servers.md", "python"), UPLOADS])
+    (folder / "program.py").write_text(program, encoding="utf-8")
+    run([sys.executable, "program.py"], folder)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the pages are for a POSIX shell")
 @pytest.mark.parametrize("name", ["../README.md", "first-steps.md", "command-line.md"])
 def test_commands_of_a_page_run_one_after_the_other(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
