@@ -64,6 +64,7 @@ def test_a_desktop_knows_files_until_that_is_removed(
             assert output(xdg, "query", "filetype", photo) == "image/x-agv\n"
     assert main(["integrate", "--remove"]) == 0
     assert listed(home) == set()
+    assert [path for path in home.rglob("*") if path.is_file() and b"agv" in path.read_bytes()] == []
     if gio:
         assert "image/x-agv" not in output(gio, "info", "-a", "standard::content-type", photo)
     capsys.readouterr()
