@@ -29,7 +29,7 @@ FILES: dict[str, tuple[Any, float, dict[str, Any]]] = {
     "rgb-q6.agv": (picture(64, 64, 3), 6.0, {}),
     "grey-q4.agv": (picture(70, 50, 4)[..., 0], 4.0, {}),
     "rgba-q2.25.agv": (np.dstack([picture(48, 80, 5), picture(48, 80, 6)[..., 0]]), 2.25, {}),
-    "noise-q6.agv": (np.random.default_rng(7).integers(0, 256, (64, 64, 3), np.uint8), 6.0, {}),
+    "noise-q6.agv": (np.random.default_rng(7).integers(40, 216, (64, 64, 3), np.uint8), 6.0, {}),
     "frames-q2.agv": (
         [picture(40, 56, seed) for seed in (8, 9, 10)],
         2.0,
