@@ -25,7 +25,7 @@ from PIL import Image
 from torch.utils import backend_registration
 
 import pillow_agvae  # noqa: F401  # so that .agv files can be read and written
-from agvae import images
+from agvae import images, metrics
 from agvae.cli import main
 from agvae.coding.engine import Model
 from agvae.networks import PRESETS
@@ -36,6 +36,7 @@ from agvae.training.data import CropPool, load_images, load_pool
 from agvae.training.drawn import with_drawn
 from agvae.training.export import export_checkpoint, read_checkpoint
 from agvae.training.loss import interpolated_betas, random_levels
+from agvae.training.ms_ssim import ms_ssim
 from agvae.training.muon import Muon, orthogonalized
 from agvae.training.options import TrainingOptions
 from agvae.training.signals import Interruption
@@ -84,9 +85,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingOptions:
 
 def test_training_imports_no_more_than_it_needs() -> None:
     """Machines to train on may have torch, NumPy, Pillow and safetensors alone."""
-    others = (
-        "appdirs compressai constriction filelock matplotlib pytorch_msssim requests scipy torchvision tqdm urllib3"
-    )
+    others = "appdirs compressai constriction filelock matplotlib requests scipy torchvision tqdm urllib3"
     modules = "agvae.training.export, agvae.training.trainer"
     code = f"import sys; sys.modules |= dict.fromkeys({others.split()}); import {modules}"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
@@ -99,6 +98,19 @@ def test_no_tensor_meets_one_of_another_device(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "tests.support.fake_device", tmp_path], env=environment(), check=True, timeout=300
     )
+
+
+def test_the_similarity_of_training_is_that_of_evaluation() -> None:
+    image, other = picture(256, 192, 1), picture(256, 192, 2)
+    pairs = [(image // 2 + other // 2, image), (255 - image, image)]
+    images = torch.from_numpy(np.array(pairs)).permute(1, 0, 4, 2, 3).float() / 255
+    x_hat, x = images[0].requires_grad_(), images[1]
+    found = ms_ssim(x_hat, x)
+    assert found.tolist() == pytest.approx([metrics.ms_ssim(*pair) for pair in pairs], abs=1e-4)
+    assert ms_ssim(x, x).tolist() == pytest.approx([1, 1])
+    (gradient,) = torch.autograd.grad(found.sum(), x_hat)
+    assert bool(gradient.isfinite().all())
+    assert ms_ssim(x_hat + 1e-2 * gradient / gradient.abs().max(), x)[0] > found[0]
 
 
 def test_the_loss_falls(options: TrainingOptions) -> None:

@@ -26,6 +26,7 @@ from agvae.coding.tiles import _decode
 from agvae.file.header import Header
 from agvae.networks import PRESETS
 from agvae.training.export import export_checkpoint
+from agvae.training.ms_ssim import ms_ssim
 from agvae.training.optimizers import make_optimizers
 from agvae.training.options import TrainingOptions
 from agvae.training.trainer import Trainer
@@ -97,6 +98,8 @@ def train(trainer: Trainer) -> None:
     trainer.optimizers = make_optimizers(trainer.model, trainer.options)
     for _ in range(2):
         assert trainer.train_step().device == DEVICE
+    images = torch.zeros(2, 3, 192, 192, device=DEVICE)
+    assert ms_ssim(images, images).device == DEVICE
     assert len(validate(trainer.average, flat_pictures(64))) == 4 * TINY.levels
 
 

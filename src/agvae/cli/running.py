@@ -45,7 +45,6 @@ _EXTRAS = {
     "scipy": "eval",
     "matplotlib": "eval",
     "compressai": "train",
-    "pytorch_msssim": "train",
 }
 
 

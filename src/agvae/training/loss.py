@@ -11,6 +11,7 @@ from torch import Tensor
 
 from agvae.networks.contract import Output
 from agvae.networks.gain import level_weights
+from agvae.training.ms_ssim import ms_ssim
 
 
 class Loss(Protocol):
@@ -65,16 +66,8 @@ def rate_distortion(
     pixels = x.shape[2] * x.shape[3]
     rate = (output.y_bits + output.z_bits) / pixels
     if metric == "ms-ssim":
-        distortion = 1000 * (1 - _ms_ssim(output.x_hat, x))
+        distortion = 1000 * (1 - ms_ssim(output.x_hat.float(), x))
     else:
         distortion = (output.x_hat - x).square().mean((1, 2, 3)) * 255**2
     beta = interpolated_betas(q, betas)
     return ((rate + beta * distortion) * beta**-beta_exponent).mean()
-
-
-def _ms_ssim(x_hat: Tensor, x: Tensor) -> Tensor:
-    """MS-SSIM of each image, by the library that CompressAI trains with; images of more than 160 pixels a side."""
-    from pytorch_msssim import ms_ssim
-
-    value: Tensor = ms_ssim(x_hat.float(), x, data_range=1.0, size_average=False)
-    return value
