@@ -1,0 +1,79 @@
+"""What the weights of training runs are worth: BD-rates against those of the first, also in SSIMULACRA2.
+
+    python benchmarks/checkpoints.py FIRST.pt OTHER.pt... --valid DATA [--every N]
+
+The averaged weights of each checkpoint code the middle of every N-th validation image, in real numbers and with
+rounded latents, at all trained levels and half-way between them.  Curves are of mean bits per pixel and mean PSNR,
+MS-SSIM in dB and SSIMULACRA2 (package `ssimulacra2`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from agvae.comparison.perceptual import ssimulacra2
+from agvae.evaluation.bdrate import Curve, bd_rate
+from agvae.metrics import decibels, ms_ssim, psnr
+from agvae.networks import build
+from agvae.training.export import checkpoint_config, read_checkpoint
+from agvae.training.validate import load_kinds
+
+SIDE = 384
+"""Pixels of the middle, at most; a multiple of 64."""
+MEASURES = ("PSNR", "MS-SSIM", "SSIMULACRA2")
+
+
+def middle(image: torch.Tensor) -> np.ndarray:
+    """(h, w, 3) uint8 with sides that are multiples of 64."""
+    height, width = (min(SIDE, side // 64 * 64) for side in image.shape[:2])
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return image[top : top + height, left : left + width].numpy()
+
+
+@torch.no_grad()
+def measured(checkpoint: Path, images: list[np.ndarray]) -> list[Curve]:
+    """A curve for each of `MEASURES`."""
+    state = read_checkpoint(checkpoint)
+    network = build(checkpoint_config(checkpoint, state)).eval()
+    network.load_state_dict(state["average"])
+    means = []
+    for level in np.arange(0, network.config.levels - 0.9, 0.5):
+        rows = []
+        for image in images:
+            x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+            output = network(x, torch.tensor([float(level)]))
+            coded = (output.x_hat[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+            bits = float(output.y_bits + output.z_bits) / (image.shape[0] * image.shape[1])
+            similarity = decibels(ms_ssim(image, coded))
+            seen = ssimulacra2(Image.fromarray(image), Image.fromarray(coded))
+            rows.append((bits, psnr(image, coded), similarity, seen))
+        means.append(np.asarray(rows, np.float64).mean(0))
+    rates, *values = np.transpose(means)
+    return [Curve(rates, column) for column in values]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("checkpoints", nargs="+", type=Path)
+    parser.add_argument("--valid", action="append", required=True, help="see agvae train")
+    parser.add_argument("--every", type=int, default=1)
+    args = parser.parse_args()
+    found = [image for images in load_kinds(args.valid).values() for image in images]
+    images = [middle(image) for image in found[:: args.every]]
+    print(f"{len(images)} images; BD-rates against the first\n")
+    print("| checkpoint | patches |", " | ".join(MEASURES), "|\n| --- | ---: | ---: | ---: | ---: |", flush=True)
+    first: list[Curve] = []
+    for path in args.checkpoints:
+        curves = measured(path, images)
+        first = first or curves
+        rates = [f"{bd_rate(*pair):+.1f} %" for pair in zip(first, curves, strict=True)]
+        print(f"| {path} | {read_checkpoint(path).get('patches', '')} |", " | ".join(rates), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()
