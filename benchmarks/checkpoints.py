@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from agvae.comparison.perceptual import ssimulacra2
+from agvae.comparison.perceptual import available, ssimulacra2
 from agvae.evaluation.bdrate import Curve, bd_rate
 from agvae.metrics import decibels, ms_ssim, psnr
 from agvae.networks import build
@@ -63,6 +63,8 @@ def main() -> None:
     parser.add_argument("--valid", action="append", required=True, help="see agvae train")
     parser.add_argument("--every", type=int, default=1)
     args = parser.parse_args()
+    if not available():
+        parser.error("needs the package ssimulacra2, as of agvae[eval]")
     found = [image for images in load_kinds(args.valid).values() for image in images]
     images = [middle(image) for image in found[:: args.every]]
     print(f"{len(images)} images; BD-rates against the first\n")

@@ -138,6 +138,8 @@ for status, body in (
     (400, own[:-20]),
     (400, written(colour, "PNG")[:-30]),
     (413, large),
+    (413, written(Image.new("1", (4000, 3001)), "PNG")),
+    (413, written(Image.new("L", (187_501, 1)), "PNG")),
     (413, bytes(MOST + 1)),
     (415, b""),
     (415, b"<html>"),
