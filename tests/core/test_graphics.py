@@ -164,6 +164,20 @@ def test_a_photograph_of_few_colours_has_no_palette(image: NDArray[np.uint8]) ->
     assert not graphics.look_at(image).palette
 
 
+def test_what_is_smooth_is_no_drawing_though_its_histogram_has_gaps() -> None:
+    y, x = np.mgrid[:96, :96]
+    small = 100 + 95 * np.sin(x / 17) * np.cos(y / 23) + np.random.default_rng(0).normal(0, 3, (96, 96))
+    large = Image.fromarray(small.clip(0, 255).astype(np.uint8)).resize((288, 288), Image.Resampling.BICUBIC)
+    stretched = np.asarray(large) // 3 * 3
+    look = graphics.look_at(coloured(stretched))
+    assert look.graphic.mean() > 0.9
+    assert look.edged.mean() < 0.1
+    assert graphics.look_at(text()).edged.mean() > 0.9
+    data = agvae.encode(stretched, 4.5)
+    assert len(data) < 0.2 * len(agvae.encode(stretched, lossless=True))
+    assert 42 < psnr(stretched, agvae.decode(data)) < 50
+
+
 def test_a_palette_is_seen_in_its_colours() -> None:
     assert graphics.look_at(in_colours(64)).palette
     assert graphics.look_at(text() // 64 * 64).palette

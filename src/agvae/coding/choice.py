@@ -331,7 +331,8 @@ class _Picture:
         whole_weight = weight
         drawn = not self._deep and bool(look.tried.mean() > _MOSTLY)
         if drawn:
-            whole_weight = beta * np.where(look.graphic, _whole_weight(self.level, palette=look.palette), 1.0)
+            edged = look.graphic & (look.edged | look.palette)
+            whole_weight = np.where(edged, beta * _whole_weight(self.level, palette=look.palette), weight)
         if (look.palette or look.tried.all()) and look.bits.sum() < by_model:
             # of others some blocks without loss may be fewer bytes than all
             exact = self._whole(everything)

@@ -22,6 +22,8 @@ _FEW = 48
 _NOISE, _STEP = 0.25, 9
 """Largest share of a block's pixels that are off their neighbours by so little, in the sum of all bands, where it may
 be a graphic: in smooth greys, as of microscopes, a pixel is often one of its neighbours by chance."""
+_SMALL = 0.5
+"""Share of the changing pixels that may change by next to nothing in a drawing; where all is smooth it is more."""
 _BITS = 9.0
 """Of a pixel without loss that does not follow from its neighbours, roughly."""
 _ROUGH = 2500.0
@@ -47,12 +49,14 @@ class Blocks(NamedTuple):
 
     Attributes:
         graphic: which look like graphics.
+        edged: which change from pixel to pixel by much, where they do, rather than by little as what is smooth.
         rough: which are rougher than photographs, so that a model may fail on them.
         bits: of each without loss, roughly, (rows, columns) float.
         palette: the picture as a whole has few colours, which are not those of a photograph.
     """
 
     graphic: Map
+    edged: Map
     rough: Map
     bits: NDArray[np.float64]
     palette: bool
@@ -70,10 +74,10 @@ def look_at(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Blocks:
     def looked_at(rows: NDArray[Any], above: int) -> tuple[NDArray[np.float64], ...]:
         values = _packed(rows)
         new, uneven = _new(values)
-        planes = (new, uneven, _noisy(rows, uneven))
+        planes = (new, uneven, *_noisy(rows, uneven))
         return *(sums(plane[above:]) for plane in planes), _colours(values[above:]), _roughness(rows[above:], unit)
 
-    news, uneven, noisy, colours, roughness = in_bands(looked_at, pixels)
+    news, uneven, noisy, changing, colours, roughness = in_bands(looked_at, pixels)
     sizes = _sizes(*pixels.shape[:2])
     rough = np.minimum(_BITS * news, sizes * np.log2(colours + 1))
     few = np.minimum(_FEW if pixels.ndim == 3 else 1, sizes / 8)  # small ones at the edge have few in any case
@@ -81,7 +85,7 @@ def look_at(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Blocks:
     most = (1 - _FORESEEN) * sizes
     clean = (noisy <= _NOISE * sizes) | (pixels.ndim == 2)
     graphic = (uneven <= most) | (((news <= most) | (colours <= few)) & clean) | palette
-    return Blocks(graphic, roughness > _ROUGH * sizes, rough, palette)
+    return Blocks(graphic, noisy <= _SMALL * changing, roughness > _ROUGH * sizes, rough, palette)
 
 
 def in_bands(
@@ -110,13 +114,15 @@ def _new(values: NDArray[np.uint32]) -> tuple[Map, Map]:
     return new, uneven
 
 
-def _noisy(pixels: NDArray[Any], uneven: Map) -> Map:
-    """Which pixels are a little off the one before, and off the plane through three neighbours, too."""
+def _noisy(pixels: NDArray[Any], uneven: Map) -> tuple[Map, Map]:
+    """Which pixels are a little off the one before, and off the plane through three neighbours, too; which at all."""
     levels = np.atleast_3d(pixels).sum(axis=2, dtype=np.int32)
     steps = np.abs(np.diff(levels, axis=1))
-    noisy = np.zeros(uneven.shape, np.bool_)
-    noisy[:, 1:] = (steps > 0) & (steps <= _STEP) & uneven[:, 1:]
-    return noisy
+    changing = np.zeros(uneven.shape, np.bool_)
+    changing[:, 1:] = (steps > 0) & uneven[:, 1:]
+    noisy = changing.copy()
+    noisy[:, 1:] &= steps <= _STEP
+    return noisy, changing
 
 
 def _sizes(height: int, width: int) -> NDArray[np.float64]:
