@@ -19,7 +19,7 @@ from PIL import Image
 from agvae.comparison.perceptual import available, ssimulacra2
 from agvae.evaluation.bdrate import Curve, bd_rate
 from agvae.metrics import decibels, ms_ssim, psnr
-from agvae.networks import build
+from agvae.networks import GainedAutoencoder, build
 from agvae.training.export import checkpoint_config, read_checkpoint
 from agvae.training.validate import load_kinds
 
@@ -36,11 +36,8 @@ def middle(image: torch.Tensor) -> np.ndarray:
 
 
 @torch.no_grad()
-def measured(checkpoint: Path, images: list[np.ndarray]) -> list[Curve]:
+def measured(network: GainedAutoencoder, images: list[np.ndarray]) -> list[Curve]:
     """A curve for each of `MEASURES`."""
-    state = read_checkpoint(checkpoint)
-    network = build(checkpoint_config(checkpoint, state)).eval()
-    network.load_state_dict(state["average"])
     means = []
     for level in np.arange(0, network.config.levels - 0.9, 0.5):
         rows = []
@@ -71,10 +68,13 @@ def main() -> None:
     print("| checkpoint | patches |", " | ".join(MEASURES), "|\n| --- | ---: | ---: | ---: | ---: |", flush=True)
     first: list[Curve] = []
     for path in args.checkpoints:
-        curves = measured(path, images)
+        state = read_checkpoint(path)
+        network = build(checkpoint_config(path, state)).eval()
+        network.load_state_dict(state["average"])
+        curves = measured(network, images)
         first = first or curves
         rates = [f"{bd_rate(*pair):+.1f} %" for pair in zip(first, curves, strict=True)]
-        print(f"| {path} | {read_checkpoint(path).get('patches', '')} |", " | ".join(rates), "|", flush=True)
+        print(f"| {path} | {state.get('patches', '')} |", " | ".join(rates), "|", flush=True)
 
 
 if __name__ == "__main__":
