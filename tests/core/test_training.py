@@ -264,6 +264,30 @@ def test_a_model_for_the_eye_weighs_errors_of_drawings_as_its_card_says(
     assert found == [pytest.approx(0.01), 0, 0, 0, 0]
 
 
+def test_squared_errors_count_beside_similarity_as_much_as_asked(options: TrainingOptions, tmp_path: Path) -> None:
+    Image.fromarray(picture(192, 192)).save(tmp_path / "images" / "large.png")
+    plain = replace(options, betas="0.01", metric="ms-ssim", crop=192, beta_exponent=0.0)
+    runs = [Trainer(plain), Trainer(replace(plain, mse_weight=0.25))]
+    x, q = runs[0].draw(0)
+    output = runs[0].model.eval()(x, q)
+    with torch.no_grad():
+        losses = [float(run.objective(output, x, q)) for run in runs]
+        squared = 255**2 * float((output.x_hat - x).square().mean())
+    assert losses[1] - losses[0] == pytest.approx(0.01 * 0.25 * squared, rel=1e-3)
+
+    runs[1].save(tmp_path / "c.pt")
+    weights: list[Any] = [0.25, 1, -0.25, math.inf, "x"]
+    found = []
+    for number, of_card in enumerate(weights):
+        path = tmp_path / f"{number}.safetensors"
+        export_checkpoint(tmp_path / "c.pt", path, "eye")
+        file = read_model_file(path)
+        changed = file.card | {"options": file.card["options"] | {"mse_weight": of_card}}
+        path.write_bytes(model_file_bytes(replace(file, card=changed)))
+        found.append(Model(path, "eye", "cpu").mse_weight)
+    assert found == [0.25, 1, 0, 0, 0]
+
+
 def test_a_warm_start_is_the_exported_model(options: TrainingOptions, tmp_path: Path) -> None:
     trainer = Trainer(options)
     trainer.save(tmp_path / "c.pt")
@@ -388,6 +412,8 @@ def test_a_model_of_another_preset_is_refused(
         {"validate_every": -1.0},
         {"entropy": "nonsense"},
         {"crop": 128, "metric": "ms-ssim"},
+        {"mse_weight": -0.1, "metric": "ms-ssim", "crop": 192},
+        {"mse_weight": math.nan, "metric": "ms-ssim", "crop": 192},
     ],
 )
 def test_options_outside_their_range_are_refused(options: TrainingOptions, wrong: dict[str, Any]) -> None:
@@ -410,6 +436,11 @@ def test_networks_that_no_model_file_may_have_are_refused(
     with pytest.raises(ValueError, match=f"^preset tiny: {rule}$"):
         Trainer(replace(options, **wrong))
     assert not Path(options.output).exists()
+
+
+def test_a_weight_of_squared_errors_beside_themselves_is_refused(options: TrainingOptions) -> None:
+    with pytest.raises(ValueError, match=r"^mse_weight is for"):
+        replace(options, mse_weight=0.1)
 
 
 def test_an_unknown_preset_is_refused(options: TrainingOptions, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ Distortion = Callable[[Tensor, slice], Tensor]
 
 
 def distortion_of(model: Model, x: Tensor, seen: NDArray[np.bool_] | None, level: int) -> Distortion:
-    """As the model was trained (equation 1): D is 255^2 MSE a pixel, or 1000 (1 - MS-SSIM).
+    """As the model was trained (equation 1): D is 255^2 MSE a pixel, or 1000 (1 - MS-SSIM) and a share of the former.
 
     Args:
         x: (1, 3, H, W) float32 in [0, 1].
@@ -31,10 +31,11 @@ def distortion_of(model: Model, x: Tensor, seen: NDArray[np.bool_] | None, level
         target = x[:, :, rows]
         if counts is not None:
             x_hat = torch.where(counts[rows], x_hat, target)
+        squared = (x_hat - target).square().sum() * (beta * 255**2 / x.shape[1])
         if model.metric == "mse":
-            return (x_hat - target).square().sum() * (beta * 255**2 / x.shape[1])
+            return squared
         pixels = target.shape[2] * target.shape[3]
-        return (1 - similarity(x_hat, target)) * (beta * 1000 * pixels)
+        return (1 - similarity(x_hat, target)) * (beta * 1000 * pixels) + model.mse_weight * squared
 
     return distortion
 

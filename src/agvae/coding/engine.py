@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import constriction
 import numpy as np
@@ -77,6 +77,7 @@ class Model:
         device: "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
 
     Attributes:
+        metric, mse_weight: what it was trained for, see `agvae.training.options.TrainingOptions`.
         device: where g_a and g_s run.
         exact_device: where everything else runs, the CPU if `device` has no float64, which may have to stand in.
         exact_type: float32 for an entropy model in integers, else float64.
@@ -98,8 +99,10 @@ class Model:
     def _load(self, path: str | os.PathLike[str], name: str) -> None:
         file = model_files.read_model_file(path)
         self.name, self.sha256 = name, file.sha256
-        trained = file.card.get("options")
-        self.metric = trained.get("metric", "mse") if isinstance(trained, dict) else "mse"
+        options = file.card.get("options")
+        trained: dict[str, Any] = options if isinstance(options, dict) else {}
+        self.metric = str(trained.get("metric", "mse"))
+        self.mse_weight = _number_or_zero(trained.get("mse_weight"))
         self._betas = file.config.betas if self.metric == "mse" else _betas_of(file.card, file.config.levels)
         try:
             with memory_errors(f"for model {name!r}"):
@@ -304,6 +307,10 @@ def _betas_of(card: Mapping[str, object], levels: int) -> list[float]:
     if not isinstance(betas, list) or len(betas) != levels:
         return []
     return betas if all(type(beta) is float and 0 < beta < math.inf for beta in betas) else []
+
+
+def _number_or_zero(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and 0 <= value < 1e9 else 0.0
 
 
 def _without_values(config: Config) -> GainedAutoencoder:

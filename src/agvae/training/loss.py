@@ -33,9 +33,10 @@ class RateDistortion:
     betas: tuple[float, ...]
     beta_exponent: float = 0.4
     metric: str = "mse"
+    mse_weight: float = 0.0
 
     def __call__(self, output: Output, x: Tensor, q: Tensor) -> Tensor:
-        return rate_distortion(output, x, q, self.betas, self.beta_exponent, self.metric)
+        return rate_distortion(output, x, q, self.betas, self.beta_exponent, self.metric, self.mse_weight)
 
 
 def random_levels(count: int, levels: int, generator: torch.Generator, between: float = 0.5) -> Tensor:
@@ -56,18 +57,24 @@ def interpolated_betas(q: Tensor, betas: tuple[float, ...]) -> Tensor:
 
 
 def rate_distortion(
-    output: Output, x: Tensor, q: Tensor, betas: tuple[float, ...], beta_exponent: float, metric: str = "mse"
+    output: Output,
+    x: Tensor,
+    q: Tensor,
+    betas: tuple[float, ...],
+    beta_exponent: float,
+    metric: str = "mse",
+    mse_weight: float = 0.0,
 ) -> Tensor:
     """Mean over the batch of (R + beta D) / beta^beta_exponent (equations 1 and 6), R in bits per pixel.
 
     D is 255^2 MSE over images in [0, 1] for the metric "mse", 1000 (1 - MS-SSIM) for "ms-ssim": the paper gives no
-    unit, and its beta of 0.0006 to 0.07 reach its rates with such a factor.
+    unit, and its beta of 0.0006 to 0.07 reach its rates with such a factor. To the latter comes 255^2 MSE times
+    `mse_weight`, for what MS-SSIM does not see.
     """
     pixels = x.shape[2] * x.shape[3]
     rate = (output.y_bits + output.z_bits) / pixels
+    distortion = (output.x_hat - x).square().mean((1, 2, 3)) * 255**2
     if metric == "ms-ssim":
-        distortion = 1000 * (1 - ms_ssim(output.x_hat.float(), x))
-    else:
-        distortion = (output.x_hat - x).square().mean((1, 2, 3)) * 255**2
+        distortion = 1000 * (1 - ms_ssim(output.x_hat.float(), x)) + mse_weight * distortion
     beta = interpolated_betas(q, betas)
     return ((rate + beta * distortion) * beta**-beta_exponent).mean()

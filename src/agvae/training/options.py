@@ -46,6 +46,8 @@ class TrainingOptions:
         width, latent: channels of a preset of the paper, in place of its own.
         metric: distortion, "mse" or "ms-ssim"; for the latter beta weighs 1000 (1 - MS-SSIM), and crops must have more
             than 160 pixels a side.
+        mse_weight: what of 255^2 MSE is added to that in the metric "ms-ssim", which alone hardly sees colour and the
+            finest details.
         between: share of patches trained between two gain vectors; 0: trained vectors alone, as in the paper.
         trained: "all", or what a fixed autoencoder leaves: "entropy" (gains and entropy model) or "gains"
             (also what `rate` "conditional" has in their place).
@@ -89,6 +91,7 @@ class TrainingOptions:
     width: int = 0
     latent: int = 0
     metric: str = "mse"
+    mse_weight: float = 0.0
     between: float = 0.5
     trained: str = "all"
     memory: float = 0.0
@@ -125,6 +128,11 @@ class TrainingOptions:
             (
                 self.metric != "ms-ssim" or self.crop > MS_SSIM_SIDE,
                 f"crop must be more than {MS_SSIM_SIDE} for the metric ms-ssim, not {self.crop}",
+            ),
+            (0 <= self.mse_weight < math.inf, f"mse_weight must be 0 or more, not {self.mse_weight}"),
+            (
+                self.metric == "ms-ssim" or not self.mse_weight,
+                f"mse_weight is for the metric ms-ssim, not {self.metric}",
             ),
             (
                 self.entropy in ("", *ENTROPIES),

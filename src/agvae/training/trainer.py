@@ -72,7 +72,7 @@ class Trainer:
         network: a network of one's own, of any configuration, in place of the one that `options` name; to be exported,
             its architecture must be registered (`agvae.networks.register`).
         data: pictures of one's own, in place of `options.data`.
-        loss: a loss of one's own, in place of the one that `options.metric` and `options.beta_exponent` name.
+        loss: a loss of one's own, in place of that of `options`, see `agvae.training.loss.RateDistortion`.
 
     Raises:
         ValueError: options that no run, or not this network, can have; a network that does not keep the contract
@@ -140,7 +140,8 @@ class Trainer:
                 self._say(f"not taken from {from_zoo}, as this network has other shapes: {', '.join(left)}")
         self.model.to(self.device)
         self.average = copy.deepcopy(self.model)
-        self.objective = loss or RateDistortion(self.model.config.betas, options.beta_exponent, options.metric)
+        betas = self.model.config.betas
+        self.objective = loss or RateDistortion(betas, options.beta_exponent, options.metric, options.mse_weight)
         self.optimizers = make_optimizers(self.model, options)
         self.peaks = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
         self.compute: nn.Module = self.model
