@@ -77,6 +77,12 @@ def hint(suffix: str) -> str:
     return f" (pip install {distribution})" if module and find_spec(module) is None else ""
 
 
+def unread(suffix: str) -> str:
+    """Why files of a suffix are pictures and cannot be read; "" if they are none, or can."""
+    package = hint(suffix)
+    return f"cannot identify image file{package}" if package else ""
+
+
 def opened(path: Path) -> Image.Image:
     """`Image.open`, whose error for what Pillow does not know says which package reads files of its suffix.
 

@@ -25,6 +25,7 @@ import pytest
 from PIL import Image
 
 import agvae
+from agvae import images
 from agvae.batch import Batch, Result
 from agvae.batch.inputs import Search, Source
 from agvae.batch.plan import Job, check_pattern, planned
@@ -826,6 +827,20 @@ class TestCommand:
         (tmp_path / "in" / "bad.png").unlink()
         assert run(*arguments, "--quiet") == 0
         assert capsys.readouterr() == ("", "")
+
+    def test_pictures_whose_plugin_is_missing_fail(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setitem(images._PLUGINS, ".heic", ("not_there", "pillow-heif"))
+        monkeypatch.delitem(Image.EXTENSION, ".heic", raising=False)
+        pictures(tmp_path / "in", ["a.png"])
+        (tmp_path / "in" / "a.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+        arguments = ["encode", tmp_path / "in", "--out", tmp_path / "out", "--lossless", "--log", tmp_path / "log"]
+        assert run(*arguments, "--quiet", "-j1") == 1
+        reason = f"{tmp_path / 'in' / 'a.HEIC'}: cannot identify image file (pip install pillow-heif)"
+        assert capsys.readouterr() == ("", f"agvae: error: {reason}\n")
+        lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+        assert {line["status"]: line["error"] for line in lines} == {"failed": reason, "done": None}
 
     def test_what_is_lost_is_counted_and_fails_without_loss(
         self, tiny_weights_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -24,7 +24,7 @@ from agvae.conversion.from_agv import Decoding, decoding
 from agvae.conversion.kept import KINDS, kinds_of
 from agvae.conversion.targets import format_of
 from agvae.conversion.to_agv import Encoding
-from agvae.images import is_image_name, register_readers
+from agvae.images import is_image_name, register_readers, unread
 from agvae.processors import processors
 from agvae.settings import options
 from agvae.whole_file import make_folder, remove_leftovers
@@ -144,8 +144,9 @@ def encode(
     """Pictures to .agv files in a folder, which keeps the folders that they lie in.
 
     Args:
-        sources: files; folders, of which all pictures are taken that are no .agv files; patterns such as
-            "photos/**/*.png"; URLs of all of these that fsspec knows.
+        sources: files; folders, of which all pictures are taken that are no .agv files, and those fail whose Pillow
+            plugin is missing (HEIC, JPEG XL); patterns such as "photos/**/*.png"; URLs of all of these that fsspec
+            knows.
         folder: for the targets, also as a URL; it is made if need be.
         quality, target_size, target_bpp, target_psnr, lossless, model, thumbnail, exact: as `agvae.encode` takes them.
         tile_size: side of the tiles in pixels, a multiple of 64 up to 1024.
@@ -184,8 +185,10 @@ def encode(
     register_readers()
     conversion = Encoding(rate, model, exact, thumbnail, tile_size, kinds_of(metadata), place, max_pixels, effort)
 
-    def wanted(path: PurePath) -> bool:
-        return path.suffix.lower() != ".agv" and is_image_name(path)
+    def wanted(path: PurePath) -> bool | str:
+        if path.suffix.lower() == ".agv":
+            return False
+        return is_image_name(path) or unread(path.suffix)
 
     if Path(name).suffix.lower() != ".agv":
         msg = f"{name}: an AGV file has the extension .agv"
@@ -260,7 +263,7 @@ def decode(
 def _batch(
     sources: Inputs,
     folder: str | os.PathLike[str],
-    wanted: Callable[[PurePath], bool],
+    wanted: Callable[[PurePath], bool | str],
     pattern: str,
     conversion: Encoding | Decoding,
     preserve: bool,

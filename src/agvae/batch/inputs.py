@@ -34,12 +34,12 @@ class Search:
     """Finds files, and counts what it leaves out of folders.
 
     Attributes:
-        wanted: whether a file of a folder is one to read, by its name.
+        wanted: whether a file of a folder is one to read, by its name; or why it is one and cannot be read.
         apart: a folder that is not searched, though it may lie in one that is.
         left_out: how many of each kind: suffixes, hidden names, and links to folders.
     """
 
-    wanted: Callable[[PurePath], bool]
+    wanted: Callable[[PurePath], bool | str]
     apart: Path | Remote
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -71,10 +71,10 @@ class Search:
             for file, below in files:
                 if any(part.startswith(".") for part in (*below.parts, file.name)):
                     self.left_out["hidden"] += 1
-                elif place.is_pattern or self.wanted(PurePath(file.name)):
+                elif place.is_pattern:
                     yield Source(file, below)
                 else:
-                    self.left_out[file.suffix or "without suffix"] += 1
+                    yield from self._of_folder(file, below)
             if place.is_pattern and not files:
                 yield Source(place, PurePath(), "matches no file")
         except (OSError, ValueError) as error:
@@ -148,11 +148,16 @@ class Search:
                 elif is_folder:
                     if not self._is_apart(path):
                         inner.append((path, below / name))
-                elif self.wanted(path):
-                    yield Source(path, below)
                 else:
-                    self.left_out[path.suffix or "without suffix"] += 1
+                    yield from self._of_folder(path, below)
             todo += reversed(inner)
+
+    def _of_folder(self, file: Path | Remote, below: PurePath) -> Iterator[Source]:
+        wanted = self.wanted(PurePath(file.name))
+        if wanted:
+            yield Source(file, below, wanted if isinstance(wanted, str) else None)
+        else:
+            self.left_out[file.suffix or "without suffix"] += 1
 
     def _is_apart(self, path: Path) -> bool:
         try:

@@ -212,11 +212,9 @@ def _tell(result: Result) -> None:
 
 
 def _left_out(batch: Batch) -> list[str]:
-    from agvae.images import hint
-
     if not batch.left_out:
         return []
-    kinds = ", ".join(f"{count} {kind}{hint(kind)}" for kind, count in batch.left_out.most_common(5))
+    kinds = ", ".join(f"{count} {kind}" for kind, count in batch.left_out.most_common(5))
     more = ", ..." if len(batch.left_out) > 5 else ""
     return [f"left out of folders: {kinds}{more}"]
 
