@@ -1,27 +1,31 @@
-"""What the weights of training runs are worth: BD-rates against those of the first, also in SSIMULACRA2.
+"""What weights are worth, of training runs or released: BD-rates against the first, also in SSIMULACRA2.
 
-    python benchmarks/checkpoints.py FIRST.pt OTHER.pt... --valid DATA [--every N]
+    python benchmarks/checkpoints.py FIRST OTHER... --valid DATA [--every N]
 
-The averaged weights of each checkpoint code the middle of every N-th validation image, in real numbers and with
-rounded latents, at all trained levels and half-way between them.  Curves are of mean bits per pixel and mean PSNR,
-MS-SSIM in dB and SSIMULACRA2 (package `ssimulacra2`).
+Each is a checkpoint, whose averaged weights are taken, a model file, or the name of a released model.  They code the
+middle of every N-th validation image, in real numbers and with rounded latents, at all trained levels and half-way
+between them.  Curves are of mean bits per pixel and mean PSNR, MS-SSIM in dB and SSIMULACRA2 (package `ssimulacra2`).
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
+from agvae.cli.arguments import path_of_model
 from agvae.comparison.perceptual import available, ssimulacra2
 from agvae.evaluation.bdrate import Curve, bd_rate
 from agvae.metrics import decibels, ms_ssim, psnr
 from agvae.networks import GainedAutoencoder, build
 from agvae.training.export import checkpoint_config, read_checkpoint
+from agvae.training.start import warm_start
 from agvae.training.validate import load_kinds
+from agvae.weights import read_model_file
 
 SIDE = 384
 """Pixels of the middle, at most; a multiple of 64."""
@@ -54,9 +58,22 @@ def measured(network: GainedAutoencoder, images: list[np.ndarray]) -> list[Curve
     return [Curve(rates, column) for column in values]
 
 
+def loaded(name: str) -> tuple[GainedAutoencoder, Any]:
+    """A network, and how many patches it was trained with."""
+    if name.endswith(".pt"):
+        state = read_checkpoint(Path(name))
+        network = build(checkpoint_config(Path(name), state))
+        network.load_state_dict(state["average"])
+        return network.eval(), state.get("patches", "")
+    file = read_model_file(path_of_model(name))
+    network = build(file.config)
+    warm_start(network, file.state, file.config.betas)
+    return network.eval(), file.card.get("patches", "")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("checkpoints", nargs="+", type=Path)
+    parser.add_argument("models", nargs="+")
     parser.add_argument("--valid", action="append", required=True, help="see agvae train")
     parser.add_argument("--every", type=int, default=1)
     args = parser.parse_args()
@@ -65,16 +82,14 @@ def main() -> None:
     found = [image for images in load_kinds(args.valid).values() for image in images]
     images = [middle(image) for image in found[:: args.every]]
     print(f"{len(images)} images; BD-rates against the first\n")
-    print("| checkpoint | patches |", " | ".join(MEASURES), "|\n| --- | ---: | ---: | ---: | ---: |", flush=True)
+    print("| model | patches |", " | ".join(MEASURES), "|\n| --- | ---: | ---: | ---: | ---: |", flush=True)
     first: list[Curve] = []
-    for path in args.checkpoints:
-        state = read_checkpoint(path)
-        network = build(checkpoint_config(path, state)).eval()
-        network.load_state_dict(state["average"])
+    for name in args.models:
+        network, patches = loaded(name)
         curves = measured(network, images)
         first = first or curves
         rates = [f"{bd_rate(*pair):+.1f} %" for pair in zip(first, curves, strict=True)]
-        print(f"| {path} | {state.get('patches', '')} |", " | ".join(rates), "|", flush=True)
+        print(f"| {name} | {patches} |", " | ".join(rates), "|", flush=True)
 
 
 if __name__ == "__main__":
