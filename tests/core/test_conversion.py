@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageCms, ImageOps, features
+from PIL import ExifTags, Image, ImageCms, ImageOps, ImageSequence, features
 from PIL.PngImagePlugin import PngInfo
 
 import agvae
@@ -339,6 +339,42 @@ class TestWhatFormatsSay:
             assert run("decode", agv, tmp_path / name) == 0
             with Image.open(tmp_path / name) as image:
                 assert image.info.get("loop") == expected
+
+    @pytest.mark.parametrize("suffix", [".gif", ".png", ".tif"])
+    def test_frames_of_grey_come_back(self, suffix: str, tmp_path: Path) -> None:
+        ramp = np.tile(np.arange(64, dtype=np.uint8), (64, 1))
+        frames = [ramp, 2 * ramp, 2 * ramp, 3 * ramp.T]
+        (tmp_path / "a.agv").write_bytes(agvae.encode(frames, lossless=True))
+        assert run("decode", tmp_path / "a.agv", tmp_path / f"a{suffix}") == 0
+        with Image.open(tmp_path / f"a{suffix}") as image:
+            found = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(image)]
+        different = frames if suffix == ".tif" else [frames[0], frames[1], frames[3]]
+        np.testing.assert_array_equal(found, different)
+
+    @pytest.mark.parametrize("lowest", [0, 1000])
+    def test_frames_of_16_bits_come_back_or_are_refused(
+        self, lowest: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        frames = np.full((3, 64, 64), 1000, np.uint16) * np.arange(1, 4, dtype=np.uint16)[:, None, None]
+        frames[:, :8] = lowest
+        (tmp_path / "a.agv").write_bytes(agvae.encode(list(frames), lossless=True))
+        assert run("decode", tmp_path / "a.agv", tmp_path / "a.tif") == 0
+        with Image.open(tmp_path / "a.tif") as image:
+            np.testing.assert_array_equal([np.asarray(frame) for frame in ImageSequence.Iterator(image)], frames)
+        capsys.readouterr()
+        assert run("decode", tmp_path / "a.agv", tmp_path / "a.png") == 1
+        assert "frame 2 comes back with other pixels as Pillow writes PNG: take another" in capsys.readouterr().err
+        assert not (tmp_path / "a.png").exists()
+
+    def test_a_frame_without_its_palette_is_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        ramp = np.tile(np.arange(64, dtype=np.uint8), (64, 1))
+        first, second = (Image.fromarray(levels) for levels in (ramp, 2 * ramp))
+        first.save(tmp_path / "a.gif", save_all=True, append_images=[second])  # the second has a palette of its own
+        _, error = self.encoded(tmp_path / "a.gif", capsys, status=1)
+        assert (
+            error
+            == f"agvae: error: {tmp_path / 'a.gif'}: frame 1: has colours that Pillow reads without their palette\n"
+        )
 
     def test_a_picture_for_those_who_show_no_films(
         self, tiny_weights_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -243,8 +243,8 @@ def image_pixels(image: Image.Image, *, lossless: bool) -> Pixels:
     RGBX, YCbCr and the other 16-bit modes are converted.
 
     Raises:
-        OSError: it cannot be read, or has a mode whose meaning would be lost (CMYK, LAB, HSV, I, F) or, if `lossless`,
-            whose values would be rounded (La, RGBa, YCbCr) or dropped (RGBX).
+        OSError: it cannot be read, or has no palette for its mode, or has a mode whose meaning would be lost (CMYK,
+            LAB, HSV, I, F) or, if `lossless`, whose values would be rounded (La, RGBa, YCbCr) or dropped (RGBX).
         ValueError: the transparency in `info` is not one for this mode.
     """
     try:
@@ -256,6 +256,8 @@ def image_pixels(image: Image.Image, *, lossless: bool) -> Pixels:
     mode = _MODES.get(image.mode)
     if mode is None:
         raise OSError(_named(image, f"cannot write mode {image.mode} as AGV"))
+    if image.mode == "P" and image.palette is None:  # frames of GIF files with a palette of their own, after grey ones
+        raise OSError(_named(image, "has colours that Pillow reads without their palette"))
     if lossless and image.mode in _ROUNDED:
         text = f"mode {image.mode} cannot be kept without loss: convert it to {mode} first, or save it with loss"
         raise OSError(_named(image, text))

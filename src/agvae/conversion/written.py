@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import partial
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from agvae.conversion.targets import OWN, holds_durations, save_options
+from agvae.conversion.targets import OWN, holds_durations, orientation_of, save_options
 from agvae.words import counted
 
 _MOST_LOOPS = 0xFFFF
@@ -34,18 +35,20 @@ def written(
         durations, loop: as `agvae.Metadata` has them.
 
     Raises:
-        ValueError: a frame cannot be read again, or lasts longer than can be written.
+        ValueError: a frame cannot be read again, or comes back with other pixels from a format that keeps them, or
+            lasts longer than can be written.
         Exception: whatever Pillow's writers raise at what they cannot store.
     """
     if len(frames) > 1:
         options, lost = _animation(frames, form, durations, loop)
     else:
         options, lost = {}, []
-    if len(frames) > 1 and form == "GIF" and frames[0].mode == "RGBA":
-        first, *others = _indexed(frames)
-        options |= {"append_images": others, "disposal": 2, "optimize": False}
-    else:
-        first = frames[0]
+    first = frames[0]
+    if len(frames) > 1 and form == "GIF" and first.mode in ("L", "RGBA"):
+        options["optimize"] = False  # by which grey frames get palettes of their own, and Pillow reads these wrongly
+        if first.mode == "RGBA":
+            first, *others = _indexed(frames)
+            options |= {"append_images": others, "disposal": 2}
     metadata = save_options(form, info)
     file = BytesIO()
     try:
@@ -58,7 +61,8 @@ def written(
         raise ValueError(msg) from error
     if len(frames) > 1 and form == "WEBP" and frames[0].mode == "RGBA":
         _mark_alpha(file)
-    return file.getvalue(), lost + list(_changed(file, frames, form, options.get("duration")))
+    exact = orientation_of(info) == 1 and (form in ("PNG", "TIFF") or (form == "GIF" and frames[0].mode == "L"))
+    return file.getvalue(), lost + list(_changed(file, frames, form, options.get("duration"), exact=exact))
 
 
 def _saves(image: Image.Image, form: str, options: dict[str, Any]) -> bool:
@@ -123,9 +127,13 @@ def _mark_alpha(file: BytesIO) -> None:
 
 
 def _changed(
-    file: BytesIO, frames: Sequence[Image.Image], form: str, durations: Sequence[float] | None
+    file: BytesIO, frames: Sequence[Image.Image], form: str, durations: Sequence[float] | None, *, exact: bool
 ) -> Iterator[str]:
-    """What a format changed unasked: icons have a largest size, and neighbours that are equal become one frame."""
+    """What a format changed unasked: icons have a largest size, and neighbours that are equal become one frame.
+
+    Args:
+        exact: whether several frames should come back as they are.
+    """
     try:
         image = Image.open(file)
     except OSError:  # some formats are only written
@@ -140,12 +148,18 @@ def _changed(
             yield f"{counted(count, 'frame')}, as {form} makes one of neighbours that are equal"
         if len(frames) == 1 or form == OWN:
             return
-        times, opaque = [], []
+        times, opaque, good = [], [], 0
         for number in range(count):
             _read(image, number, count, form)
+            if exact:
+                most = 1 if count == len(frames) else len(frames)  # neighbours that are equal may be one
+                good += len(list(itertools.takewhile(partial(_same, image), frames[good : good + most])))
             times.append(image.info.get("duration", 0))
             if count == len(frames) and _transparent(frames[number]) > _transparent(image) + 0.01:
                 opaque.append(str(number + 1))
+        if exact and good < len(frames):
+            msg = f"frame {good + 1} comes back with other pixels as Pillow writes {form}: take another format"
+            raise ValueError(msg)
     if opaque:
         yield f"what is transparent is not in frames {', '.join(opaque)}, as Pillow writes {form}"
     if durations is not None and count == len(frames):
@@ -167,6 +181,12 @@ def _read(image: Image.Image, number: int, count: int, form: str) -> None:
         raise ValueError(msg)
 
 
+def _same(image: Image.Image, other: Image.Image) -> bool:
+    if image.mode != other.mode or image.mode == "P":
+        image, other = image.convert("RGBA"), other.convert("RGBA")
+    return np.array_equal(np.asarray(image), np.asarray(other))
+
+
 def _many_colours(frame: Image.Image) -> bool:
     """Whether there are more than a palette holds; colours under alpha 0 are none."""
     seen = frame.convert("RGBa") if frame.mode == "RGBA" else frame
@@ -175,6 +195,6 @@ def _many_colours(frame: Image.Image) -> bool:
 
 def _transparent(frame: Image.Image) -> float:
     """Share of the pixels that nobody sees."""
-    if not frame.has_transparency_data:
+    if (frame.mode == "P" and frame.palette is None) or not frame.has_transparency_data:
         return 0.0
     return float((np.asarray(frame.convert("RGBA").getchannel("A")) < 32).mean())
