@@ -10,14 +10,14 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from agvae.container import EXIF_PREFIX, Metadata
+from agvae.conversion.depths import bits_of, has_raised_values, head_of
+from agvae.conversion.jpeg_xl import Header, header_of
 
 NO_ARRAYS = "without what it says of arrays (axes, values, units), which napari keeps"
 
-_HEAD = 1 << 16
-"""Bytes at the start of a file in which its header is."""
 _FILMS = ("AGV", "AVIF", "FLI", "GIF", "PNG", "WEBP")
 """Formats whose frames are all of one size."""
-_BITS, _BANDS, _RESOLUTION, _FURTHER_BANDS = 258, 277, 282, 338
+_BANDS, _RESOLUTION, _FURTHER_BANDS = 277, 282, 338
 """Tags of TIFF."""
 _PREMULTIPLIED = 1
 """Of a further band: alpha by which the colours are multiplied."""
@@ -116,7 +116,7 @@ def _colour_codes(image: Image.Image) -> tuple[int, int]:
         codes = _chunk(file, b"cICP")
         return (codes[0], codes[1]) if len(codes) >= 2 else (2, 2)
     if image.format == "AVIF" and file is not None and "icc_profile" not in image.info:
-        head = _head_of(file)
+        head = head_of(file)
         at = head.find(b"colrnclx")
         if 0 <= at < len(head) - 12:
             primaries, transfer = struct.unpack_from(">HH", head, at + 8)
@@ -150,6 +150,8 @@ def parts_lost(image: Image.Image, *, lossless: bool = False) -> tuple[list[str]
     lost = []
     if has_still(image):
         lost.append("without its first picture, which its film does not show")
+    if image.format == "JXL" and _jpeg_xl_header(image).film:
+        lost.append("only the first frame of its film, as Pillow reads it so")
     count = getattr(image, "n_frames", 1)
     all_frames = image.format != "PSD" and (image.format in _FILMS or _of_one_size(image))
     if image.format == "TIFF" and all_frames:
@@ -176,15 +178,28 @@ def _values_lost(image: Image.Image, lossless: bool) -> list[str]:
     bits = bits_of(image)
     if bits > 8 and not image.mode.startswith(("I", "F")):
         lost.append(f"8 of its {bits} bits are kept, as Pillow reads it so")
+    if has_raised_values(image):
+        lost.append("its values, which have signs, are raised by half of their range, as Pillow reads it so")
+    read = len(image.getbands())
+    if image.format == "JXL":
+        further = _jpeg_xl_header(image).further - image.mode.endswith("A")
+        return lost + _bands_lost(read + further, read)
     if image.format != "TIFF":
         return lost
     tags = image.tag_v2  # type: ignore[attr-defined]
-    bands, read = int(tags.get(_BANDS, 1)), len(image.getbands())
-    if bands > read:
-        lost.append(f"without {bands - read} of its {bands} bands, as Pillow reads it so")
+    lost += _bands_lost(int(tags.get(_BANDS, 1)), read)
     if lossless and image.mode == "RGBA" and _PREMULTIPLIED in tags.get(_FURTHER_BANDS, ()):
         lost.append("its colours, which are multiplied by alpha, are divided by it and rounded")
     return lost
+
+
+def _bands_lost(bands: int, read: int) -> list[str]:
+    return [f"without {bands - read} of its {bands} bands, as Pillow reads it so"] if bands > read else []
+
+
+def _jpeg_xl_header(image: Image.Image) -> Header:
+    file = getattr(image, "fp", None)
+    return (file and header_of(file)) or Header()
 
 
 def has_still(image: Image.Image) -> bool:
@@ -205,40 +220,3 @@ def _of_one_size(image: Image.Image) -> bool:
         sizes.add(image.size)
     image.seek(0)
     return len(sizes) == 1
-
-
-def bits_of(image: Image.Image) -> int:
-    """Bits of a band in the file of an image that is not loaded yet, as far as easily known: 16 for 9 to 16, or 8."""
-    if image.format == "TIFF":
-        return int(max(image.tag_v2.get(_BITS, (1,))))  # type: ignore[attr-defined]
-    if image.format in ("AVIF", "JPEG2000"):
-        return _bits_in_header(getattr(image, "fp", None), image.format)
-    if "bit_depth" in image.info:  # of pillow-heif
-        return int(image.info["bit_depth"])
-    for tile in getattr(image, "tile", ()):
-        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-        if any(";16" in argument for argument in arguments if isinstance(argument, str)):
-            return 16
-        if tile[0] in ("ppm", "ppm_plain") and arguments[-1] > 255:
-            return int(arguments[-1]).bit_length()
-    return 8
-
-
-def _bits_in_header(file: IO[bytes] | None, form: str) -> int:
-    if file is None:
-        return 8
-    head = _head_of(file)
-    if form == "AVIF":  # high_bitdepth and twelve_bit of the box av1C
-        at = head.find(b"av1C")
-        flags = head[at + 6] if 0 <= at < len(head) - 6 else 0
-        return 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 8
-    at = head.find(b"\xff\x4f\xff\x51")  # Ssiz of the first component in the segment SIZ
-    return (head[at + 42] & 0x7F) + 1 if 0 <= at < len(head) - 42 else 8
-
-
-def _head_of(file: IO[bytes]) -> bytes:
-    place = file.tell()
-    file.seek(0)
-    head = file.read(_HEAD)
-    file.seek(place)
-    return head

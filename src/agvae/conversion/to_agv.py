@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from agvae.container import Reader
+from agvae.conversion.depths import check_range, check_signs
 from agvae.conversion.kept import KINDS, kept, upright
 from agvae.conversion.originals import (
     NO_ARRAYS,
@@ -79,6 +80,10 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
         if image.mode in _ADVICE:
             msg = f"cannot write mode {image.mode} as AGV: {_ADVICE[image.mode]}"
             raise ValueError(msg)
+        for number in range(getattr(image, "n_frames", 1) if image.format == "TIFF" and all_frames else 1):
+            image.seek(number)
+            check_signs(image)
+        image.seek(0)
         shape: dict[str, Any] = {"model": options.model, "exact": options.exact, "thumbnail": options.thumbnail}
         if options.tile_size is not None:
             shape["tile_size"] = options.tile_size
@@ -131,10 +136,7 @@ def _of_16_bits(image: Image.Image) -> Image.Image:
     if image.mode != "I":
         return image
     values = np.asarray(image)
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 0xFFFF:
-        msg = f"AGV holds 16 bits, 0 to 65535, and this has values from {low} to {high}: bring them into that range"
-        raise ValueError(msg)
+    check_range(values)
     grey = Image.fromarray(values.astype(np.uint16))
     grey.info = dict(image.info)
     return grey
