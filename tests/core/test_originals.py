@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, features
+from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import AppendingTiffWriter
 
 import agvae
 import pillow_agvae  # noqa: F401
 from agvae.conversion.jpeg_xl import Header, boxes, header_of
+from agvae.conversion.originals import metadata_lost
 from tests.support.commands import run
 
 
@@ -182,3 +186,148 @@ class TestSignedValues:
         path.write_bytes(file.getvalue())
         _, error = encoded(path, capsys, status=1)
         assert "its values, which have signs, are raised by half of their range, as Pillow reads it so" in error
+
+
+XMP = b"<x:xmpmeta>what is said</x:xmpmeta>"
+EXIF = b"II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\x03\0\0\0ab\0\0\0\0\0\0"
+
+
+def held(path: Path) -> agvae.Metadata:
+    with Image.open(path) as image:
+        return agvae.metadata_of(image)
+
+
+class TestTags:
+    def test_what_exif_data_can_hold_is_kept_and_the_rest_told(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        tags = {269: "a document", 285: "a page", 270: "a picture", 33550: (1.0, 1.0, 0.0), 33723: b"\x1c\x02P\0\1a"}
+        Image.new("L", (8, 8)).save(tmp_path / "a.tif", tiffinfo=tags | {297: (0, 1), 65000: 7, 42112: "<GDAL/>"})
+        agv, error = encoded(tmp_path / "a.tif", capsys)
+        assert error.count("\n") == 1
+        assert error.endswith("without its tags ModelPixelScale, IptcNaaInfo, GDAL_METADATA, 65000\n")
+        with Image.open(agv) as image:
+            exif = image.getexif()
+        assert [exif[tag] for tag in (269, 285, 270)] == ["a document", "a page", "a picture"]
+
+    def test_of_further_pages(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        pages = []
+        for description, dpi in (("one", 300), ("two", 200), ("two", 200)):
+            file = io.BytesIO()
+            Image.new("L", (8, 8)).save(file, "TIFF", description=description, dpi=(dpi, dpi), artist="a painter")
+            pages.append(Image.open(file))
+        target, path = io.BytesIO(), tmp_path / "a.tif"
+        with AppendingTiffWriter(target) as writer:
+            for page in pages:
+                page.save(writer, "TIFF", description=page.tag_v2[270], dpi=page.info["dpi"], artist="a painter")
+                writer.newFrame()
+        path.write_bytes(target.getvalue())
+        agv, error = encoded(path, capsys)
+        assert error.endswith(
+            "without ImageDescription, XResolution, YResolution of further pages, which the first has otherwise\n"
+        )
+        assert agvae.read_metadata(agv).dpi == (300, 300)
+        Image.new("L", (8, 8)).save(path, save_all=True, append_images=[Image.new("L", (8, 8))], artist="a painter")
+        assert encoded(path, capsys)[1] == ""
+
+
+def photoshop(*resources: tuple[int, bytes], bands: int = 1) -> bytes:
+    """A grey picture of Photoshop."""
+    parts = b"".join(
+        b"8BIM" + struct.pack(">HHI", number, 0, len(data)) + data + bytes(len(data) % 2) for number, data in resources
+    )
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, bands, 8, 8, 8, 1)
+    return head + bytes(4) + struct.pack(">I", len(parts)) + parts + bytes(4) + bytes(2) + bytes(64 * bands)
+
+
+class TestPhotoshop:
+    def test_resources(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        resolution = struct.pack(">IHHIHH", 300 << 16, 1, 1, 150 << 16, 1, 1)
+        path = tmp_path / "a.psd"
+        path.write_bytes(photoshop((1005, resolution), (1058, EXIF), (1060, XMP)))
+        agv, error = encoded(path, capsys)
+        assert error == ""
+        assert agvae.read_metadata(agv) == held(path) == agvae.Metadata(exif=EXIF, xmp=XMP, dpi=(300, 150))
+        path.write_bytes(photoshop((1005, b"short"), (1028, b"\x1c\x02P\0\1a")))
+        assert encoded(path, capsys)[1].endswith("without its Photoshop (IPTC) data\n")
+        assert held(path) == agvae.Metadata()
+
+    def test_further_bands(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = tmp_path / "a.psd"
+        path.write_bytes(photoshop(bands=3))
+        assert "without 2 of its 3 bands, as Pillow reads it so" in encoded(path, capsys, status=1)[1]
+
+
+class TestText:
+    def test_profiles_in_png_files(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        info, path = PngInfo(), tmp_path / "a.png"
+        for kind, data in (("exif", b"Exif\0\0" + EXIF), ("xmp", XMP), ("iptc", b"\x1c\x02P\0\1a")):
+            info.add_text(f"Raw profile type {kind}", f"\n{kind}\n{len(data):8}\n{data.hex()}\n", zip=True)
+        info.add_text("Raw profile type icc", "no digits")
+        Image.new("L", (8, 8)).save(path, pnginfo=info)
+        agv, error = encoded(path, capsys)
+        assert error.endswith("without its text Raw profile type iptc, Raw profile type icc\n")
+        assert agvae.read_metadata(agv) == held(path) == agvae.Metadata(exif=EXIF, xmp=XMP)
+
+
+class TestAspect:
+    @pytest.mark.parametrize("square", [False, True])
+    def test_a_shape_of_pixels_is_told(self, square: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        picture, x = Image.new("L", (8, 8)), 1 if square else 2
+        picture.save(tmp_path / "a.png", dpi=(96, 96))
+        data, chunk = (tmp_path / "a.png").read_bytes(), b"pHYs" + struct.pack(">IIB", x, 1, 0)
+        at = data.index(b"pHYs")
+        chunk += struct.pack(">I", zlib.crc32(chunk))
+        (tmp_path / "a.png").write_bytes(data[:at] + chunk + data[at + len(chunk) :])
+        picture.save(tmp_path / "a.tif", resolution_unit=1, x_resolution=x, y_resolution=1)
+        picture.save(tmp_path / "a.jpg", dpi=(x, 1))
+        data = (tmp_path / "a.jpg").read_bytes()
+        assert data[13] == 1
+        (tmp_path / "a.jpg").write_bytes(data[:13] + b"\0" + data[14:])
+        for name in ("a.png", "a.tif", "a.jpg"):
+            agv, error = encoded(tmp_path / name, capsys)
+            said = "without the shape of its pixels (2 : 1), as AGV holds pixels per inch alone"
+            assert (said in error) == bool(error) == (not square), name
+            assert agvae.read_metadata(agv).dpi is None
+
+
+class TestBeside:
+    """What other formats have beside the picture."""
+
+    def test_metadata_of_jpeg_xl(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        pytest.importorskip("pillow_jxl")
+        path = tmp_path / "a.jxl"
+        Image.new("L", (8, 8)).save(path, xmp=XMP, exif=EXIF, lossless=True)
+        agv, error = encoded(path, capsys)
+        assert error == ""
+        found = agvae.read_metadata(agv)
+        assert (found.exif, found.xmp) == (EXIF, XMP)
+        Image.new("L", (8, 8)).save(path, xmp=XMP, exif=EXIF, lossless=True, compress_metadata=True)
+        agv, error = encoded(path, capsys)
+        assert error.endswith("without its Exif data and XMP, compressed as by Brotli\n")
+
+    @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+    def test_pictures_beside_that_of_heic(self, mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        heif = pytest.importorskip("pillow_heif")
+        heif.register_heif_opener()
+        path = tmp_path / "a.heic"
+        Image.new(mode, (64, 64)).save(path)
+        assert encoded(path, capsys)[1] == ""
+        with Image.open(path) as image:
+            image.load()
+            image.info |= {"depth_images": [None], "aux": {"urn:gain": [3, 4]}}
+            assert metadata_lost(image) == ["without its depth maps (1)", "without its auxiliary pictures (2)"]
+
+    def test_colours_of_heic(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        heif = pytest.importorskip("pillow_heif")
+        heif.register_heif_opener()
+        Image.new("RGB", (64, 64)).save(tmp_path / "a.heic", color_primaries=9, transfer_characteristics=16)
+        assert "without its colour space (code points 9 and 16)" in encoded(tmp_path / "a.heic", capsys)[1]
+
+    def test_further_segments_of_xmp(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = tmp_path / "a.jpg"
+        Image.new("L", (8, 8)).save(path)
+        segment = b"http://ns.adobe.com/xmp/extension/\0" + bytes(40)
+        data = path.read_bytes()
+        path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(segment)) + segment + data[2:])
+        assert "without the part of its XMP that is in further segments" in encoded(path, capsys)[1]

@@ -47,14 +47,17 @@ def has_raised_values(image: Image.Image) -> bool:
     return image.format == "JPEG2000" and file is not None and _component(head_of(file)) > 0x7F
 
 
-def check_signs(frame: Image.Image) -> None:
-    """Refuse a frame with values below 0 that Pillow reads as others.
+def check_signs(image: Image.Image, *, all_frames: bool) -> None:
+    """Refuse an opened TIFF file with values below 0 that Pillow reads as others.
 
     Raises:
-        ValueError: it has some.
+        ValueError: there are some.
     """
-    if has_unread_signs(frame):
-        check_range(np.asarray(frame).view(np.int8))
+    for number in range(getattr(image, "n_frames", 1) if all_frames else 1):
+        image.seek(number)
+        if has_unread_signs(image):
+            check_range(np.asarray(image).view(np.int8))
+    image.seek(0)
 
 
 def check_range(values: NDArray[Any]) -> None:

@@ -7,11 +7,13 @@ import struct
 from typing import IO, Any
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
 from agvae.container import EXIF_PREFIX, Metadata
 from agvae.conversion.depths import bits_of, has_raised_values, head_of
 from agvae.conversion.jpeg_xl import Header, header_of
+from agvae.conversion.resources import raw_profiles, resources_lost, resources_of
+from agvae.conversion.tiff_tags import exif_of_tags, tags_lost
 
 NO_ARRAYS = "without what it says of arrays (axes, values, units), which napari keeps"
 
@@ -21,24 +23,21 @@ _BANDS, _RESOLUTION, _FURTHER_BANDS = 277, 282, 338
 """Tags of TIFF."""
 _PREMULTIPLIED = 1
 """Of a further band: alpha by which the colours are multiplied."""
-_DESCRIPTIVE = [
-    getattr(ExifTags.Base, name)
-    for name in ["ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright"]
-]
 _SRGB_PRIMARIES, _SRGB_TRANSFERS = (1, 2), (1, 2, 6, 13, 14, 15)
 """Numbers of ITU-T H.273 for what is shown like sRGB, or not known."""
 _SRGB_GAMMA = 1 / 2.2
 _SRGB_CHROMATICITY = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 PNG_COMMENT = "Comment"
 """The key of text in PNG files that the comment of other formats has there."""
-_HELD_TEXT = ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type icc", "Raw profile type xmp", "comment")
+_HELD_TEXT = ("XML:com.adobe.xmp", "comment")
 """Keys of text in PNG files that Pillow has in `info` under names that are kept."""
 
 
 def metadata_of(image: Image.Image) -> Metadata:
     """Colour profile, Exif data, XMP, comment and resolution of a Pillow image, for `agvae.encode`.
 
-    Exif data of a TIFF file are those of its tags that do not say how its pixels lie in it.
+    Exif data of a TIFF file are those of its tags that describe the picture.  What is of other kinds (IPTC data,
+    further tags of TIFF, other text of PNG) or only in further frames is not there, and `agvae encode` tells of it.
 
     Raises:
         OSError: the image cannot be read.
@@ -50,9 +49,10 @@ def metadata_of(image: Image.Image) -> Metadata:
 
 def options_of(image: Image.Image) -> dict[str, Any]:
     """Colour profile, Exif data, XMP, comment and resolution of a loaded image, as options of `Image.save`."""
+    more = resources_of(image)
     found: dict[str, Any] = {}
     for name in ("icc_profile", "exif", "xmp", "comment"):
-        value = image.info.get(name)
+        value = image.info.get(name) or more.get(name)
         if isinstance(value, str):
             value = value.encode()
         if isinstance(value, bytes) and value:
@@ -60,38 +60,51 @@ def options_of(image: Image.Image) -> dict[str, Any]:
     if image.format == "PNG" and "comment" not in found and (comment := image.info.get(PNG_COMMENT)):
         found["comment"] = str(comment).encode()
     if image.format == "TIFF":
-        exif = _exif_of_tags(image.getexif())
+        exif = exif_of_tags(image.getexif())
         if len(exif):
             found["exif"] = exif.tobytes().removeprefix(EXIF_PREFIX)
     if image.format == "TIFF" and _RESOLUTION not in image.tag_v2:  # type: ignore[attr-defined]
         return found  # Pillow says 1 pixel per inch where a file says nothing
     try:
-        x, y = image.info.get("dpi", ())
+        x, y = image.info.get("dpi") or more.get("dpi", ())
         found["dpi"] = Metadata(dpi=(float(x), float(y))).dpi
     except (TypeError, ValueError):  # Pillow hands on whatever resolution a file claims
         pass
     return found
 
 
-def _exif_of_tags(tags: Image.Exif) -> Image.Exif:
-    """Exif data of the tags of a TIFF file, without those that say how its pixels lie in it."""
-    exif = Image.Exif()
-    exif.update({tag: tags[tag] for tag in _DESCRIPTIVE if tag in tags})
-    for name in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        values = tags.get_ifd(name)
-        if values:
-            exif[name] = dict(values)
-    return exif
+def metadata_lost(image: Image.Image, *, all_frames: bool = False) -> list[str]:
+    """A sentence about metadata of a loaded image that an .agv file will not have.
 
-
-def metadata_lost(image: Image.Image) -> list[str]:
-    """A sentence about metadata of a loaded image that an .agv file will not have."""
+    Args:
+        all_frames: whether all frames are written, and not the first alone.
+    """
     held = _HELD_TEXT if "comment" in image.info else (*_HELD_TEXT, PNG_COMMENT)
-    names = [name for name in getattr(image, "text", ()) if name not in held]
+    names = [name for name in getattr(image, "text", ()) if name not in held and name not in raw_profiles(image)]
     lost = [f"without its text {', '.join(names)}"] if names else []
-    if image.info.get("photoshop"):
-        lost.append("without its Photoshop (IPTC) data")
+    lost += resources_lost(image)
+    if image.format == "TIFF":
+        lost += tags_lost(image, pages=all_frames)
+    x, y = _aspect(image)
+    if x != y:
+        lost.append(f"without the shape of its pixels ({x:g} : {y:g}), as AGV holds pixels per inch alone")
     return lost
+
+
+def _aspect(image: Image.Image) -> tuple[float, float]:
+    """Pixels in either direction of a file that does not say in what length; equal if it says nothing."""
+    info = image.info
+    if image.format in ("JPEG", "MPO") and info.get("jfif_unit") == 0:
+        found = info.get("jfif_density")
+    elif image.format == "TIFF":
+        found = None if "dpi" in info else info.get("resolution")
+    else:
+        found = info.get("aspect") or info.get("pixel_aspect_ratio")
+    try:
+        x, y = map(float, found or ())
+    except (TypeError, ValueError, ZeroDivisionError):
+        return 1, 1
+    return (x, y) if x > 0 and y > 0 else (1, 1)
 
 
 def colours_lost(image: Image.Image) -> list[str]:
@@ -115,6 +128,8 @@ def _colour_codes(image: Image.Image) -> tuple[int, int]:
     if image.format == "PNG" and file is not None:
         codes = _chunk(file, b"cICP")
         return (codes[0], codes[1]) if len(codes) >= 2 else (2, 2)
+    if image.format == "HEIF" and "icc_profile" not in image.info and (said := image.info.get("nclx_profile")):
+        return int(said["color_primaries"]), int(said["transfer_characteristics"])
     if image.format == "AVIF" and file is not None and "icc_profile" not in image.info:
         head = head_of(file)
         at = head.find(b"colrnclx")
@@ -184,6 +199,8 @@ def _values_lost(image: Image.Image, lossless: bool) -> list[str]:
     if image.format == "JXL":
         further = _jpeg_xl_header(image).further - image.mode.endswith("A")
         return lost + _bands_lost(read + further, read)
+    if image.format == "PSD" and (file := getattr(image, "fp", None)) is not None:
+        lost += _bands_lost(int.from_bytes(head_of(file)[12:14], "big"), read)
     if image.format != "TIFF":
         return lost
     tags = image.tag_v2  # type: ignore[attr-defined]

@@ -80,10 +80,8 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
         if image.mode in _ADVICE:
             msg = f"cannot write mode {image.mode} as AGV: {_ADVICE[image.mode]}"
             raise ValueError(msg)
-        for number in range(getattr(image, "n_frames", 1) if image.format == "TIFF" and all_frames else 1):
-            image.seek(number)
-            check_signs(image)
-        image.seek(0)
+        if image.format == "TIFF":
+            check_signs(image, all_frames=all_frames)
         shape: dict[str, Any] = {"model": options.model, "exact": options.exact, "thumbnail": options.thumbnail}
         if options.tile_size is not None:
             shape["tile_size"] = options.tile_size
@@ -92,8 +90,8 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
         if image.format == "GIF" and getattr(image, "n_frames", 1) > 1:
             shape["loop"] = plays_of_gif(image)
         image.load()
-        lost += metadata_lost(image) + [NO_ARRAYS] * arrays
         found = options_of(image)
+        lost += metadata_lost(image, all_frames=all_frames) + [NO_ARRAYS] * arrays
         info, more = kept(found, options.metadata, place=options.place)
         first, others, turn = image, list[Image.Image](), orientation_of(info) != orientation_of(found)
         if turn or has_still(image) or image.mode == "I":
