@@ -19,8 +19,8 @@ from PIL.PngImagePlugin import PngInfo
 
 import agvae
 import pillow_agvae  # noqa: F401
-from agvae.conversion.kept import without_place
 from agvae.conversion.targets import format_of, holds_quality
+from agvae.conversion.whereabouts import tells_place, without_place
 from tests.support.commands import run
 from tests.support.helpers import picture
 
@@ -118,6 +118,64 @@ class TestMetadata:
                 key: value for key, value in exif(place=False).items() if key != ExifTags.IFD.Exif
             } | {ExifTags.IFD.Exif: left[ExifTags.IFD.Exif]}
             assert without_place(cleaned) == cleaned
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            'drone-dji:Latitude="52.5"',
+            'drone-dji:GpsLongtitude="13.4"',
+            'geo:lat="52.5" geo:long="13.4"',
+            'xmlns:wgs="http://www.w3.org/2003/01/geo/wgs84_pos#" wgs:lat="52.5"',
+            'Iptc4xmpCore:CountryCode="DE"',
+            'ps:City="Berlin"',
+            "x:STATE = 'Bavaria'",
+            'photoshop:Country="Germany"',
+            "><Iptc4xmpExt:LocationShown><rdf:Bag/></Iptc4xmpExt:LocationShown",
+            "><q:Sublocation>Mitte</q:Sublocation",
+            "><x:ProvinceState>Berlin</x:ProvinceState",
+            "><dc:coverage>Berlin</dc:coverage",
+            "><exif:GPSLatitude>52,30N</exif:GPSLatitude",
+            'drone-dji:AbsoluteAltitude="+100"',
+            "><rdf:li>Places|Berlin</rdf:li",
+            "><rdf:li>mine|Länder|Germany</rdf:li",
+            "><rdf:li>Europe/Germany</rdf:li",
+            "><rdf:li>geo:lat=52.5</rdf:li",
+            'acdsee:categories="&lt;Category Assigned=&quot;0&quot;&gt;Places&lt;Category&gt;Berlin"',
+        ],
+    )
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be", "utf-32"])
+    def test_places_in_xmp(self, said: str, encoding: str) -> None:
+        assert tells_place(f"<x:xmpmeta><rdf:Description {said}></x:xmpmeta>".encode(encoding))
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            'xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" photoshop:Credit="somebody"',
+            'xmlns:mwg-rs="http://www.metadataworkinggroup.com/schemas/regions/" mwg-rs:Name="Ann"',
+            "><dc:title><rdf:Alt><rdf:li xml:lang='x-default'>A long street, in no city or state</rdf:li></rdf:Alt",
+            'crs:Opacity="1" stCamera:GeometricDistortionModel="2"',
+            "><Iptc4xmpCore:CreatorContactInfo Iptc4xmpCore:CiAdrCity='Bonn'/",
+            "><rdf:li>People|Ann</rdf:li",
+        ],
+    )
+    def test_what_is_no_place_in_xmp(self, said: str) -> None:
+        assert not tells_place(f"<x:xmpmeta><rdf:Description {said}></x:xmpmeta>")
+
+    @pytest.mark.parametrize(
+        ("tag", "value", "stays"),
+        [(700, XMP, False), (700, b"<x dc:title='A'/>", True), (33723, b"\x1c\x02Z\0\x06Berlin", False)],
+    )
+    @pytest.mark.parametrize("order", ["<", ">"])
+    def test_other_metadata_in_exif_data(self, tag: int, value: bytes, stays: bool, order: str) -> None:
+        whole = exif()
+        whole.endian = order
+        whole[tag] = value
+        cleaned = without_place(whole.tobytes())
+        left = Image.Exif()
+        left.load(cleaned)
+        assert (tag in left) == (value in cleaned) == stays
+        assert left[ExifTags.Base.Make] == "A maker"
+        assert left.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.MakerNote] == b"note" * 20
 
     @given(st.binary(max_size=80), st.sampled_from([b"II*\0", b"MM\0*", b""]))
     def test_any_bytes(self, data: bytes, start: bytes) -> None:

@@ -139,6 +139,11 @@ class TestPixels:
             assert view.notes == ["It is turned upright, as its orientation says."]
             assert "exif" not in pixels(view).info
 
+    def test_signs_that_are_not_read_are_told(self, tmp_path: Path) -> None:
+        Image.new("L", (8, 8), 253).save(tmp_path / "a.tif", tiffinfo={339: 2})
+        view = read_view(tmp_path / "a.tif")
+        assert "Values from 128 on are those of the file and 256, as Pillow reads no signs of 8 bits." in view.notes
+
     def test_of_modes_that_browsers_do_not_know_are_told_of(self, tmp_path: Path) -> None:
         Image.fromarray(PIXELS).convert("CMYK").save(tmp_path / "a.tif", icc_profile=b"0" * 16 + b"CMYK" + b"0" * 20)
         view = read_view(tmp_path / "a.tif")

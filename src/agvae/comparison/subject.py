@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from agvae.boxes import Box
-from agvae.conversion.originals import bits_of
+from agvae.conversion.depths import bits_of
 from agvae.images import opened, scaled
 from agvae.pages import printable
 

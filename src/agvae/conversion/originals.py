@@ -7,38 +7,37 @@ import struct
 from typing import IO, Any
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
 from agvae.container import EXIF_PREFIX, Metadata
+from agvae.conversion.depths import bits_of, has_raised_values, head_of
+from agvae.conversion.jpeg_xl import Header, header_of
+from agvae.conversion.resources import raw_profiles, resources_lost, resources_of
+from agvae.conversion.tiff_tags import exif_of_tags, tags_lost
 
 NO_ARRAYS = "without what it says of arrays (axes, values, units), which napari keeps"
 
-_HEAD = 1 << 16
-"""Bytes at the start of a file in which its header is."""
 _FILMS = ("AGV", "AVIF", "FLI", "GIF", "PNG", "WEBP")
 """Formats whose frames are all of one size."""
-_BITS, _BANDS, _RESOLUTION, _FURTHER_BANDS = 258, 277, 282, 338
+_BANDS, _RESOLUTION, _FURTHER_BANDS = 277, 282, 338
 """Tags of TIFF."""
 _PREMULTIPLIED = 1
 """Of a further band: alpha by which the colours are multiplied."""
-_DESCRIPTIVE = [
-    getattr(ExifTags.Base, name)
-    for name in ["ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright"]
-]
 _SRGB_PRIMARIES, _SRGB_TRANSFERS = (1, 2), (1, 2, 6, 13, 14, 15)
 """Numbers of ITU-T H.273 for what is shown like sRGB, or not known."""
 _SRGB_GAMMA = 1 / 2.2
 _SRGB_CHROMATICITY = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 PNG_COMMENT = "Comment"
 """The key of text in PNG files that the comment of other formats has there."""
-_HELD_TEXT = ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type icc", "Raw profile type xmp", "comment")
+_HELD_TEXT = ("XML:com.adobe.xmp", "comment")
 """Keys of text in PNG files that Pillow has in `info` under names that are kept."""
 
 
 def metadata_of(image: Image.Image) -> Metadata:
     """Colour profile, Exif data, XMP, comment and resolution of a Pillow image, for `agvae.encode`.
 
-    Exif data of a TIFF file are those of its tags that do not say how its pixels lie in it.
+    Exif data of a TIFF file are those of its tags that describe the picture.  What is of other kinds (IPTC data,
+    further tags of TIFF, other text of PNG) or only in further frames is not there, and `agvae encode` tells of it.
 
     Raises:
         OSError: the image cannot be read.
@@ -50,9 +49,10 @@ def metadata_of(image: Image.Image) -> Metadata:
 
 def options_of(image: Image.Image) -> dict[str, Any]:
     """Colour profile, Exif data, XMP, comment and resolution of a loaded image, as options of `Image.save`."""
+    more = resources_of(image)
     found: dict[str, Any] = {}
     for name in ("icc_profile", "exif", "xmp", "comment"):
-        value = image.info.get(name)
+        value = image.info.get(name) or more.get(name)
         if isinstance(value, str):
             value = value.encode()
         if isinstance(value, bytes) and value:
@@ -60,38 +60,51 @@ def options_of(image: Image.Image) -> dict[str, Any]:
     if image.format == "PNG" and "comment" not in found and (comment := image.info.get(PNG_COMMENT)):
         found["comment"] = str(comment).encode()
     if image.format == "TIFF":
-        exif = _exif_of_tags(image.getexif())
+        exif = exif_of_tags(image.getexif())
         if len(exif):
             found["exif"] = exif.tobytes().removeprefix(EXIF_PREFIX)
     if image.format == "TIFF" and _RESOLUTION not in image.tag_v2:  # type: ignore[attr-defined]
         return found  # Pillow says 1 pixel per inch where a file says nothing
     try:
-        x, y = image.info.get("dpi", ())
+        x, y = image.info.get("dpi") or more.get("dpi", ())
         found["dpi"] = Metadata(dpi=(float(x), float(y))).dpi
     except (TypeError, ValueError):  # Pillow hands on whatever resolution a file claims
         pass
     return found
 
 
-def _exif_of_tags(tags: Image.Exif) -> Image.Exif:
-    """Exif data of the tags of a TIFF file, without those that say how its pixels lie in it."""
-    exif = Image.Exif()
-    exif.update({tag: tags[tag] for tag in _DESCRIPTIVE if tag in tags})
-    for name in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        values = tags.get_ifd(name)
-        if values:
-            exif[name] = dict(values)
-    return exif
+def metadata_lost(image: Image.Image, *, all_frames: bool = False) -> list[str]:
+    """A sentence about metadata of a loaded image that an .agv file will not have.
 
-
-def metadata_lost(image: Image.Image) -> list[str]:
-    """A sentence about metadata of a loaded image that an .agv file will not have."""
+    Args:
+        all_frames: whether all frames are written, and not the first alone.
+    """
     held = _HELD_TEXT if "comment" in image.info else (*_HELD_TEXT, PNG_COMMENT)
-    names = [name for name in getattr(image, "text", ()) if name not in held]
+    names = [name for name in getattr(image, "text", ()) if name not in held and name not in raw_profiles(image)]
     lost = [f"without its text {', '.join(names)}"] if names else []
-    if image.info.get("photoshop"):
-        lost.append("without its Photoshop (IPTC) data")
+    lost += resources_lost(image)
+    if image.format == "TIFF":
+        lost += tags_lost(image, pages=all_frames)
+    x, y = _aspect(image)
+    if x != y:
+        lost.append(f"without the shape of its pixels ({x:g} : {y:g}), as AGV holds pixels per inch alone")
     return lost
+
+
+def _aspect(image: Image.Image) -> tuple[float, float]:
+    """Pixels in either direction of a file that does not say in what length; equal if it says nothing."""
+    info = image.info
+    if image.format in ("JPEG", "MPO") and info.get("jfif_unit") == 0:
+        found = info.get("jfif_density")
+    elif image.format == "TIFF":
+        found = None if "dpi" in info else info.get("resolution")
+    else:
+        found = info.get("aspect") or info.get("pixel_aspect_ratio")
+    try:
+        x, y = map(float, found or ())
+    except (TypeError, ValueError, ZeroDivisionError):
+        return 1, 1
+    return (x, y) if x > 0 and y > 0 else (1, 1)
 
 
 def colours_lost(image: Image.Image) -> list[str]:
@@ -115,8 +128,10 @@ def _colour_codes(image: Image.Image) -> tuple[int, int]:
     if image.format == "PNG" and file is not None:
         codes = _chunk(file, b"cICP")
         return (codes[0], codes[1]) if len(codes) >= 2 else (2, 2)
+    if image.format == "HEIF" and "icc_profile" not in image.info and (said := image.info.get("nclx_profile")):
+        return int(said["color_primaries"]), int(said["transfer_characteristics"])
     if image.format == "AVIF" and file is not None and "icc_profile" not in image.info:
-        head = _head_of(file)
+        head = head_of(file)
         at = head.find(b"colrnclx")
         if 0 <= at < len(head) - 12:
             primaries, transfer = struct.unpack_from(">HH", head, at + 8)
@@ -150,6 +165,8 @@ def parts_lost(image: Image.Image, *, lossless: bool = False) -> tuple[list[str]
     lost = []
     if has_still(image):
         lost.append("without its first picture, which its film does not show")
+    if image.format == "JXL" and _jpeg_xl_header(image).film:
+        lost.append("only the first frame of its film, as Pillow reads it so")
     count = getattr(image, "n_frames", 1)
     all_frames = image.format != "PSD" and (image.format in _FILMS or _of_one_size(image))
     if image.format == "TIFF" and all_frames:
@@ -176,15 +193,30 @@ def _values_lost(image: Image.Image, lossless: bool) -> list[str]:
     bits = bits_of(image)
     if bits > 8 and not image.mode.startswith(("I", "F")):
         lost.append(f"8 of its {bits} bits are kept, as Pillow reads it so")
+    if has_raised_values(image):
+        lost.append("its values, which have signs, are raised by half of their range, as Pillow reads it so")
+    read = len(image.getbands())
+    if image.format == "JXL":
+        further = _jpeg_xl_header(image).further - image.mode.endswith("A")
+        return lost + _bands_lost(read + further, read)
+    if image.format == "PSD" and (file := getattr(image, "fp", None)) is not None:
+        lost += _bands_lost(int.from_bytes(head_of(file)[12:14], "big"), read)
     if image.format != "TIFF":
         return lost
     tags = image.tag_v2  # type: ignore[attr-defined]
-    bands, read = int(tags.get(_BANDS, 1)), len(image.getbands())
-    if bands > read:
-        lost.append(f"without {bands - read} of its {bands} bands, as Pillow reads it so")
+    lost += _bands_lost(int(tags.get(_BANDS, 1)), read)
     if lossless and image.mode == "RGBA" and _PREMULTIPLIED in tags.get(_FURTHER_BANDS, ()):
         lost.append("its colours, which are multiplied by alpha, are divided by it and rounded")
     return lost
+
+
+def _bands_lost(bands: int, read: int) -> list[str]:
+    return [f"without {bands - read} of its {bands} bands, as Pillow reads it so"] if bands > read else []
+
+
+def _jpeg_xl_header(image: Image.Image) -> Header:
+    file = getattr(image, "fp", None)
+    return (file and header_of(file)) or Header()
 
 
 def has_still(image: Image.Image) -> bool:
@@ -205,40 +237,3 @@ def _of_one_size(image: Image.Image) -> bool:
         sizes.add(image.size)
     image.seek(0)
     return len(sizes) == 1
-
-
-def bits_of(image: Image.Image) -> int:
-    """Bits of a band in the file of an image that is not loaded yet, as far as easily known: 16 for 9 to 16, or 8."""
-    if image.format == "TIFF":
-        return int(max(image.tag_v2.get(_BITS, (1,))))  # type: ignore[attr-defined]
-    if image.format in ("AVIF", "JPEG2000"):
-        return _bits_in_header(getattr(image, "fp", None), image.format)
-    if "bit_depth" in image.info:  # of pillow-heif
-        return int(image.info["bit_depth"])
-    for tile in getattr(image, "tile", ()):
-        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-        if any(";16" in argument for argument in arguments if isinstance(argument, str)):
-            return 16
-        if tile[0] in ("ppm", "ppm_plain") and arguments[-1] > 255:
-            return int(arguments[-1]).bit_length()
-    return 8
-
-
-def _bits_in_header(file: IO[bytes] | None, form: str) -> int:
-    if file is None:
-        return 8
-    head = _head_of(file)
-    if form == "AVIF":  # high_bitdepth and twelve_bit of the box av1C
-        at = head.find(b"av1C")
-        flags = head[at + 6] if 0 <= at < len(head) - 6 else 0
-        return 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 8
-    at = head.find(b"\xff\x4f\xff\x51")  # Ssiz of the first component in the segment SIZ
-    return (head[at + 42] & 0x7F) + 1 if 0 <= at < len(head) - 42 else 8
-
-
-def _head_of(file: IO[bytes]) -> bytes:
-    place = file.tell()
-    file.seek(0)
-    head = file.read(_HEAD)
-    file.seek(place)
-    return head

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from agvae.container import Reader
+from agvae.conversion.depths import check_range, check_signs
 from agvae.conversion.kept import KINDS, kept, upright
 from agvae.conversion.originals import (
     NO_ARRAYS,
@@ -79,6 +80,8 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
         if image.mode in _ADVICE:
             msg = f"cannot write mode {image.mode} as AGV: {_ADVICE[image.mode]}"
             raise ValueError(msg)
+        if image.format == "TIFF":
+            check_signs(image, all_frames=all_frames)
         shape: dict[str, Any] = {"model": options.model, "exact": options.exact, "thumbnail": options.thumbnail}
         if options.tile_size is not None:
             shape["tile_size"] = options.tile_size
@@ -87,8 +90,8 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
         if image.format == "GIF" and getattr(image, "n_frames", 1) > 1:
             shape["loop"] = plays_of_gif(image)
         image.load()
-        lost += metadata_lost(image) + [NO_ARRAYS] * arrays
         found = options_of(image)
+        lost += metadata_lost(image, all_frames=all_frames) + [NO_ARRAYS] * arrays
         info, more = kept(found, options.metadata, place=options.place)
         first, others, turn = image, list[Image.Image](), orientation_of(info) != orientation_of(found)
         if turn or has_still(image) or image.mode == "I":
@@ -131,10 +134,7 @@ def _of_16_bits(image: Image.Image) -> Image.Image:
     if image.mode != "I":
         return image
     values = np.asarray(image)
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 0xFFFF:
-        msg = f"AGV holds 16 bits, 0 to 65535, and this has values from {low} to {high}: bring them into that range"
-        raise ValueError(msg)
+    check_range(values)
     grey = Image.fromarray(values.astype(np.uint16))
     grey.info = dict(image.info)
     return grey

@@ -14,8 +14,9 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 import agvae
 from agvae.boxes import Box
 from agvae.container import SIGNATURE, Reader
+from agvae.conversion.depths import bits_of, has_unread_signs
 from agvae.conversion.from_agv import damage_of
-from agvae.conversion.originals import bits_of, options_of
+from agvae.conversion.originals import options_of
 from agvae.conversion.reasons import about, text_of
 from agvae.errors import DamagedFileError, TruncatedFileError
 from agvae.file.info import frames_in_words, in_words, info_of
@@ -210,6 +211,8 @@ def _parts(image: Image.Image) -> list[str]:
     sizes = len(set(image.info.get("sizes", ())))
     if image.format in ("ICO", "ICNS") and sizes > 1:
         return [f"Shown is the largest of its {sizes} sizes."]
+    if has_unread_signs(image):
+        return ["Values from 128 on are those of the file and 256, as Pillow reads no signs of 8 bits."]
     return ["Its layers are shown together."] if image.format == "PSD" else []
 
 
