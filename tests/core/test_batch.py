@@ -831,7 +831,7 @@ class TestCommand:
     def test_pictures_whose_plugin_is_missing_fail(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setitem(images._PLUGINS, ".heic", ("not_there", "pillow-heif"))
+        monkeypatch.setattr(images, "_PLUGINS", {".heic": ("not_there", "pillow-heif")})
         monkeypatch.delitem(Image.EXTENSION, ".heic", raising=False)
         pictures(tmp_path / "in", ["a.png"])
         (tmp_path / "in" / "a.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
