@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
+import shlex
 import struct
 import subprocess
 import sys
@@ -251,6 +253,41 @@ class TestPipes:
         assert told == "-: 32 x 48, RGB\n"
         with Image.open(io.BytesIO(back)) as image:
             assert (image.format, image.size) == ("WEBP", (32, 48))
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+    @pytest.mark.parametrize(
+        ("command", "closed"),
+        [
+            ("encode - x.agv --lossless <&-", "standard input"),
+            ("decode - x.png <&-", "standard input"),
+            ("encode photo.jpg - --lossless >&-", "standard output"),
+            ("decode coded.agv - >&-", "standard output"),
+            ("encode photo.jpg --out . --name x.agv --lossless -j1 --log - >&-", "standard output"),
+        ],
+    )
+    def test_closed_streams(self, photo: Path, command: str, closed: str) -> None:
+        assert run("encode", photo, photo.with_name("coded.agv"), "--lossless", "--quiet") == 0
+        status, out, told = self.in_shell(command, folder=photo.parent)
+        assert (status, out) == (1, b"")
+        assert told == f"agvae: error: {closed} is closed: give the name of a file in place of -\n"
+        assert not list(photo.parent.glob("x.*"))
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+    def test_messages_never_go_into_a_picture(self, photo: Path) -> None:
+        status, out, _ = self.in_shell("encode photo.jpg - --lossless 2>&-", folder=photo.parent)
+        assert status == 0
+        assert run("encode", photo, photo.with_name("x.agv"), "--lossless", "--quiet") == 0
+        assert out == photo.with_name("x.agv").read_bytes()
+        many = "encode photo.jpg none.png --out coded --lossless -j1 --log - 2>&-"
+        status, out, _ = self.in_shell(many, folder=photo.parent)
+        assert status == 1
+        assert [json.loads(line)["status"] for line in out.splitlines()] == ["done", "failed"]
+
+    def in_shell(self, command: str, folder: Path) -> tuple[int, bytes, str]:
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+        line = f"exec {shlex.quote(sys.executable)} -m agvae {command}"
+        result = subprocess.run(["/bin/sh", "-c", line], env=environment, cwd=folder, capture_output=True)
+        return result.returncode, result.stdout, result.stderr.decode()
 
     def test_what_is_no_picture(self, tmp_path: Path) -> None:
         _, told = self.piped("encode", "-", "a.agv", "--lossless", data=b"none", folder=tmp_path, status=1)
