@@ -283,6 +283,19 @@ class TestPipes:
         assert status == 1
         assert [json.loads(line)["status"] for line in out.splitlines()] == ["done", "failed"]
 
+    @pytest.mark.skipif(os.name != "posix", reason="no folder that is in use can be removed")
+    @pytest.mark.parametrize("target", ["x.agv", "--out x"])
+    def test_working_directory_that_is_gone(self, photo: Path, target: str) -> None:
+        target = target.replace("x", f"{photo.parent}/x")
+        line = f"mkdir gone; cd gone; rmdir ../gone; exec {shlex.quote(sys.executable)} -m agvae encode {photo} {target}"
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+        result = subprocess.run(
+            ["/bin/sh", "-c", f"{line} --lossless"], env=environment, cwd=photo.parent, capture_output=True, text=True
+        )
+        assert result.returncode == 1
+        assert result.stderr.endswith("the working directory is gone: go to one that is there\n")
+        assert result.stderr.startswith("agvae: error: ")
+
     def in_shell(self, command: str, folder: Path) -> tuple[int, bytes, str]:
         environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
         line = f"exec {shlex.quote(sys.executable)} -m agvae {command}"
