@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
 import shlex
 import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from PIL.PngImagePlugin import PngInfo
 
 import agvae
 import pillow_agvae  # noqa: F401
+from agvae.conversion.from_agv import decoding
 from agvae.conversion.kept import without_place
 from agvae.conversion.targets import format_of, holds_quality
 from tests.support.commands import run
@@ -218,6 +221,25 @@ class TestDecode:
         assert run("decode", film, film.with_suffix(".png"), "-q", "10") == 1
         assert "PNG has no quality to choose" in capsys.readouterr().err
 
+    @pytest.mark.parametrize(
+        ("form", "quality", "wanted"),
+        [
+            *(("JPEG", quality, "number from 1 to 100") for quality in (-5, 0, 0.4, 100.2, 500, math.nan, math.inf)),
+            *(("WEBP", quality, "number from 0 to 100") for quality in (-1, 1000, math.nan, "90", True)),
+            *(("AGV", quality, "number from 1 to 6, or from 10 to 100") for quality in (0, 7, 1000, math.nan)),
+        ],
+    )
+    def test_qualities_off_the_scale(self, form: str, quality: Any, wanted: str) -> None:
+        with pytest.raises(ValueError, match=f"quality .*must be a (real )?{wanted}.*, not {quality!r}"):
+            decoding(form, quality=quality)
+
+    def test_every_quality_on_a_scale_can_be_written(self, film: Path) -> None:
+        pytest.importorskip("pillow_jxl")
+        for suffix, qualities in ((".jpg", (1, 100)), (".webp", (0, 100)), (".jxl", (0, 99))):
+            for quality in qualities:
+                assert run("decode", film, film.with_suffix(suffix), "-q", str(quality), "-f", "--frame", "0") == 0
+        assert run("decode", film, film.with_suffix(".jxl"), "-q", "100", "-f") == 1
+
     def test_formats_with_a_quality(self) -> None:
         found = {form: holds_quality(form) for form in ("JPEG", "WEBP", "PNG", "TIFF", "BMP", "GIF", "AGV")}
         assert found == {
@@ -287,7 +309,9 @@ class TestPipes:
     @pytest.mark.parametrize("target", ["x.agv", "--out x"])
     def test_working_directory_that_is_gone(self, photo: Path, target: str) -> None:
         target = target.replace("x", f"{photo.parent}/x")
-        line = f"mkdir gone; cd gone; rmdir ../gone; exec {shlex.quote(sys.executable)} -m agvae encode {photo} {target}"
+        line = (
+            f"mkdir gone; cd gone; rmdir ../gone; exec {shlex.quote(sys.executable)} -m agvae encode {photo} {target}"
+        )
         environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
         result = subprocess.run(
             ["/bin/sh", "-c", f"{line} --lossless"], env=environment, cwd=photo.parent, capture_output=True, text=True

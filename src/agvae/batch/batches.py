@@ -222,7 +222,7 @@ def decode(
     Args:
         sources: files; folders, of which all .agv files are taken; patterns.
         format: a suffix or a name of a format that Pillow writes.
-        quality: as the writer of the format takes it.
+        quality: as the writer of the format takes it, 1 to 100 for JPEG and 0 to 100 for most others.
         box: (left, top, right, bottom) in pixels as they are stored.
         frame: which one, from 0; by default all that the format has room for.
         background: the colour that transparency is put on where the format holds none; white by default.
