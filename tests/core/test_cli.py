@@ -292,6 +292,9 @@ class TestErrors:
         self.check(capsys, "ink.tif: cannot write mode CMYK as AGV", "encode", tmp_path / "ink.tif", tmp_path / "o.agv")
         self.check(capsys, f"{photo}: not an AGV file", "info", photo)
         self.check(capsys, f"{photo}: not an AGV file", "decode", photo, tmp_path / "o.png")
+        Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "deep.png", transparency=5)
+        deep = "deep.png: has a transparent grey of 16 bits (in PNG the chunk tRNS)"
+        self.check(capsys, deep, "encode", tmp_path / "deep.png", tmp_path / "o.agv")
         data = coded.read_bytes()
         coded.write_bytes(data[:30])
         for arguments in (["info", coded], ["decode", coded, tmp_path / "o.png"]):

@@ -79,6 +79,12 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
         if image.mode in _ADVICE:
             msg = f"cannot write mode {image.mode} as AGV: {_ADVICE[image.mode]}"
             raise ValueError(msg)
+        if image.mode.startswith("I") and image.has_transparency_data:
+            msg = (
+                "has a transparent grey of 16 bits (in PNG the chunk tRNS), and AGV holds transparency beside 8 bits "
+                "alone: write it without its transparency, or in 8 bits, by another program first"
+            )
+            raise ValueError(msg)
         shape: dict[str, Any] = {"model": options.model, "exact": options.exact, "thumbnail": options.thumbnail}
         if options.tile_size is not None:
             shape["tile_size"] = options.tile_size
