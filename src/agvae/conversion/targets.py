@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import BytesIO
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -146,7 +146,8 @@ def check_quality(form: str, quality: object) -> None:
         msg = f"{form} has no quality to choose"
         raise ValueError(msg)
     low, high = _OTHER_QUALITIES.get(form, _QUALITIES)
-    if not isinstance(quality, Real) or isinstance(quality, bool) or not low <= quality <= high:
+    real = isinstance(quality, Real) and not isinstance(quality, bool)
+    if not (real and low <= float(cast(Real, quality)) <= high):
         msg = f"the quality of {form} must be a number from {low} to {high}, not {quality!r}"
         raise ValueError(msg)
 
