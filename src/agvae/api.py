@@ -482,10 +482,12 @@ def decode_frame(
 
 def _frames(image: Picture | Sequence[Picture], exact: bool, *, once: bool = False, lossless: bool = False) -> Frames:
     check_flag("exact", exact)
-    if isinstance(image, str | bytes | bytearray | os.PathLike) or hasattr(image, "read"):
+    buffer = isinstance(image, memoryview)
+    if buffer or isinstance(image, str | bytes | bytearray | os.PathLike) or hasattr(image, "read"):
+        advice = "make an array of it with numpy.asarray" if buffer else "open a file with PIL.Image.open"
         msg = (
             f"image must be pixels, an array or a Pillow image or a list of them, not {type(image).__name__}: "
-            "open a file with PIL.Image.open first"
+            f"{advice} first"
         )
         raise TypeError(msg)
     pictures = image if isinstance(image, Sequence) else [image]

@@ -1230,3 +1230,10 @@ def test_the_version_is_that_of_the_distribution() -> None:
 def test_encode_says_that_it_wants_pixels(source: Any) -> None:
     with pytest.raises(TypeError, match=r"must be pixels, .*Image\.open"):
         agvae.encode(source)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 4), (4, 4, 3)])
+def test_encode_says_how_a_buffer_becomes_pixels(shape: tuple[int, ...]) -> None:
+    source: Any = memoryview(np.zeros(shape, np.uint8))
+    with pytest.raises(TypeError, match=r"must be pixels, .* not memoryview: make an array of it with numpy\.asarray"):
+        agvae.encode(source)

@@ -243,6 +243,13 @@ class TestEncode:
             with Image.open(result.source) as image:
                 np.testing.assert_array_equal(agvae.decode(result.target), np.asarray(image))
 
+    def test_names_in_bytes(self, tmp_path: Path) -> None:
+        pictures(tmp_path / "in", ["a.png"])
+        source, target = os.fsencode(tmp_path / "in" / "a.png"), os.fsencode(tmp_path / "out")
+        for sources in (source, [source]):
+            (result,) = agvae.batch.encode(sources, target, lossless=True, jobs=1, force=True)  # type: ignore[arg-type]
+            assert (result.status, result.target) == ("done", tmp_path / "out" / "a.agv")
+
     def test_with_a_model(self, tmp_path: Path, tiny_weights_folder: Path) -> None:
         pictures(tmp_path / "in", ["a.png", "b.png"])
         with agvae.options.using(weights=tiny_weights_folder, offline=True):

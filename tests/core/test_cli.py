@@ -20,6 +20,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
+from safetensors.torch import save_file
 
 import agvae
 from agvae import images, weights
@@ -285,6 +286,22 @@ class TestErrors:
         self.check(capsys, "is not a checkpoint of agvae train", "export", tmp_path / "other.pt")
         self.check(capsys, "is not a checkpoint of agvae train", "train", "--resume", text)
 
+    def test_what_is_no_model_file(
+        self, tiny_checkpoint: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        export = "it is no model file, but a zip, as checkpoints are: agvae export makes the model file of a checkpoint"
+        start = ("train", "--data", tmp_path, "--output", tmp_path / "run", "--init-from")
+        for command in (("info", "--model"), start):
+            self.check(capsys, f"checkpoint.pt': {export}", *command, tiny_checkpoint)
+            self.check(capsys, "photo.png': it is no model file\n", *command, photo)
+        (tmp_path / "empty").touch()
+        self.check(capsys, "empty': it is no model file\n", "info", "--model", tmp_path / "empty")
+        save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+        self.check(capsys, "it is no model file of agvae\n", "info", "--model", tmp_path / "other.safetensors")
+        for command, target in (("encode", ["o.agv"]), ("compare", ["-o", "o.html"])):
+            assert run(command, photo, *target, "--model", tiny_checkpoint) == 2
+            assert "checkpoint.pt' is a file, and a model is wanted by its name: agvae" in capsys.readouterr().err
+
     def test_every_error_names_the_file(
         self, photo: Path, coded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -292,6 +309,9 @@ class TestErrors:
         self.check(capsys, "ink.tif: cannot write mode CMYK as AGV", "encode", tmp_path / "ink.tif", tmp_path / "o.agv")
         self.check(capsys, f"{photo}: not an AGV file", "info", photo)
         self.check(capsys, f"{photo}: not an AGV file", "decode", photo, tmp_path / "o.png")
+        Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "deep.png", transparency=5)
+        deep = "deep.png: has a transparent grey of 16 bits (in PNG the chunk tRNS)"
+        self.check(capsys, deep, "encode", tmp_path / "deep.png", tmp_path / "o.agv")
         data = coded.read_bytes()
         coded.write_bytes(data[:30])
         for arguments in (["info", coded], ["decode", coded, tmp_path / "o.png"]):

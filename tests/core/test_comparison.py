@@ -193,7 +193,7 @@ class TestCompare:
             assert min([*beside, len(version.data)], key=lambda size: abs(size - sought)) == len(version.data)
 
     def test_equal_quality(self, tiny_weights: Path) -> None:
-        found = agvae.compare(photograph(), 3, peers=["webp"], equal="psnr")
+        found = agvae.compare(photograph(), 3, peers="webp", equal="psnr")
         own, webp = found.versions
         assert abs(own.psnr - webp.psnr) < 1
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import math
 import os
+import shlex
 import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +23,7 @@ from PIL.PngImagePlugin import PngInfo
 
 import agvae
 import pillow_agvae  # noqa: F401
+from agvae.conversion.from_agv import decoding
 from agvae.conversion.targets import format_of, holds_quality
 from agvae.conversion.whereabouts import tells_place, without_place
 from tests.support.commands import run
@@ -274,6 +279,25 @@ class TestDecode:
         assert run("decode", film, film.with_suffix(".png"), "-q", "10") == 1
         assert "PNG has no quality to choose" in capsys.readouterr().err
 
+    @pytest.mark.parametrize(
+        ("form", "quality", "wanted"),
+        [
+            *(("JPEG", quality, "number from 1 to 100") for quality in (-5, 0, 0.4, 100.2, 500, math.nan, math.inf)),
+            *(("WEBP", quality, "number from 0 to 100") for quality in (-1, 1000, math.nan, "90", True)),
+            *(("AGV", quality, "number from 1 to 6, or from 10 to 100") for quality in (0, 7, 1000, math.nan)),
+        ],
+    )
+    def test_qualities_off_the_scale(self, form: str, quality: Any, wanted: str) -> None:
+        with pytest.raises(ValueError, match=f"quality .*must be a (real )?{wanted}.*, not {quality!r}"):
+            decoding(form, quality=quality)
+
+    def test_every_quality_on_a_scale_can_be_written(self, film: Path) -> None:
+        pytest.importorskip("pillow_jxl")
+        for suffix, qualities in ((".jpg", (1, 100)), (".webp", (0, 100)), (".jxl", (0, 99))):
+            for quality in qualities:
+                assert run("decode", film, film.with_suffix(suffix), "-q", str(quality), "-f", "--frame", "0") == 0
+        assert run("decode", film, film.with_suffix(".jxl"), "-q", "100", "-f") == 1
+
     def test_formats_with_a_quality(self) -> None:
         found = {form: holds_quality(form) for form in ("JPEG", "WEBP", "PNG", "TIFF", "BMP", "GIF", "AGV")}
         assert found == {
@@ -309,6 +333,56 @@ class TestPipes:
         assert told == "-: 32 x 48, RGB\n"
         with Image.open(io.BytesIO(back)) as image:
             assert (image.format, image.size) == ("WEBP", (32, 48))
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+    @pytest.mark.parametrize(
+        ("command", "closed"),
+        [
+            ("encode - x.agv --lossless <&-", "standard input"),
+            ("decode - x.png <&-", "standard input"),
+            ("encode photo.jpg - --lossless >&-", "standard output"),
+            ("decode coded.agv - >&-", "standard output"),
+            ("encode photo.jpg --out . --name x.agv --lossless -j1 --log - >&-", "standard output"),
+        ],
+    )
+    def test_closed_streams(self, photo: Path, command: str, closed: str) -> None:
+        assert run("encode", photo, photo.with_name("coded.agv"), "--lossless", "--quiet") == 0
+        status, out, told = self.in_shell(command, folder=photo.parent)
+        assert (status, out) == (1, b"")
+        assert told == f"agvae: error: {closed} is closed: give the name of a file in place of -\n"
+        assert not list(photo.parent.glob("x.*"))
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+    def test_messages_never_go_into_a_picture(self, photo: Path) -> None:
+        status, out, _ = self.in_shell("encode photo.jpg - --lossless 2>&-", folder=photo.parent)
+        assert status == 0
+        assert run("encode", photo, photo.with_name("x.agv"), "--lossless", "--quiet") == 0
+        assert out == photo.with_name("x.agv").read_bytes()
+        many = "encode photo.jpg none.png --out coded --lossless -j1 --log - 2>&-"
+        status, out, _ = self.in_shell(many, folder=photo.parent)
+        assert status == 1
+        assert [json.loads(line)["status"] for line in out.splitlines()] == ["done", "failed"]
+
+    @pytest.mark.skipif(os.name != "posix", reason="no folder that is in use can be removed")
+    @pytest.mark.parametrize("target", ["x.agv", "--out x"])
+    def test_working_directory_that_is_gone(self, photo: Path, target: str) -> None:
+        target = target.replace("x", f"{photo.parent}/x")
+        line = (
+            f"mkdir gone; cd gone; rmdir ../gone; exec {shlex.quote(sys.executable)} -m agvae encode {photo} {target}"
+        )
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+        result = subprocess.run(
+            ["/bin/sh", "-c", f"{line} --lossless"], env=environment, cwd=photo.parent, capture_output=True, text=True
+        )
+        assert result.returncode == 1
+        assert result.stderr.endswith("the working directory is gone: go to one that is there\n")
+        assert result.stderr.startswith("agvae: error: ")
+
+    def in_shell(self, command: str, folder: Path) -> tuple[int, bytes, str]:
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+        line = f"exec {shlex.quote(sys.executable)} -m agvae {command}"
+        result = subprocess.run(["/bin/sh", "-c", line], env=environment, cwd=folder, capture_output=True)
+        return result.returncode, result.stdout, result.stderr.decode()
 
     def test_what_is_no_picture(self, tmp_path: Path) -> None:
         _, told = self.piped("encode", "-", "a.agv", "--lossless", data=b"none", folder=tmp_path, status=1)

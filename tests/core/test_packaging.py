@@ -124,6 +124,15 @@ def test_a_wheel_says_where_the_figures_are_made(unpacked: Path, tmp_path: Path)
     assert "python -m reproduction" in done.stderr
 
 
+def test_a_wheel_that_is_not_unpacked_says_that_it_must_be(wheel: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "agvae", "weights", "list"]
+    environment = {**os.environ, "PYTHONPATH": str(wheel)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, cwd=tmp_path)
+    assert done.returncode == 1
+    wanted = f"agvae runs from {wheel}, where no model can be read: install it as files, with pip"
+    assert done.stderr == f"agvae: error: {wanted}\n"
+
+
 def test_entry_points(unpacked: Path) -> None:
     (distribution,) = distributions(path=[str(unpacked)])
     entries = {(e.group, e.name): e.value for e in distribution.entry_points}

@@ -7,6 +7,7 @@ import csv
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -346,6 +347,9 @@ def test_help_explains_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ascending order with commas between them, such as 0.001,0.01,0.1" in text
     assert "--adam-lr X peak learning rate of all else, which AdamW trains; default 0.002" in text
     assert "--between 0 --beta-exponent 0 --adam-lr 1e-4" in text
+    assert '--mse-weight X for the metric "ms-ssim" alone' in text
+    for option in ("memory", "drawn", "minutes", "mse-weight", "seed", "width"):
+        assert re.search(rf"--{option} [XN] ((?! --).)*; default 0 ", text), option
 
 
 def test_threads_of_the_command_do_not_spin_for_long() -> None:
@@ -372,6 +376,20 @@ def test_a_run_cannot_go_on_with_another_shape(
     for change, reason in (("--latent=28", "checkpoint of another network"), ("--preset=base", "of preset tiny")):
         assert main(["train", "--resume", str(tmp_path / "c.pt"), change]) == 1
         assert reason in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_another_metric(options: TrainingOptions) -> None:
+    """The weight beside MS-SSIM goes with it, unless one is asked for."""
+    both = replace(options, metric="ms-ssim", mse_weight=0.1, crop=192, batch=1, patches=1)
+    Trainer(both).run()
+    checkpoint = Path(options.output) / "checkpoint.pt"
+    words = ["train", f"--resume={checkpoint}"]
+    assert main([*words, "--patches=2"]) == 0
+    assert read_checkpoint(checkpoint)["options"]["mse_weight"] == 0.1
+    assert main([*words, "--patches=3", "--metric=mse", "--mse-weight=0.1"]) == 1
+    assert main([*words, "--patches=3", "--metric=mse"]) == 0
+    found = read_checkpoint(checkpoint)["options"]
+    assert (found["metric"], found["mse_weight"]) == ("mse", 0.0)
 
 
 def test_a_model_of_another_preset_is_refused(

@@ -32,7 +32,7 @@ from agvae.whole_file import make_folder, remove_leftovers
 if TYPE_CHECKING:
     from distributed import Client
 
-Inputs = Iterable[str | os.PathLike[str]]
+Inputs = Iterable[str | bytes | os.PathLike[str]]
 _MEMORY = 1 << 30
 """Bytes that a process is given; it needs 650 MB, and more for large pictures."""
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")
@@ -119,7 +119,7 @@ class Batch:
 
 def encode(
     sources: Inputs,
-    folder: str | os.PathLike[str],
+    folder: str | bytes | os.PathLike[str],
     quality: float | None = None,
     *,
     target_size: float | None = None,
@@ -198,7 +198,7 @@ def encode(
 
 def decode(
     sources: Inputs,
-    folder: str | os.PathLike[str],
+    folder: str | bytes | os.PathLike[str],
     format: str = "png",
     *,
     quality: float | None = None,
@@ -222,7 +222,7 @@ def decode(
     Args:
         sources: files; folders, of which all .agv files are taken; patterns.
         format: a suffix or a name of a format that Pillow writes.
-        quality: as the writer of the format takes it.
+        quality: as the writer of the format takes it, 1 to 100 for JPEG and 0 to 100 for most others.
         box: (left, top, right, bottom) in pixels as they are stored.
         frame: which one, from 0; by default all that the format has room for.
         background: the colour that transparency is put on where the format holds none; white by default.
@@ -262,7 +262,7 @@ def decode(
 
 def _batch(
     sources: Inputs,
-    folder: str | os.PathLike[str],
+    folder: str | bytes | os.PathLike[str],
     wanted: Callable[[PurePath], bool | str],
     pattern: str,
     conversion: Encoding | Decoding,
@@ -272,7 +272,7 @@ def _batch(
     threads: int | None,
     scheduler: str | Client | None,
 ) -> Batch:
-    if isinstance(sources, str | os.PathLike):
+    if isinstance(sources, str | bytes | os.PathLike):
         sources = [sources]
     sources, out = list(sources), place_of(folder)
     check_pattern(pattern)
@@ -290,7 +290,7 @@ def _batch(
         make_folder(out)
         remove_leftovers(out)
         if not os.access(out, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "no file can be made in this folder", str(folder))
+            raise PermissionError(errno.EACCES, "no file can be made in this folder", str(out))
     cores = processors()
     count = jobs or max(1, min(cores, _memory() // _MEMORY))
     settings: dict[str, Any] = {

@@ -43,7 +43,7 @@ class Search:
     apart: Path | Remote
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def __call__(self, inputs: Iterable[str | os.PathLike[str]]) -> Iterator[Source]:
+    def __call__(self, inputs: Iterable[str | bytes | os.PathLike[str]]) -> Iterator[Source]:
         """All files of these inputs.
 
         Folders are searched with all that they hold, but for hidden names and links to folders; what has not the name

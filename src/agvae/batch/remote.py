@@ -181,7 +181,7 @@ class Remote:
         return found
 
 
-def place_of(text: str | os.PathLike[str] | Remote) -> Path | Remote:
+def place_of(text: str | bytes | os.PathLike[str] | Remote) -> Path | Remote:
     """A path, or what a URL stands for unless a file has that name.
 
     Raises:
@@ -189,7 +189,7 @@ def place_of(text: str | os.PathLike[str] | Remote) -> Path | Remote:
     """
     if isinstance(text, Remote):
         return text
-    name = os.fspath(text)
+    name = os.fsdecode(text)
     if isinstance(text, os.PathLike) or not is_url(name):
         return Path(name)
     if name.lower().startswith(_LOCAL) and "::" not in name:

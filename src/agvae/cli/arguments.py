@@ -181,6 +181,17 @@ def add_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--force", action="store_true", help="replace what is there already")
 
 
+def model_name(text: str) -> str:
+    """The type of an argument that names a model where its file will not do, as .agv files refer to it by name."""
+    if Path(text).suffix in (".safetensors", ".pt") and Path(text).is_file():
+        msg = (
+            f"{text!r} is a file, and a model is wanted by its name: agvae export makes the file of a model of a "
+            "checkpoint, and agvae weights register gives those of a folder their names"
+        )
+        raise argparse.ArgumentTypeError(msg)
+    return text
+
+
 def path_of_model(text: str) -> str:
     """The file of a model that is given by its name, or by that of its file."""
     from agvae.weights import find, registry

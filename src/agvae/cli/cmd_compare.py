@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agvae.cli.arguments import add_force, add_rate, box, file
+from agvae.cli.arguments import add_force, add_rate, box, file, model_name
 from agvae.cli.several import check_page, each
 from agvae.cli.telling import report
 from agvae.words import counted
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=file, required=True, metavar="PAGE", help="the HTML file to write, which holds all"
     )
     add_rate(parser)
-    parser.add_argument("--model", metavar="NAME", help="weights to use; see agvae weights list")
+    parser.add_argument("--model", type=model_name, metavar="NAME", help="weights to use; see agvae weights list")
     parser.add_argument(
         "--peers",
         nargs="*",

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--quality",
         type=float,
         metavar="Q",
-        help="as the format has it, for many 1 to 100; default its own, 75 of JPEG",
+        help="as the format has it, 1 to 100 of JPEG and 0 to 100 of most others; default its own, 75 of JPEG",
     )
     parser.add_argument("--box", type=box, metavar="L,T,R,B", help="only these pixels, as they are stored; default all")
     parser.add_argument(

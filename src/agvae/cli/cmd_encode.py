@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agvae.cli.arguments import STANDARD, add_rate, effort, thumbnail_side, tile_size
+from agvae.cli.arguments import STANDARD, add_rate, effort, model_name, thumbnail_side, tile_size
 from agvae.cli.bars import coding
 from agvae.cli.conversions import add_limits, add_paths, check_usage, chosen, read_one, run_batch, write_one
 from agvae.cli.telling import say
@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_paths(parser, "encode", "an image that Pillow reads", "the .agv file to write", "photos/**/*.png", _EXAMPLES)
     rate = add_rate(parser)
     rate.add_argument("--lossless", action="store_true", help="keep every pixel as it is")
-    parser.add_argument("--model", metavar="NAME", help="weights to use, of agvae weights list; default base-1")
+    parser.add_argument(
+        "--model", type=model_name, metavar="NAME", help="weights to use, of agvae weights list; default base-1"
+    )
     parser.add_argument("--exact", action="store_true", help="keep the colour of fully transparent pixels; default no")
     thumbnail = parser.add_mutually_exclusive_group()
     thumbnail.add_argument(

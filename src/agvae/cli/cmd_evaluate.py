@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import is_zipfile
 
 from agvae.cli.arguments import add_force, folder, positive, quality
+from agvae.cli.telling import tell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             limit=args.limit,
             force=args.force,
         )
-        print(evaluate(options, args.command_line, lambda line: print(line, file=sys.stderr, flush=True)))
+        print(evaluate(options, args.command_line, tell))
     return 0
 
 

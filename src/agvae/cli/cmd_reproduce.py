@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agvae.cli.arguments import add_force
-from agvae.cli.telling import check_free_target, report, say
+from agvae.cli.telling import check_free_target, report, say, tell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     for path in args.out.glob(f"{args.experiment}.*"):
         check_free_target(path, args.force)
-    outcome = _reproduction().run(args, lambda line: print(line, file=sys.stderr, flush=True))
+    outcome = _reproduction().run(args, tell)
     for path in outcome.files:
         report(path, "written")
     if outcome.lack:
         say("warning" if outcome.files else "error", outcome.lack)
-        print(f"To train them on the images in DATA:\n{outcome.recipe}", file=sys.stderr)
+        tell(f"To train them on the images in DATA:\n{outcome.recipe}")
     return 0 if outcome.files else 1
 
 

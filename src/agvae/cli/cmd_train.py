@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if field.default is MISSING:
             note = "; needed unless --resume is given"
         else:
-            note = f"; default {field.default}" if field.default else ""
+            note = f"; default {str(field.default).removesuffix('.0')}" if field.default not in ("", ()) else ""
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
             dest=f"option_{field.name}",
@@ -93,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
         network = checkpoint_config(args.resume, state)
         if "patches" in given and "minutes" not in given:
             given["minutes"] = 0.0
+        if given.get("metric") == "mse":  # which has no such weight
+            given = {"mse_weight": 0.0} | given
         stored = state["options"] | {"preset": network.preset}
         if not _is_folder(stored["output"], args.resume.parent):  # moved, or named from another folder
             stored["output"] = str(args.resume.parent)

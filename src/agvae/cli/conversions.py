@@ -19,7 +19,7 @@ from tqdm import tqdm
 from agvae.addresses import is_url
 from agvae.cli.arguments import STANDARD, file_or_standard, folder_or_url, positive
 from agvae.cli.bars import Bar
-from agvae.cli.telling import check_paths, say
+from agvae.cli.telling import check_paths, report, say, standard_input, standard_output, tell
 from agvae.settings import options
 from agvae.whole_file import append_whole, is_stream, take_after, whole_file
 
@@ -159,25 +159,25 @@ def read_one(args: argparse.Namespace) -> Path | bytes:
     """What one file is read from; raises if nothing may be written where the other is."""
     if args.output != STANDARD:
         check_paths(args.input, args.output, args.force)
-    elif sys.stdout.isatty():
+    elif standard_output().isatty():
         msg = "standard output is a terminal, which shows no pictures: send it to a file"
         raise ValueError(msg)
-    return sys.stdin.buffer.read() if args.input == STANDARD else args.input
+    return standard_input().read() if args.input == STANDARD else args.input
 
 
 def write_one(args: argparse.Namespace, data: bytes, text: str) -> None:
     """Write a file and say so."""
     if args.output == STANDARD:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        out = standard_output()
+        out.write(data)
+        out.flush()
     else:
         source = args.input.stat() if args.preserve and args.input != STANDARD else None
         like = None if source is None else partial(take_after, other=source)
         with whole_file(args.output, replace=args.force, private=source is not None, finish=like) as file:
             file.write(data)
     if not args.quiet:
-        streamed = args.output == STANDARD or is_stream(args.output)
-        print(f"{args.output}: {text}", file=sys.stderr if streamed else sys.stdout)
+        report(args.output, text, streamed=args.output == STANDARD)
 
 
 def run_batch(args: argparse.Namespace, batch: Batch, done: str) -> int:
@@ -199,8 +199,11 @@ def run_batch(args: argparse.Namespace, batch: Batch, done: str) -> int:
     finally:
         if not args.quiet:
             tally.left = len(batch) - tally.seen
-            out = sys.stderr if args.log == STANDARD else sys.stdout
-            print(tally, *_left_out(batch), sep="\n", file=out, flush=True)
+            told = "\n".join([str(tally), *_left_out(batch)])
+            if args.log == STANDARD:
+                tell(told)
+            else:
+                print(told, flush=True)
     return int(tally.count["failed"] > 0)
 
 
@@ -275,7 +278,7 @@ def _log(path: Path | None) -> Callable[[Result], None]:
     if path is None:
         return lambda _: None
     if path == STANDARD or is_stream(path):
-        file = sys.stdout.buffer if path == STANDARD else path.open("wb", buffering=0)
+        file = standard_output() if path == STANDARD else path.open("wb", buffering=0)
 
         def write(result: Result) -> None:
             file.write(_line(result))

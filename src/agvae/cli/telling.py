@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from agvae.whole_file import check_target, is_stream
 
@@ -15,12 +16,43 @@ def fail(message: str) -> int:
 
 
 def say(kind: str, message: str) -> None:
-    print(f"agvae: {kind}: {' '.join(message.split())}", file=sys.stderr)
+    tell(f"agvae: {kind}: {' '.join(message.split())}")
 
 
-def report(path: Path, text: str) -> None:
+def report(path: Path, text: str, *, streamed: bool = False) -> None:
     """Say what was written; on standard error if that may be standard output."""
-    print(f"{path}: {text}", file=sys.stderr if is_stream(path) else sys.stdout)
+    if streamed or is_stream(path):
+        tell(f"{path}: {text}")
+    else:
+        print(f"{path}: {text}")
+
+
+def tell(text: str) -> None:
+    """Print on standard error, or nowhere if that is closed: `print` would take standard output in its place."""
+    if sys.stderr is not None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def standard_input() -> BinaryIO:
+    """
+    Raises:
+        ValueError: it is closed.
+    """
+    if sys.stdin is None:
+        msg = "standard input is closed: give the name of a file in place of -"
+        raise ValueError(msg)
+    return sys.stdin.buffer
+
+
+def standard_output() -> BinaryIO:
+    """
+    Raises:
+        ValueError: it is closed.
+    """
+    if sys.stdout is None:
+        msg = "standard output is closed: give the name of a file in place of -"
+        raise ValueError(msg)
+    return sys.stdout.buffer
 
 
 def check_paths(source: Path, target: Path, force: bool) -> None:

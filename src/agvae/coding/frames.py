@@ -263,7 +263,7 @@ def image_pixels(image: Image.Image, *, lossless: bool) -> Pixels:
         raise OSError(_named(image, text))
     if mode == "I;16":
         if image.has_transparency_data:
-            text = f"mode {image.mode} cannot have transparency: remove it from info to write the image without"
+            text = f"mode {image.mode} cannot have transparency: remove it from image.info to write it without"
             raise ValueError(_named(image, text))
         return np.asarray(image)
     if image.has_transparency_data and not mode.endswith("A"):

@@ -86,7 +86,7 @@ def compare(
     target_bpp: float | None = None,
     target_psnr: float | None = None,
     model: str | None = None,
-    peers: Sequence[str] | None = None,
+    peers: str | Sequence[str] | None = None,
     equal: Equal = "size",
     box: Sequence[int] | None = None,
     reduce: bool = False,
@@ -101,8 +101,8 @@ def compare(
         image: a path, a Pillow image (its current frame), or an array of shape (H, W), (H, W, 3) or (H, W, 4) uint8 or
             (H, W) uint16.  More than 8 bits are reduced to 8, for all codecs.
         quality, target_size, target_bpp, target_psnr, model: of the .agv file, as `agvae.encode` takes them.
-        peers: names that `agvae evaluate --peers` takes; AVIF, WebP, JPEG, and JPEG XL and HEIC if their plugins are
-            installed, if not given.
+        peers: one name or several that `agvae evaluate --peers` takes; AVIF, WebP, JPEG, and JPEG XL and HEIC if their
+            plugins are installed, if not given.
         equal: "size", to have the other files of the size of the .agv file; "psnr", of its PSNR.
         box: (left, top, right, bottom) in pixels: compare this part.
         reduce: instead of a part compare the whole, reduced to such a size.

@@ -15,7 +15,7 @@ from agvae.api import decode_frame
 from agvae.container import Box, Reader, tile_boxes
 from agvae.conversion.kept import KINDS, kept, upright
 from agvae.conversion.originals import NO_ARRAYS
-from agvae.conversion.targets import OWN, fitted, holds_quality, orientation_of
+from agvae.conversion.targets import OWN, check_quality, fitted, orientation_of
 from agvae.conversion.to_agv import check_size, limited
 from agvae.conversion.written import written
 from agvae.errors import DamagedFileError, TruncatedFileError
@@ -87,9 +87,8 @@ def decoding(
     Raises:
         ValueError: one of it cannot be.
     """
-    if quality is not None and not holds_quality(form):
-        msg = f"{form} has no quality to choose"
-        raise ValueError(msg)
+    if quality is not None:
+        check_quality(form, quality)
     if frame is not None and frame < 0:
         msg = f"frames are counted from 0: there is no frame {frame}"
         raise ValueError(msg)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
-from typing import Any
+from numbers import Real
+from typing import Any, cast
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -12,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import XMP
 
 from agvae.conversion.originals import PNG_COMMENT
+from agvae.quality import on_scale
 
 ORIENTATION = int(ExifTags.Base.Orientation)
 SAME = {"L": ("L", "RGB"), "LA": ("LA", "RGBA"), "RGB": ("RGB",), "RGBA": ("RGBA",), "I;16": ("I;16",)}
@@ -24,6 +26,9 @@ _PNG_TEXTS = {"xmp": "XML:com.adobe.xmp", "comment": PNG_COMMENT}
 _WHITE = (255, 255, 255)
 _LEVELS = (0, 128, 255)
 _SIDE = 24
+_QUALITIES = (0, 100)
+_OTHER_QUALITIES = {"JPEG": (1, 100), "MPO": (1, 100), "PDF": (1, 100), "JXL": (0, 99)}
+"""Where a scale begins later, or 100 would be without loss, for which a writer has an option of its own."""
 
 
 def fitted(
@@ -127,6 +132,24 @@ def holds_quality(form: str) -> bool:
         except Exception:  # whatever Pillow's writers raise at what they cannot store
             return False
     return files[0].getvalue() != files[1].getvalue()
+
+
+def check_quality(form: str, quality: object) -> None:
+    """
+    Raises:
+        ValueError: a format has no quality, or not this one.
+    """
+    if form == OWN:
+        on_scale(quality)
+        return
+    if not holds_quality(form):
+        msg = f"{form} has no quality to choose"
+        raise ValueError(msg)
+    low, high = _OTHER_QUALITIES.get(form, _QUALITIES)
+    real = isinstance(quality, Real) and not isinstance(quality, bool)
+    if not (real and low <= float(cast(Real, quality)) <= high):
+        msg = f"the quality of {form} must be a number from {low} to {high}, not {quality!r}"
+        raise ValueError(msg)
 
 
 def _pixels(

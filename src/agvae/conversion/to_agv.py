@@ -82,6 +82,12 @@ def encoded(source: Path | bytes, options: Encoding) -> tuple[bytes, list[str]]:
             raise ValueError(msg)
         if image.format == "TIFF":
             check_signs(image, all_frames=all_frames)
+        if image.mode.startswith("I") and image.has_transparency_data:
+            msg = (
+                "has a transparent grey of 16 bits (in PNG the chunk tRNS), and AGV holds transparency beside 8 bits "
+                "alone: write it without its transparency, or in 8 bits, by another program first"
+            )
+            raise ValueError(msg)
         shape: dict[str, Any] = {"model": options.model, "exact": options.exact, "thumbnail": options.thumbnail}
         if options.tile_size is not None:
             shape["tile_size"] = options.tile_size

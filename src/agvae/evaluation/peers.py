@@ -103,12 +103,13 @@ def available_peers() -> list[str]:
     return [name for name, peer in _PEERS.items() if peer.available()]
 
 
-def make_peers(names: Sequence[str]) -> list[Codec]:
-    """Codecs of these names.
+def make_peers(names: str | Sequence[str]) -> list[Codec]:
+    """Codecs of these names, or of this one.
 
     Raises:
         ValueError: a name is unknown, or its encoder is not installed.
     """
+    names = [names] if isinstance(names, str) else names
     for name in names:
         if name not in _PEERS:
             msg = f"unknown codec {name!r}; there are: {', '.join(_PEERS)}"

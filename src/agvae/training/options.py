@@ -43,11 +43,11 @@ class TrainingOptions:
             trains a model of one rate.
         entropy: in place of the preset's entropy model "asymmetric" or "symmetric" (SG-VAE).
         rate: how a preset of the paper serves rates, in place of its own way, see `agvae.networks.ReferenceConfig`.
-        width, latent: channels of a preset of the paper, in place of its own.
+        width, latent: channels of a preset of the paper; 0 for its own.
         metric: distortion, "mse" or "ms-ssim"; for the latter beta weighs 1000 (1 - MS-SSIM), and crops must have more
             than 160 pixels a side.
-        mse_weight: what of 255^2 MSE is added to that in the metric "ms-ssim", which alone hardly sees colour and the
-            finest details.
+        mse_weight: for the metric "ms-ssim" alone, whose distortion is then 1000 (1 - MS-SSIM) plus this share of
+            255^2 MSE: 0.1 adds a tenth of it, since MS-SSIM hardly sees colour and the finest details; 0: nothing.
         between: share of patches trained between two gain vectors; 0: trained vectors alone, as in the paper.
         trained: "all", or what a fixed autoencoder leaves: "entropy" (gains and entropy model) or "gains"
             (also what `rate` "conditional" has in their place).

@@ -14,6 +14,7 @@ there are none.  Of its tensors
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -36,6 +37,8 @@ MAX_MODEL, MAX_HEADER = 2**28, 2**20
 
 MALFORMED = (OSError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What reading foreign values in JSON and tensors may raise."""
+
+_ZIP = "it is no model file, but a zip, as checkpoints are: agvae export makes the model file of a checkpoint"
 
 _TABLES, _ENTROPY, _UNITS = "tables.", "entropy.", "units."
 
@@ -81,8 +84,17 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
             data = read_bounded(Path(path), MAX_MODEL)
         return _content(data, purpose)
     except (SafetensorError, *MALFORMED) as error:
-        msg = f"cannot read model file {os.fspath(path)!r}: {error or type(error).__name__}"
+        reason = _ZIP if _is_zip(Path(path)) else str(error) or type(error).__name__
+        msg = f"cannot read model file {os.fspath(path)!r}: {reason}"
         raise WeightsError(msg) from error
+
+
+def _is_zip(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(4) == b"PK\3\4"
+    return False
 
 
 def model_file_bytes(model: ModelFile) -> bytes:
@@ -149,8 +161,9 @@ def _content(data: bytes, purpose: str) -> ModelFile:
     from agvae.networks import config_from_dict
 
     header_size = int.from_bytes(data[:8], "little")
-    require(header_size <= MAX_HEADER, f"its header has {header_size} bytes, more than {MAX_HEADER}")
-    metadata = json.loads(data[8 : 8 + header_size])["__metadata__"]
+    require(8 < 8 + header_size <= min(len(data), 8 + MAX_HEADER), "it is no model file")
+    metadata = json.loads(data[8 : 8 + header_size]).get("__metadata__", {})
+    require("format" in metadata, "it is no model file of agvae")
     file_format = metadata["format"]
     require(file_format == FILE_FORMAT, f"format {file_format!r}; this version of agvae reads {FILE_FORMAT!r}")
     architecture, package = metadata.get("architecture", ""), metadata.get("package", "")

@@ -104,6 +104,9 @@ def _read_registry(folder: Path) -> Registry:
         require(isinstance(base_url, str) and isinstance(default, str), "base_url and default must be strings")
     except MALFORMED as error:
         msg = f"cannot read {folder / REGISTRY_FILE}: {error!r}"
+        if folder == BUNDLED and not Path(__file__).exists():  # imported from a zip
+            place = Path(__file__).parents[2]
+            msg = f"agvae runs from {place}, where no model can be read: install it as files, with pip"
         raise WeightsError(msg) from error
     return {"base_url": base_url, "default": default, "models": models}
 
