@@ -210,6 +210,15 @@ class TestTags:
             exif = image.getexif()
         assert [exif[tag] for tag in (269, 285, 270)] == ["a document", "a page", "a picture"]
 
+    def test_white_that_is_zero(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        levels = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+        Image.fromarray(levels).save(tmp_path / "a.tif", tiffinfo={262: 0})
+        with Image.open(tmp_path / "a.tif") as image:
+            assert image.tag_v2[262] == 0
+        assert run("encode", tmp_path / "a.tif", tmp_path / "a.agv", "--lossless") == 0
+        assert "its values are kept, and not that 0 is white" in capsys.readouterr().err
+        np.testing.assert_array_equal(agvae.decode(tmp_path / "a.agv"), levels)
+
     def test_of_further_pages(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         pages = []
         for description, dpi in (("one", 300), ("two", 200), ("two", 200)):

@@ -19,7 +19,7 @@ NO_ARRAYS = "without what it says of arrays (axes, values, units), which napari 
 
 _FILMS = ("AGV", "AVIF", "FLI", "GIF", "PNG", "WEBP")
 """Formats whose frames are all of one size."""
-_BANDS, _RESOLUTION, _FURTHER_BANDS = 277, 282, 338
+_PHOTOMETRIC, _BANDS, _RESOLUTION, _FURTHER_BANDS = 262, 277, 282, 338
 """Tags of TIFF."""
 _PREMULTIPLIED = 1
 """Of a further band: alpha by which the colours are multiplied."""
@@ -85,6 +85,8 @@ def metadata_lost(image: Image.Image, *, all_frames: bool = False) -> list[str]:
     lost += resources_lost(image)
     if image.format == "TIFF":
         lost += tags_lost(image, pages=all_frames)
+        if image.mode.startswith("I") and image.tag_v2.get(_PHOTOMETRIC) == 0:  # type: ignore[attr-defined]
+            lost.append("its values are kept, and not that 0 is white")
     x, y = _aspect(image)
     if x != y:
         lost.append(f"without the shape of its pixels ({x:g} : {y:g}), as AGV holds pixels per inch alone")
