@@ -3,8 +3,8 @@
     python benchmarks/seen.py FOLDER [--models base-1 base-ssim-1] [--peers avif avif-psnr heic-420 jxl webp]
         [--qualities 1 1.5 2] [--log FILE]
 
-Each model is a name or a model file.  Every file is decoded; curves are of the mean rate and the means of PSNR, of
-MS-SSIM in dB and of SSIMULACRA2 (package `ssimulacra2`) over all images, for the qualities given.  Results go to the
+Each model is a name or a model file.  Every file is decoded; curves are of the mean rate and the means of PSNR,
+MS-SSIM (then in dB) and SSIMULACRA2 (package `ssimulacra2`) over all images, at each quality.  Results go to the
 log as they come, a JSON line for each file; what a log holds already is not done again.
 """
 
@@ -51,7 +51,7 @@ def measured(picture: Image.Image, codec: Codec, setting: float) -> dict[str, An
     return {
         "bpp": 8 * len(data) / (picture.width * picture.height),
         "psnr": psnr(*pixels),
-        "ms_ssim": decibels(ms_ssim(*pixels)),
+        "ms_ssim": ms_ssim(*pixels),
         "ssimulacra2": ssimulacra2(picture, decoded),
     }
 
@@ -101,8 +101,9 @@ def tell(rows: list[dict[str, Any]], codecs: list[Codec], models: int) -> None:
         for row in rows:
             if row["codec"] == codec.description and row["setting"] in codec.settings:
                 points[row["setting"]].append([row["bpp"], *(row[measure] for measure in MEASURES)])
-        rates, *values = np.transpose([np.mean(points[setting], 0) for setting in codec.settings])
-        curves[codec.description] = [Curve(rates, column) for column in values]
+        rates, errors, similarities, seen = np.transpose([np.mean(points[s], 0) for s in codec.settings])
+        columns = (errors, [decibels(value) for value in similarities], seen)
+        curves[codec.description] = [Curve(rates, column) for column in columns]
     for codec in codecs[:models]:
         print(f"\n{len({row['image'] for row in rows})} images, {codec.description}; BD-rates:\n")
         print("| against |", " | ".join(MEASURES.values()), "|\n| --- | ---: | ---: | ---: |")
