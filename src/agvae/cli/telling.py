@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from agvae.whole_file import check_target, is_stream
 
@@ -38,10 +38,7 @@ def standard_input() -> BinaryIO:
     Raises:
         ValueError: it is closed.
     """
-    if sys.stdin is None:
-        msg = "standard input is closed: give the name of a file in place of -"
-        raise ValueError(msg)
-    return sys.stdin.buffer
+    return _open(sys.stdin, "input").buffer
 
 
 def standard_output() -> BinaryIO:
@@ -49,10 +46,14 @@ def standard_output() -> BinaryIO:
     Raises:
         ValueError: it is closed.
     """
-    if sys.stdout is None:
-        msg = "standard output is closed: give the name of a file in place of -"
+    return _open(sys.stdout, "output").buffer
+
+
+def _open(stream: TextIO | None, name: str) -> TextIO:
+    if stream is None:
+        msg = f"standard {name} is closed: give the name of a file in place of -"
         raise ValueError(msg)
-    return sys.stdout.buffer
+    return stream
 
 
 def check_paths(source: Path, target: Path, force: bool) -> None:
